@@ -1,0 +1,61 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The options of ``[cache_aware_sched]``, one module an area.
+
+No module below imports nova, so that the sample configuration and the
+documentation are made without it.
+"""
+
+from oslo_config import cfg
+
+from cache_aware_sched.conf import compute
+from cache_aware_sched.conf import fake
+from cache_aware_sched.conf import scheduler
+
+GROUP = cfg.OptGroup(
+    'cache_aware_sched',
+    title='Cache-aware scheduling',
+    help="""
+Where servers are placed by the images that hosts hold, and what hosts report.
+
+The scheduler options are read by nova-scheduler, the others by nova-compute.
+``max_same_image_instances_per_host``, ``same_image_scope`` and
+``same_image_cap_policy`` are read by both and must be the same everywhere.
+""")
+
+_MODULES = (scheduler, compute, fake)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    """Return all options of the package, for oslo-config-generator."""
+    return [(GROUP, [opt for module in _MODULES for opt in module.OPTIONS])]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Make the options known to ``conf``; doing so twice does no harm."""
+    conf.register_group(GROUP)
+    for group, options in list_opts():
+        conf.register_opts(options, group=group)
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Read every option once, so that a bad value stops the service now.
+
+    oslo.config looks at a value when it is first asked for, which could be
+    hours after the start.
+
+    :raises oslo_config.cfg.ConfigFileValueError: naming the option
+    """
+    for group, options in list_opts():
+        for option in options:
+            getattr(conf[group.name], option.dest)

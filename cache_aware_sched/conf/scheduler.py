@@ -1,0 +1,156 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Options of the weigher, of the filter and of the count they share."""
+
+from oslo_config import cfg
+from oslo_config import types
+
+#: No weigher of nova needs more; it also keeps ``nan`` and ``inf`` out.
+MULTIPLIER_BOUND = 1_000_000
+
+
+class _Finite(types.Float):
+    """A float that is a number: ``nan`` passes every comparison."""
+
+    def __call__(self, value: object) -> float:
+        number = float(super().__call__(value))
+        if number != number:
+            raise ValueError('Should be a number, not nan')
+        return number
+
+
+OPTIONS = [
+    cfg.Opt(
+        'image_cache_weight_multiplier',
+        type=_Finite(min=-MULTIPLIER_BOUND, max=MULTIPLIER_BOUND),
+        default=1.0,
+        help="""
+How much a host that holds the requested image is preferred.
+
+The weight that is multiplied is absolute: 1.0 stands for everything that the
+image cache could ever save a server, 0 for nothing. It fades to 0 on a host
+that would become busier than the other candidates, and on one that runs
+nearly as many servers of the image as the cap allows. nova stretches the
+weights of its own weighers over the whole of [0, 1] however small the
+differences are, so values above 1 are usual.
+
+Possible values:
+
+* 0: the weigher has no effect and does no work.
+* A positive number: hosts that hold the image are preferred.
+* A negative number: hosts that do not hold the image are preferred.
+
+Can be overridden for the hosts of an aggregate by the metadata key
+``image_cache_weight_multiplier``; of several values the smallest counts.
+
+Related options:
+
+* ``[filter_scheduler] weight_classes``
+* ``max_same_image_instances_per_host``
+"""),
+    cfg.IntOpt(
+        'max_same_image_instances_per_host',
+        default=10,
+        min=0,
+        max=100_000,
+        help="""
+How many servers of one image a host may run: the cap.
+
+ImageAntiAffinityFilter keeps to it, ImageCacheWeigher loses interest in a host
+that nears it, and nova-compute checks it again before a server is spawned.
+Servers that boot from a volume are neither counted nor capped.
+
+Possible values:
+
+* 0: no cap.
+* A positive number of servers.
+
+Can be overridden, the later one of these winning: by the aggregate metadata
+key ``max_same_image_instances_per_host`` (of several values the smallest
+counts), by the flavor extra spec
+``cache_aware_sched:max_same_image_instances_per_host``, and by the scheduler
+hint ``max_same_image_instances_per_host``, which can only make it smaller.
+
+Related options:
+
+* ``[filter_scheduler] enabled_filters``
+* ``same_image_scope``
+* ``same_image_cap_policy``
+* ``same_image_late_check``
+"""),
+    cfg.StrOpt(
+        'same_image_scope',
+        default='all',
+        choices=[
+            ('all', 'Servers of all projects are counted together.'),
+            ('project', 'Only servers of the same project are counted.'),
+        ],
+        help="""
+Which servers count as servers of the same image.
+
+Related options:
+
+* ``max_same_image_instances_per_host``
+"""),
+    cfg.StrOpt(
+        'same_image_cap_policy',
+        default='hard',
+        choices=[
+            ('hard', 'The request fails with NoValidHost.'),
+            ('soft', 'The hosts with the fewest such servers are used.'),
+        ],
+        help="""
+What happens when every candidate host has reached the cap.
+
+With ``soft`` the cap is only kept as long as there is a host below it, and
+nova-compute does not check it again.
+
+Related options:
+
+* ``max_same_image_instances_per_host``
+* ``same_image_late_check``
+"""),
+    cfg.BoolOpt(
+        'same_image_late_check',
+        default=True,
+        help="""
+Check the cap once more on the compute host, just before a server is spawned.
+
+Several schedulers, or requests that come in the same instant, can choose the
+same host before either sees the choice of the other. nova-compute then sends
+the server that came last to another of its candidate hosts. Only new servers
+are checked, and only with the ``hard`` policy.
+
+Related options:
+
+* ``same_image_cap_policy``
+* ``[scheduler] max_attempts``
+"""),
+    cfg.IntOpt(
+        'recent_placement_seconds',
+        default=10,
+        min=0,
+        max=600,
+        help="""
+How long nova-scheduler remembers where it has just placed a server.
+
+A server that was placed a moment ago is in no table yet; without this memory
+the requests that follow would be placed as if it did not exist. It is
+forgotten earlier when the host shows the server.
+
+Possible values:
+
+* 0: do not remember.
+* A number of seconds; longer than it takes a compute to claim a server.
+"""),
+]

@@ -1,0 +1,31 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""nova's configuration with the options of this package in it."""
+
+import nova.conf
+from oslo_config import cfg
+
+from cache_aware_sched import conf
+
+CONF = nova.conf.CONF
+conf.register_opts(CONF)
+
+
+def checked() -> cfg.ConfigOpts.GroupAttr:
+    """Return the option group after reading every option of it once.
+
+    :raises oslo_config.cfg.ConfigFileValueError: naming the option whose
+        value is out of bounds
+    """
+    conf.check(CONF)
+    return CONF.cache_aware_sched

@@ -1,0 +1,49 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Warn once for a cause, however often it comes up."""
+
+import logging
+
+#: Causes remembered by one :class:`Once`; the oldest is forgotten beyond it,
+#: so that a cause that carries a name from outside cannot fill the memory.
+MAX_CAUSES = 10_000
+
+
+class Once:
+    """Logs a message the first time its cause is seen.
+
+    :param log: where the messages go
+    """
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[
+            logging.Logger]) -> None:
+        self._log = log
+        self._seen: dict[tuple[object, ...], None] = {}
+
+    def warning(self, cause: tuple[object, ...], message: str,
+                *args: object) -> None:
+        """Log ``message`` as a warning if ``cause`` was not seen before."""
+        if self._first(cause):
+            self._log.warning(message, *args)
+
+    def forget(self, cause: tuple[object, ...]) -> None:
+        """Warn again when ``cause`` comes back."""
+        self._seen.pop(cause, None)
+
+    def _first(self, cause: tuple[object, ...]) -> bool:
+        if cause in self._seen:
+            return False
+        if len(self._seen) >= MAX_CAUSES:
+            self._seen.pop(next(iter(self._seen)), None)
+        self._seen[cause] = None
+        return True

@@ -1,0 +1,152 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Which instances of which image a host runs, by what nova's scheduler knows.
+
+``HostState.instances`` mixes whole Instance objects with stubs that know their
+uuid only. Asking a stub for its image is a query each, or an error, so stubs
+are told apart and left alone.
+"""
+
+import dataclasses
+import threading
+from typing import Any
+
+#: oslo.versionedobjects keeps a field under this prefix; asking the object
+#: costs seven times as much and this is done for every instance of a host that
+#: changed (read in oslo.versionedobjects 3.12.0).
+_FIELD = '_obj_'
+
+#: Hosts remembered; beyond it all is forgotten, which costs one slow request.
+MAX_HOSTS = 100_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostInstances:
+    """What one host runs.
+
+    :param objects: the instances that this was made of
+    :param by_image: the project ids by instance uuid by image id
+    :param unresolved: uuids of stubs
+    """
+
+    objects: list[Any]
+    by_image: dict[str, dict[str, str | None]]
+    unresolved: frozenset[str]
+
+
+_NOTHING = HostInstances([], {}, frozenset())
+
+
+def _read(objects: list[Any]) -> HostInstances:
+    by_image: dict[str, dict[str, str | None]] = {}
+    unresolved = []
+    for instance in objects:
+        fields = vars(instance)
+        uuid = fields.get(_FIELD + 'uuid')
+        if _FIELD + 'image_ref' not in fields:
+            unresolved.append(uuid)
+        elif fields[_FIELD + 'image_ref']:
+            by_image.setdefault(fields[_FIELD + 'image_ref'], {})[uuid] = (
+                fields.get(_FIELD + 'project_id'))
+    return HostInstances(objects, by_image, frozenset(unresolved))
+
+
+class InstanceIndex:
+    """Remembers what each host runs while its instances stay the same.
+
+    nova's scheduler replaces an Instance object when it learns something new,
+    so a host has not changed while its objects are the same ones. A server can
+    be shown by two hosts: after a live migration or an evacuation the old host
+    keeps it until its next sync (up to two minutes), and while a resize waits
+    to be confirmed both hosts have it for good reason.
+    """
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, HostInstances] = {}
+        self._homes: dict[str, set[str]] = {}
+        self._shared: set[str] = set()
+        self._lock = threading.Lock()
+
+    def of_host(self, host_state: Any) -> HostInstances:
+        """Return what the host of a HostState runs."""
+        objects = list(host_state.instances.values())
+        known = self._hosts.get(host_state.host, _NOTHING)
+        if known.objects == objects:
+            return known
+        fresh = _read(objects)
+        with self._lock:
+            self._replace(host_state.host, fresh)
+        return fresh
+
+    @property
+    def shared(self) -> bool:
+        """Whether any server is shown by more than one host."""
+        return bool(self._shared)
+
+    def stale_on(self, host: str, image: str) -> frozenset[str]:
+        """Return the instances of an image that a host wrongly shows."""
+        if not self._shared:
+            return frozenset()
+        with self._lock:
+            return frozenset(
+                uuid for uuid in self._shared
+                if host in self._homes[uuid]
+                and uuid in self._hosts[host].by_image.get(image, ())
+                and self._is_stale(uuid, host))
+
+    def _replace(self, host: str, fresh: HostInstances) -> None:
+        if len(self._hosts) >= MAX_HOSTS:
+            self._hosts.clear()
+            self._homes.clear()
+            self._shared.clear()
+        before = _uuids(self._hosts.get(host, _NOTHING))
+        self._hosts[host] = fresh
+        now = _uuids(fresh)
+        for uuid in before - now:
+            homes = self._homes.get(uuid, set())
+            homes.discard(host)
+            if len(homes) < 2:
+                self._shared.discard(uuid)
+            if not homes:
+                self._homes.pop(uuid, None)
+        for uuid in now - before:
+            homes = self._homes.setdefault(uuid, set())
+            homes.add(host)
+            if len(homes) > 1:
+                self._shared.add(uuid)
+
+    def _is_stale(self, uuid: str, host: str) -> bool:
+        """Whether another host has newer word of a server that left this one.
+
+        A server whose resize waits to be confirmed is on both hosts.
+        """
+        views = {home: self._view(home, uuid) for home in self._homes[uuid]}
+        mine = views.pop(host)
+        return any(
+            theirs['updated_at'] > mine['updated_at']
+            and theirs['host'] not in (None, host)
+            and theirs['vm_state'] != 'resized'
+            for theirs in views.values()
+            if mine['updated_at'] and theirs['updated_at'])
+
+    def _view(self, host: str, uuid: str) -> dict[str, Any]:
+        fields: dict[str, Any] = next(
+            (vars(instance) for instance in self._hosts[host].objects
+             if vars(instance).get(_FIELD + 'uuid') == uuid), {})
+        return {name: fields.get(_FIELD + name)
+                for name in ('host', 'updated_at', 'vm_state')}
+
+
+def _uuids(instances: HostInstances) -> set[str]:
+    return {uuid for servers in instances.by_image.values()
+            for uuid in servers}

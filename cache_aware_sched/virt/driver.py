@@ -1,0 +1,193 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The mixin that makes a compute driver cache-aware.
+
+An out-of-tree driver mixes it in before its own class and says what is in its
+cache::
+
+    class MyDriver(driver.CacheAwareMixin, mydriver.Driver):
+
+        def cached_files(self, without):
+            return [report.BaseFile(sha1, size) for ... in ...]
+"""
+
+import abc
+import collections
+from collections.abc import Collection
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import time
+from typing import Any
+
+from nova import context as nova_context
+from nova import objects
+from oslo_log import log as logging
+
+from cache_aware_sched import config
+from cache_aware_sched import once
+from cache_aware_sched import report
+from cache_aware_sched.virt import late_check
+from cache_aware_sched.virt import refresh
+from cache_aware_sched.virt import stats_row
+
+LOG = logging.getLogger(__name__)
+_ONCE = once.Once(LOG)
+
+
+class CacheAwareMixin(abc.ABC):
+    """Reports the image cache, and checks the same-image cap at spawn.
+
+    Goes before a :class:`nova.virt.driver.ComputeDriver` in the list of base
+    classes. The rest of nova-compute is not touched: whatever goes wrong here
+    is logged, and leaves the scheduler with an older report or none.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cache_options = config.checked()
+        self._cache_host: str | None = None
+        self._cache_refresher = refresh.Refresher(self)
+        self._cache_fetch_rate = report.FetchRate()
+        self._cache_late_check = late_check.LateCheck()
+        self._cache_boot_files: set[str] = set()
+        self._cache_arriving: collections.Counter[str] = collections.Counter()
+
+    @abc.abstractmethod
+    def cached_files(self, without: Collection[str]
+                     ) -> Collection[report.BaseFile]:
+        """Return what is in the cache; the users of a file need not be set.
+
+        Called at least once a minute, from several threads; must take
+        milliseconds.
+
+        :param without: names (sha1 of the image id) of files that are kernels
+            or ramdisks, not images
+        """
+
+    def caches_images(self) -> bool:
+        """Return whether this host keeps images at all."""
+        return True
+
+    def image_cache_changed(self) -> None:
+        """Have the change reported at once; returns immediately.
+
+        To be called when an image begins to arrive, is complete, or is gone.
+        """
+        if self._cache_options.report_changes_at_once:
+            self._cache_refresher.request()
+
+    @contextlib.contextmanager
+    def image_fetched(self, sha1: str) -> Iterator['Fetch']:
+        """Report that an image arrives, and that it is there or has failed.
+
+        Use it around the fetch, and set the size for its rate to be reported.
+
+        :param sha1: of the image id
+        """
+        fetch = Fetch()
+        start = time.monotonic()
+        self._cache_arriving[sha1] += 1
+        self.image_cache_changed()
+        try:
+            yield fetch
+            self._cache_fetch_rate.add(fetch.size, time.monotonic() - start)
+        finally:
+            self._cache_arriving[sha1] -= 1
+            self.image_cache_changed()
+
+    # What nova calls.
+
+    def init_host(self, host: str) -> None:
+        """Learn the name of the host."""
+        self._cache_host = host
+        super().init_host(host)  # type: ignore[misc]
+
+    def get_available_resource(self, nodename: str) -> Any:
+        """Return the resources of a node with the report in their stats."""
+        resources = super().get_available_resource(  # type: ignore[misc]
+            nodename)
+        try:
+            if resources:  # a node that is not there has none
+                stats = dict(resources.get('stats') or {})
+                text = self._report(stats)
+                if text is not None:
+                    stats[report.STATS_KEY] = text
+                    resources['stats'] = stats
+        except Exception:
+            LOG.exception('Host %s does not report its image cache.',
+                          self._cache_host)
+        return resources
+
+    def spawn(self, context: nova_context.RequestContext,
+              instance: objects.Instance, *args: Any, **kwargs: Any) -> Any:
+        """Start a server if the cap of same-image servers lets it.
+
+        :raises cache_aware_sched.virt.late_check.SameImageCapReached: which
+            makes nova try the next host
+        """
+        self._cache_late_check.admit(context, instance)
+        try:
+            return super().spawn(  # type: ignore[misc]
+                context, instance, *args, **kwargs)
+        except BaseException:
+            self._cache_late_check.forget(instance.uuid)
+            raise
+
+    # The report.
+
+    def _report(self, stats: dict[str, Any]) -> str | None:
+        instances = objects.InstanceList.get_by_host(
+            nova_context.get_admin_context(), self._cache_host,
+            expected_attrs=[])
+        room = stats_row.room(stats, (
+            name for instance in instances
+            for name in (instance.project_id, instance.os_type)))
+        max_bytes = min(room, self._cache_options.report_max_bytes)
+        if not self.caches_images():
+            return report.encode((), caches=False, max_bytes=max_bytes)
+        users = report.count_users(
+            instance.image_ref for instance in instances)
+        self._cache_boot_files.update(report.count_users(
+            boot_file for instance in instances
+            for boot_file in (instance.kernel_id, instance.ramdisk_id)))
+        text = report.encode(
+            [dataclasses.replace(file, users=users[file.sha1])
+             for file in self._files()],
+            rate=self._cache_fetch_rate.mb_per_second, max_bytes=max_bytes)
+        if len(text) > max_bytes:
+            _ONCE.warning(
+                ('no room',),
+                'Host %(host)s does not report its image cache: its other '
+                'statistics leave no room for it.',
+                {'host': self._cache_host})
+            return None
+        return text
+
+    def _files(self) -> list[report.BaseFile]:
+        files = list(self.cached_files(self._cache_boot_files))
+        known = {file.sha1 for file in files}
+        return files + [
+            report.BaseFile(sha1, 0, report.Kind.ARRIVING)
+            for sha1, fetches in list(self._cache_arriving.items())
+            if fetches and sha1 not in known]
+
+
+class Fetch:
+    """One fetch of an image.
+
+    :ivar size: bytes that were fetched; 0 if they are not known
+    """
+
+    def __init__(self) -> None:
+        self.size = 0

@@ -1,0 +1,168 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``compute_driver = cache_aware.FakeDriver``, for tests and trials.
+
+No hypervisor and no images: servers boot in an instant, and what would be
+fetched for them is remembered as cached. A host's cache outlives its driver in
+the process, as a directory would, but not the process.
+"""
+
+from collections.abc import Collection
+import dataclasses
+import threading
+import time
+from typing import Any
+import uuid
+
+from nova import context as nova_context
+from nova.image import glance
+from nova import objects
+from nova.virt import fake as nova_fake
+
+from cache_aware_sched import report
+from cache_aware_sched.virt import driver
+
+_NAMESPACE = uuid.UUID('5b1b3c0a-6c39-4d0b-9c1e-0f1f1d3a7f52')
+
+#: Bytes of an image whose size nobody knows.
+_SOME_SIZE = 2 ** 30
+
+
+@dataclasses.dataclass(slots=True)
+class _Image:
+    size: int
+    there: threading.Event = dataclasses.field(
+        default_factory=threading.Event)
+
+
+class FakeImageCache:
+    """The images of one host.
+
+    Images can be put in and taken out to set a stage.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._images: dict[str, _Image] = {}
+
+    def put(self, image_id: str, size: int) -> None:
+        """Put a complete image of so many bytes in."""
+        image = _Image(size)
+        image.there.set()
+        with self._lock:
+            self._images[image_id] = image
+
+    def remove(self, image_id: str) -> None:
+        """Take an image out, if it is there."""
+        with self._lock:
+            self._images.pop(image_id, None)
+
+    def clear(self) -> None:
+        """Take all images out."""
+        with self._lock:
+            self._images.clear()
+
+    def files(self) -> list[report.BaseFile]:
+        """Return the images as base files."""
+        with self._lock:
+            return [report.BaseFile(
+                report.image_sha1(image_id), image.size,
+                report.Kind.COMPLETE if image.there.is_set()
+                else report.Kind.ARRIVING)
+                for image_id, image in self._images.items()]
+
+    def begin(self, image_id: str, size: int) -> tuple[_Image, bool]:
+        """Return an image, and whether the caller has to fetch it."""
+        with self._lock:
+            if image_id in self._images:
+                return self._images[image_id], False
+            image = self._images[image_id] = _Image(size)
+            return image, True
+
+
+#: By the name of the host.
+_caches: dict[str, FakeImageCache] = {}
+
+
+def image_cache(host: str) -> FakeImageCache:
+    """Return the image cache of a host of this process."""
+    return _caches.setdefault(host, FakeImageCache())
+
+
+class _FetchingDriver(nova_fake.FakeDriver):  # type: ignore[misc]
+    """Fetches the image where a real driver does: while it spawns."""
+
+    def spawn(self, context: nova_context.RequestContext,
+              instance: objects.Instance, image_meta: Any, *args: Any,
+              **kwargs: Any) -> Any:
+        if instance.image_ref and image_meta is not None:
+            self.fetch(image_meta.id,
+                       getattr(image_meta, 'size', None) or _SOME_SIZE)
+        return super().spawn(context, instance, image_meta, *args, **kwargs)
+
+    def fetch(self, image_id: str, size: int) -> bool:
+        raise NotImplementedError
+
+
+class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
+    """nova's fake driver with an image cache.
+
+    Unlike nova's it can be restarted in a process of its own: the node keeps
+    its uuid.
+    """
+
+    def cached_files(self, without: Collection[str]
+                     ) -> Collection[report.BaseFile]:
+        """Return what is in the memory."""
+        return [file for file in self._image_cache().files()
+                if file.sha1 not in without]
+
+    def cache_image(self, context: nova_context.RequestContext,
+                    image_id: str) -> bool:
+        """Fetch an image ahead of time; see :mod:`nova.virt.driver`."""
+        image = glance.API().get(context, image_id)
+        return self.fetch(image_id, image.get('size') or _SOME_SIZE)
+
+    def fetch(self, image_id: str, size: int) -> bool:
+        """Have an image in the cache.
+
+        :returns: whether it was not there; if somebody else is fetching it,
+            False when that is done
+        """
+        image, absent = self._image_cache().begin(image_id, size)
+        if not absent:
+            image.there.wait()
+            return False
+        with self.image_fetched(report.image_sha1(image_id)) as fetch:
+            fetch.size = size
+            time.sleep(self._cache_options.fake_image_fetch_seconds)
+            image.there.set()
+        return True
+
+    def get_available_resource(self, nodename: str) -> Any:
+        """Return the resources of a node."""
+        resources = super().get_available_resource(nodename)
+        if resources:
+            resources['uuid'] = _node_uuid(nodename)
+        return resources
+
+    def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
+        """Return the nodes by their uuids."""
+        return {_node_uuid(name): name for name in self.get_available_nodes()}
+
+    def _image_cache(self) -> FakeImageCache:
+        return image_cache(str(self._cache_host))
+
+
+def _node_uuid(name: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, name))
