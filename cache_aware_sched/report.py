@@ -340,6 +340,8 @@ class FetchRate:
     STICKY = 0.75
     #: Bytes; smaller fetches measure the latency, not the rate.
     SMALLEST = 64 * 10 ** 6
+    #: Seconds; shorter ones measure the clock.
+    SHORTEST = 0.1
 
     def __init__(self) -> None:
         self._log2 = 0.0
@@ -347,7 +349,7 @@ class FetchRate:
 
     def add(self, size: int, seconds: float) -> None:
         """Take the measure of a fetch of so many bytes."""
-        if size < self.SMALLEST or seconds <= 0:
+        if size < self.SMALLEST or seconds < self.SHORTEST:
             return
         now = math.log2(max(size / seconds / 1e6, 1.0))
         if self._reported < 0:

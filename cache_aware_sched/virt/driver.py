@@ -130,7 +130,7 @@ class CacheAwareMixin(abc.ABC):
         return resources
 
     def spawn(self, context: nova_context.RequestContext,
-              instance: objects.Instance, *args: Any, **kwargs: Any) -> Any:
+              instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
         """Start a server if the cap of same-image servers lets it.
 
         :raises cache_aware_sched.virt.late_check.SameImageCapReached: which

@@ -103,7 +103,7 @@ class _FetchingDriver(nova_fake.FakeDriver):  # type: ignore[misc]
     """Fetches the image where a real driver does: while it spawns."""
 
     def spawn(self, context: nova_context.RequestContext,
-              instance: objects.Instance, image_meta: Any, *args: Any,
+              instance: 'objects.Instance', image_meta: Any, *args: Any,
               **kwargs: Any) -> Any:
         if instance.image_ref and image_meta is not None:
             self.fetch(image_meta.id,

@@ -73,7 +73,7 @@ class LateCheck:
         self._limits = _Limits()
 
     def admit(self, context: nova_context.RequestContext,
-              instance: objects.Instance) -> None:
+              instance: 'objects.Instance') -> None:
         """Admit a server that has been claimed on this host.
 
         :raises SameImageCapReached: if there is no room for it
@@ -102,7 +102,7 @@ class LateCheck:
             self._admitted.pop(uuid, None)
 
     def _admit(self, context: nova_context.RequestContext,
-               instance: objects.Instance) -> None:
+               instance: 'objects.Instance') -> None:
         asked = time.monotonic()
         servers = _servers_here(context, instance)
         if self._try(instance, servers, asked, None):
@@ -111,7 +111,7 @@ class LateCheck:
         cap = self._limits.cap(context, instance)
         self._try(instance, servers, asked, cap)
 
-    def _try(self, instance: objects.Instance, servers: dict[str, '_Server'],
+    def _try(self, instance: 'objects.Instance', servers: dict[str, '_Server'],
              asked: float, cap: int | None) -> bool:
         """Admit a server if there is room.
 
@@ -135,7 +135,7 @@ class LateCheck:
                 instance.image_ref, instance.project_id, now)
             return True
 
-    def _count(self, instance: objects.Instance,
+    def _count(self, instance: 'objects.Instance',
                servers: dict[str, '_Server']) -> int:
         counted = {uuid: server.project for uuid, server in servers.items()
                    if not server.building}
@@ -174,7 +174,7 @@ class _Server:
 
 
 def _servers_here(context: nova_context.RequestContext,
-                  instance: objects.Instance) -> dict[str, _Server]:
+                  instance: 'objects.Instance') -> dict[str, _Server]:
     """Return the servers of the image that are here, come here or may return.
     """
     here = _find(context, {'host': instance.host}, instance.image_ref)
@@ -211,7 +211,7 @@ class _Limits:
         self._unreachable_until = 0.0
 
     def cap(self, context: nova_context.RequestContext,
-            instance: objects.Instance) -> int:
+            instance: 'objects.Instance') -> int:
         """Return the cap for a server, 0 for none."""
         spec = aggregates = None
         if time.monotonic() >= self._unreachable_until:

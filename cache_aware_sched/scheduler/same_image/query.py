@@ -103,7 +103,7 @@ class CellQuery:
     """
 
     def __init__(self) -> None:
-        self._cells: dict[str, objects.CellMapping] = {}
+        self._cells: dict[str, Any] = {}
 
     def servers(
         self, image: str, hosts: Collection[str] | None,
@@ -144,7 +144,7 @@ class CellQuery:
         return answered
 
     def _mapping(self, context: nova_context.RequestContext,
-                 cell_uuid: str) -> objects.CellMapping | None:
+                 cell_uuid: str) -> 'objects.CellMapping | None':
         if cell_uuid not in self._cells:
             try:
                 self._cells[cell_uuid] = objects.CellMapping.get_by_uuid(

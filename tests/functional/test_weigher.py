@@ -1,0 +1,25 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from tests.functional import base
+
+
+class WarmHostTests(base.CloudTestCase):
+
+    def test_a_large_image_draws_its_servers(self):
+        self.start('host1', 'host2', 'host3')
+        image = self.image(size=20 * base.GIB)
+        self.cache('host2', image)
+        # Given host2 is a little busier, so that nova would go elsewhere
+        self.boot(self.image(), host='host2')
+
+        self.assertEqual('host2', self.where(image))
