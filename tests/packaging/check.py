@@ -28,9 +28,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROBE = pathlib.Path(__file__).with_name("probe.py")
 CONSTRAINTS = ROOT / "constraints.txt"
 DISTRIBUTION = "cache-aware-sched"
-# All that git has below these is in the wheel: nova/ holds our leaf only.
-SHIPPED = ("cache_aware_sched/", "nova/")
 PACKAGES = ("cache_aware_sched/", "nova/virt/cache_aware/")
+# With these, our nova/ would be all of nova to whatever runs in the checkout.
+FORBIDDEN = ("nova/__init__.py", "nova/virt/__init__.py")
 DIST_INFO = {
     "METADATA",
     "RECORD",
@@ -78,17 +78,20 @@ def difference(
     found: collections.abc.Set[str],
 ) -> None:
     """Fail with what is missing and what is too much, if anything is."""
-    lines = [f"  missing: {name}" for name in sorted(expected - found)]
-    lines += [f"  unexpected: {name}" for name in sorted(found - expected)]
+    lines = [f"  not there: {name}" for name in sorted(expected - found)]
+    lines += [f"  too much: {name}" for name in sorted(found - expected)]
     if lines:
         fail("\n".join([what, *lines]))
 
 
 def tracked_files() -> set[str]:
     """Return the files of our packages that git knows or would add."""
+    for name in FORBIDDEN:
+        if (ROOT / name).exists():
+            fail(f"{name} must not exist: it hides nova")
     listed = run(
         *("git", "ls-files", "--cached", "--others", "--exclude-standard"),
-        *("--", *SHIPPED),
+        *("--", *PACKAGES),
     )
     return {name for name in listed.split("\n") if (ROOT / name).is_file()}
 

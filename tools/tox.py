@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Run tox from a private virtual environment, made on the first call.
+
+Needs Python 3.11 or later with pip, and nothing else. All arguments go to
+tox::
+
+    python3 tools/tox.py -e demo
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+MINIMUM = (3, 11)
+if sys.version_info < MINIMUM:
+    raise SystemExit(
+        "tools/tox.py: Python {}.{} or later is needed, this is {}.{}".format(
+            *MINIMUM, *sys.version_info[:2]
+        )
+    )
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv-tox"
+CONSTRAINTS = ROOT / "constraints.txt"
+
+
+def pinned() -> str:
+    """Return tox with its version, as constraints.txt has it."""
+    for line in CONSTRAINTS.read_text().splitlines():
+        if line.startswith("tox=="):
+            return line.strip()
+    raise SystemExit(f"tools/tox.py: no version of tox in {CONSTRAINTS}")
+
+
+def create() -> list[str]:
+    """Make the virtual environment anew, and return the pip for it."""
+    python = str(VENV / "bin" / "python")
+    command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        # No ensurepip: Debian has it in python3-venv. Our own pip can do it.
+        subprocess.run([*command, "--without-pip"], check=True)
+        return [sys.executable, "-m", "pip", "--python", python]
+    return [python, "-m", "pip"]
+
+
+def install(requirement: str) -> None:
+    """Install tox in a new virtual environment."""
+    arguments = ["install", "--quiet", "-c", str(CONSTRAINTS), requirement]
+    subprocess.run([*create(), *arguments], check=True)
+
+
+def main() -> None:
+    """Install tox where it is missing or another version, then become it."""
+    requirement = pinned()
+    # Written last: an interrupted installation leaves none.
+    stamp = VENV / "installed"
+    if not stamp.exists() or stamp.read_text() != requirement:
+        print(f"tools/tox.py: installing {requirement} in {VENV}", flush=True)
+        try:
+            install(requirement)
+        except subprocess.CalledProcessError as error:
+            command = " ".join(error.cmd)
+            raise SystemExit(f"tools/tox.py: failed: {command}") from None
+        stamp.write_text(requirement)
+    os.chdir(ROOT)
+    tox = str(VENV / "bin" / "tox")
+    os.execv(tox, [tox, *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()
