@@ -57,20 +57,22 @@ class FakeImageCache:
 
     def put(self, image_id: str, size: int) -> None:
         """Put a complete image of so many bytes in."""
-        image = _Image(size)
-        image.there.set()
         with self._lock:
-            self._images[image_id] = image
+            image = self._images.setdefault(image_id, _Image(size))
+            image.size = size
+            image.there.set()
 
     def remove(self, image_id: str) -> None:
-        """Take an image out, if it is there."""
+        """Take an image out, if it is there; nobody waits for it longer."""
         with self._lock:
-            self._images.pop(image_id, None)
+            image = self._images.pop(image_id, None)
+        if image is not None:
+            image.there.set()
 
     def clear(self) -> None:
         """Take all images out."""
-        with self._lock:
-            self._images.clear()
+        for image_id in list(self._images):
+            self.remove(image_id)
 
     def files(self) -> list[report.BaseFile]:
         """Return the images as base files."""
@@ -106,8 +108,8 @@ class _FetchingDriver(nova_fake.FakeDriver):  # type: ignore[misc]
               instance: 'objects.Instance', image_meta: Any, *args: Any,
               **kwargs: Any) -> Any:
         if instance.image_ref and image_meta is not None:
-            self.fetch(image_meta.id,
-                       getattr(image_meta, 'size', None) or _SOME_SIZE)
+            self.fetch(instance.image_ref,
+                       image_meta.size if 'size' in image_meta else _SOME_SIZE)
         return super().spawn(context, instance, image_meta, *args, **kwargs)
 
     def fetch(self, image_id: str, size: int) -> bool:
@@ -143,10 +145,14 @@ class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
         if not absent:
             image.there.wait()
             return False
-        with self.image_fetched(report.image_sha1(image_id)) as fetch:
-            fetch.size = size
-            time.sleep(self._cache_options.fake_image_fetch_seconds)
-            image.there.set()
+        try:
+            with self.image_fetched(report.image_sha1(image_id)) as fetch:
+                fetch.size = size
+                time.sleep(self._cache_options.fake_image_fetch_seconds)
+                image.there.set()
+        except BaseException:
+            self._image_cache().remove(image_id)
+            raise
         return True
 
     def get_available_resource(self, nodename: str) -> Any:

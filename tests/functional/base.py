@@ -24,8 +24,10 @@ import time
 import uuid
 
 import fixtures
+from nova.tests import fixtures as nova_fixtures
 import nova.conf
 from nova import context as nova_context
+from nova.scheduler import manager
 
 from cache_aware_sched import report
 from cache_aware_sched.scheduler.same_image import count
@@ -78,6 +80,7 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
                    enabled_filters=[*STOCK_FILTERS, 'ImageAntiAffinityFilter'])
         self.flags(group='cache_aware_sched',
                    image_cache_weight_multiplier=self.MULTIPLIER)
+        self.flags(group='quota', instances=-1, cores=-1, ram=-1)
 
     def set(self, **options):
         """Set options of this package."""
@@ -93,7 +96,9 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
     def restart_scheduler(self):
         """Restart the scheduler, which loses all it remembered."""
         count._shared = None
-        self.restart_scheduler_service(self.scheduler_service)
+        self.scheduler_service.stop()
+        self.scheduler_service.manager = manager.SchedulerManager()
+        self.scheduler_service.start()
 
     def image(self, size=20 * GIB, **properties):
         """Create an image."""
@@ -135,6 +140,11 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             f'/os-aggregates/{aggregate}/action',
             {'set_metadata': {'metadata': metadata}})
         return aggregate
+
+    def force_down(self, host, down=True):
+        """Have nova take a compute for dead, or not."""
+        self.api.put_service(self.computes[host].service_ref.uuid,
+                             {'forced_down': down})
 
     # When.
 

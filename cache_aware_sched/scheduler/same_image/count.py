@@ -141,20 +141,31 @@ class SameImageCounter:
         answers = self._query.servers(
             str(request.image), ask, {cell for cell in cells if cell})
         progress.asked = ask
+        self._correct(request, host_states, ask, answers)
         for cell, servers in answers.items():
             by_host = progress.servers.setdefault(cell, {})
             for server in servers:
-                self._correct(server)
                 if counts_for(request, server.project):
                     for host in server.hosts:
                         by_host.setdefault(host, set()).add(server.uuid)
 
-    def _correct(self, server: query.Server) -> None:
-        """Drop a wrong guess: the server is elsewhere, or its build failed."""
-        if server.hosts or not server.building:
-            placed = self.placements.host_of(server.uuid)
-            if placed is not None and placed not in server.hosts:
-                self.placements.forget(server.uuid)
+    def _correct(
+        self, request: request_mod.Request, host_states: Sequence[Any],
+        ask: Collection[str] | None, answers: dict[str, list[query.Server]],
+    ) -> None:
+        """Drop guesses that the cells prove wrong.
+
+        A build that failed is on no host and not being built any more. That a
+        server does not exist only those who were asked about all can say.
+        """
+        nowhere = ('',)
+        self.placements.correct(
+            str(request.image),
+            {server.uuid: server.hosts or (
+                () if server.building else nowhere)
+             for servers in answers.values() for server in servers},
+            {host.host for host in host_states
+             if ask is None and host.cell_uuid in answers})
 
 
 def counts_for(request: request_mod.Request, project: str | None) -> bool:
@@ -248,13 +259,20 @@ class _Tally:
         self, host: Any, instances: index.HostInstances,
         recent: dict[str, placements.Placement],
     ) -> dict[str, placements.Placement]:
-        """Return the recent placements that the host does not show yet."""
-        shown = [uuid for uuid in recent if uuid in host.instances
-                 and uuid not in instances.unresolved]
-        for uuid in shown:
-            self._counter.placements.forget(uuid)
-        return {uuid: placement for uuid, placement in recent.items()
-                if uuid not in shown}
+        """Return the recent placements that the host does not show yet.
+
+        A stub shows nothing but that the server was there.
+        """
+        pending = {}
+        for uuid, placement in recent.items():
+            there = uuid in host.instances
+            if ((there and uuid not in instances.unresolved)
+                    or (placement.seen and not there)):
+                self._counter.placements.forget(uuid)
+                continue
+            placement.seen = there
+            pending[uuid] = placement
+        return pending
 
     def _note_unsure(
         self, host: Any, instances: index.HostInstances,

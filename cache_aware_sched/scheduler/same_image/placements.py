@@ -13,6 +13,8 @@
 """Where this scheduler placed servers moments ago."""
 
 from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
 import dataclasses
 import threading
 import time
@@ -20,23 +22,32 @@ import time
 #: However long the memory is: more than any scheduler places in ten minutes.
 MAX_PLACEMENTS = 50_000
 
+#: Seconds after which the conductor has surely written a server that was
+#: placed to its cell; it does so as soon as the scheduler has answered.
+WRITTEN_AFTER = 3.0
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@dataclasses.dataclass(slots=True)
 class Placement:
-    """A server that no table shows on its host yet.
+    """A server that the scheduler does not know on its host yet.
 
     :param uuid: of the instance
     :param host: name of the compute host
     :param image: id of the image
     :param project: id of the project, None if the request had none
-    :param expires: when it is forgotten, on the ledger's clock
+    :param time: when it was placed, on the ledger's clock
+    :param expires: when it is forgotten
+    :param seen: whether the host was seen to have an instance of this uuid,
+        if without anything known about it; when that goes, so does this
     """
 
     uuid: str
     host: str
     image: str
     project: str | None
+    time: float
     expires: float
+    seen: bool = False
 
 
 class RecentPlacements:
@@ -62,18 +73,36 @@ class RecentPlacements:
             if len(self._placements) >= MAX_PLACEMENTS:
                 self._placements.pop(next(iter(self._placements)))
             self._placements[uuid] = Placement(
-                uuid, host, image, project, now + seconds)
+                uuid, host, image, project, now, now + seconds)
 
     def forget(self, uuid: str) -> None:
         """Forget a server: a table shows it, or that it is not there."""
         with self._lock:
             self._placements.pop(uuid, None)
 
-    def host_of(self, uuid: str) -> str | None:
-        """Return where a server was placed, if that is remembered."""
+    def correct(self, image: str, servers: Mapping[str, Collection[str]],
+                absent: Collection[str]) -> None:
+        """Drop what the databases disprove.
+
+        :param image: id of the image that they were asked for
+        :param servers: the hosts of each server of it, none before its claim
+        :param absent: hosts that have no other server of the image than those;
+            one that was placed there and is none of them was deleted, or is
+            not written yet
+        """
+        now = self._clock()
         with self._lock:
-            placement = self._placements.get(uuid)
-        return placement.host if placement else None
+            for uuid, placement in list(self._placements.items()):
+                if placement.image != image:
+                    continue
+                hosts = servers.get(uuid)
+                if hosts is None:
+                    wrong = (placement.host in absent
+                             and now - placement.time > WRITTEN_AFTER)
+                else:
+                    wrong = bool(hosts) and placement.host not in hosts
+                if wrong:
+                    del self._placements[uuid]
 
     def by_host(self) -> dict[str, dict[str, Placement]]:
         """Return what is remembered, by host and then by instance."""
