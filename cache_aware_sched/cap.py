@@ -18,9 +18,9 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from cache_aware_sched import once
-from cache_aware_sched.config import CONF
 from cache_aware_sched import aggregates
+from cache_aware_sched.config import CONF
+from cache_aware_sched import once
 from cache_aware_sched import request as request_mod
 
 LOG = logging.getLogger(__name__)

@@ -28,4 +28,5 @@ def checked() -> cfg.ConfigOpts.GroupAttr:
         value is out of bounds
     """
     conf.check(CONF)
-    return CONF.cache_aware_sched
+    options: cfg.ConfigOpts.GroupAttr = CONF.cache_aware_sched
+    return options

@@ -12,26 +12,25 @@
 
 """Validators of this package's flavor extra specs.
 
-nova-api loads them from the entry points ``nova.api.extra_spec_validators`` and
-answers 400 to a value that they refuse (API microversion 2.86 and later).
+nova-api loads them from the entry points ``nova.api.extra_spec_validators``
+and answers 400 to a value that they refuse (API microversion 2.86 and later).
 """
 
 from nova.api.validation.extra_specs import base
 
 from cache_aware_sched.conf import scheduler
-
-_CAP = next(option for option in scheduler.OPTIONS
-            if option.dest == 'max_same_image_instances_per_host')
+from cache_aware_sched import request
 
 EXTRA_SPEC_VALIDATORS = [
     base.ExtraSpecValidator(
-        name=f'cache_aware_sched:{_CAP.dest}',
+        name=request.EXTRA_SPEC_CAP,
         description=(
             'How many servers of one image a host may run when another one '
             'with this flavor is added; 0 for any number. Overrides the '
             'option and the aggregate metadata of the same name. Requires the '
             '``ImageAntiAffinityFilter`` scheduler filter.'),
-        value={'type': int, 'min': _CAP.type.min, 'max': _CAP.type.max},
+        value={'type': int, 'min': scheduler.MIN_CAP,
+               'max': scheduler.MAX_CAP},
     ),
 ]
 

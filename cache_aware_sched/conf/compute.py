@@ -38,8 +38,8 @@ otherwise not fit into the database column with it.
         help="""
 Report an image as soon as it is in the cache, or begins to arrive.
 
-Otherwise the scheduler learns of it with the next periodic update of the host's
-resources.
+Otherwise the scheduler learns of it with the next periodic update of the
+host's resources.
 
 Related options:
 

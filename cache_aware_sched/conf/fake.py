@@ -23,7 +23,7 @@ OPTIONS = [
         help="""
 How long ``cache_aware.FakeDriver`` takes to fetch an image it does not hold.
 
-For tests and trials only; no other driver reads it. While it fetches, the image
-is reported as arriving.
+For tests and trials only; no other driver reads it. While it fetches, the
+image is reported as arriving.
 """),
 ]

@@ -12,6 +12,8 @@
 
 """Options of the weigher, of the filter and of the count they share."""
 
+import math
+
 from oslo_config import cfg
 from oslo_config import types
 
@@ -23,11 +25,14 @@ class _Finite(types.Float):
     """A float that is a number: ``nan`` passes every comparison."""
 
     def __call__(self, value: object) -> float:
-        number = float(super().__call__(value))
-        if number != number:
+        number = float(super().__call__(value) or 0)
+        if math.isnan(number):
             raise ValueError('Should be a number, not nan')
         return number
 
+
+#: The bounds of the cap, also of the one that a flavor sets.
+MIN_CAP, MAX_CAP = 0, 100_000
 
 OPTIONS = [
     cfg.Opt(
@@ -61,8 +66,8 @@ Related options:
     cfg.IntOpt(
         'max_same_image_instances_per_host',
         default=10,
-        min=0,
-        max=100_000,
+        min=MIN_CAP,
+        max=MAX_CAP,
         help="""
 How many servers of one image a host may run: the cap.
 

@@ -14,8 +14,8 @@
 
 A host that holds an image attracts its servers; this keeps them from all being
 lost with that one host. See ``max_same_image_instances_per_host`` for where
-the cap is set, and :mod:`cache_aware_sched.scheduler.same_image.count` for what
-is counted.
+the cap is set, and :mod:`cache_aware_sched.scheduler.same_image.count` for
+what is counted.
 
 Rebuilds are let through: they cannot go elsewhere, and nova would put the
 server into ERROR.
@@ -29,9 +29,9 @@ import weakref
 from nova.scheduler import filters
 from oslo_log import log as logging
 
+from cache_aware_sched import cap as cap_mod
 from cache_aware_sched import config
 from cache_aware_sched import request as request_mod
-from cache_aware_sched import cap as cap_mod
 from cache_aware_sched.scheduler.same_image import count as count_mod
 
 LOG = logging.getLogger(__name__)
@@ -65,8 +65,7 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
             return host_states
 
     def host_passes(self, host_state: Any, filter_properties: Any) -> bool:
-        """Return whether one host passes; see :mod:`nova.scheduler.filters`.
-        """
+        """Return whether a host passes; see :mod:`nova.scheduler.filters`."""
         return bool(self.filter_all([host_state], filter_properties))
 
     def _passing(self, host_states: list[Any], spec: Any) -> list[Any]:

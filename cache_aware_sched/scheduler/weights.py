@@ -26,17 +26,17 @@ from typing import Any
 from nova.scheduler import weights
 from oslo_log import log as logging
 
+from cache_aware_sched import aggregates
+from cache_aware_sched import cap as cap_mod
+from cache_aware_sched.conf.scheduler import MULTIPLIER_BOUND
 from cache_aware_sched import config
 from cache_aware_sched import once
-from cache_aware_sched.conf.scheduler import MULTIPLIER_BOUND
 from cache_aware_sched.report import Holding
-from cache_aware_sched import aggregates
+from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import load
 from cache_aware_sched.scheduler import reports
-from cache_aware_sched import request as request_mod
-from cache_aware_sched.scheduler import scoring
-from cache_aware_sched import cap as cap_mod
 from cache_aware_sched.scheduler.same_image import count as count_mod
+from cache_aware_sched.scheduler import scoring
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
@@ -197,9 +197,9 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         elif not self._seen_a_report:
             _ONCE.warning(
                 ('no reports',),
-                'ImageCacheWeigher has no effect: none of %(number)d candidate '
-                'hosts, %(host)s for one, reports its image cache. Set '
-                'compute_driver = cache_aware.LibvirtDriver on the hosts.',
+                'ImageCacheWeigher has no effect: none of %(number)d '
+                'candidate hosts, %(host)s for one, reports its image cache. '
+                'Set compute_driver = cache_aware.LibvirtDriver on the hosts.',
                 {'number': len(hosts), 'host': hosts[0].host})
         limit = CONF.scheduler.max_placement_results
         if len(hosts) >= limit:

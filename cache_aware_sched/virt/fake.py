@@ -101,7 +101,7 @@ def image_cache(host: str) -> FakeImageCache:
     return _caches.setdefault(host, FakeImageCache())
 
 
-class _FetchingDriver(nova_fake.FakeDriver):  # type: ignore[misc]
+class _FetchingDriver(nova_fake.FakeDriver):
     """Fetches the image where a real driver does: while it spawns."""
 
     def spawn(self, context: nova_context.RequestContext,

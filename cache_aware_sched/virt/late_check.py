@@ -18,9 +18,10 @@ those that were admitted before it leave room; servers that have been claimed
 but not admitted are not counted, because they will be asked themselves. So the
 first ones stay, the last ones go, and no two send each other away.
 
-A server that is refused goes to its next candidate host. nova does the same for
-server groups and takes the exception for one of its own: the refusal is not
-counted as a failed build, which would keep other servers away from the host.
+A server that is refused goes to its next candidate host. nova does the same
+for server groups and takes the exception for one of its own: the refusal is
+not counted as a failed build, which would keep other servers away from the
+host.
 """
 
 import dataclasses
@@ -35,9 +36,9 @@ from nova import objects
 from oslo_log import log as logging
 
 from cache_aware_sched import cap as cap_mod
+from cache_aware_sched.config import CONF
 from cache_aware_sched import once
 from cache_aware_sched import request as request_mod
-from cache_aware_sched.config import CONF
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
@@ -175,8 +176,7 @@ class _Server:
 
 def _servers_here(context: nova_context.RequestContext,
                   instance: 'objects.Instance') -> dict[str, _Server]:
-    """Return the servers of the image that are here, come here or may return.
-    """
+    """Return the image's servers that are here, come here or may return."""
     here = _find(context, {'host': instance.host}, instance.image_ref)
     moves = objects.MigrationList.get_in_progress_by_host_and_node(
         context, instance.host, instance.node)

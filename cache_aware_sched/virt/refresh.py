@@ -12,9 +12,10 @@
 
 """Tells the scheduler of a change of the image cache at once.
 
-The report travels with the host's resources, which nova sends every minute, and
-there is no public way to ask for it earlier. The private one is used where it
-is there (read in nova 34.0.0); where it is not, the periodic update does it.
+The report travels with the host's resources, which nova sends every minute,
+and there is no public way to ask for it earlier. The private one is used where
+it is there (read in nova 34.0.0); where it is not, the periodic update does
+it.
 """
 
 import threading

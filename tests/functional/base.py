@@ -24,7 +24,6 @@ import time
 import uuid
 
 import fixtures
-from nova.tests import fixtures as nova_fixtures
 import nova.conf
 from nova import context as nova_context
 from nova.scheduler import manager

@@ -12,8 +12,8 @@
 
 """How many servers of an image a host runs, and how many it may.
 
-:mod:`.cap` says how many it may; :mod:`.count` says how many it runs, from what
-the scheduler knows of the instances (:mod:`.index`), from what it placed
+:mod:`.cap` says how many it may; :mod:`.count` says how many it runs, from
+what the scheduler knows of the instances (:mod:`.index`), from what it placed
 moments ago (:mod:`.placements`) and, only where neither suffices, from one
 query a cell (:mod:`.query`).
 """

@@ -20,8 +20,8 @@ placed.
 
 Memory suffices as long as nova's scheduler knows every instance of a host.
 Where it does not, because instances are stubs or because the host has claimed
-more than it shows, one query a cell answers for the whole request. It also does
-when no host seems to be below its cap: nothing is refused on hearsay.
+more than it shows, one query a cell answers for the whole request. It also
+does when no host seems to be below its cap: nothing is refused on hearsay.
 """
 
 from collections.abc import Collection
@@ -231,8 +231,7 @@ class _Tally:
         self, host: Any, instances: index.HostInstances,
         recent: dict[str, placements.Placement],
     ) -> set[str]:
-        """Return the uuids that count on a host, but for those just placed.
-        """
+        """Return the servers that count here, but for those just placed."""
         progress, image = self._progress, str(self._request.image)
         ours = progress.placed | {self._request.instance}
         pending = self._pending(host, instances, recent)

@@ -12,9 +12,9 @@
 
 """The servers of an image, as the cell databases have them.
 
-A compute writes a server's host when it claims it, long before the scheduler is
-told of the server, so this also sees what is still being built, on its way to
-another host, or waiting for a resize to be confirmed.
+A compute writes a server's host when it claims it, long before the scheduler
+is told of the server, so this also sees what is still being built, on its way
+to another host, or waiting for a resize to be confirmed.
 """
 
 from collections.abc import Collection

@@ -24,7 +24,7 @@ _MODULES = {
     'LibvirtDriver': 'cache_aware_sched.virt.libvirt',
 }
 
-__all__ = sorted(_MODULES)
+__all__ = ['FakeDriver', 'LibvirtDriver']
 
 
 def __getattr__(name: str) -> Any:
