@@ -44,6 +44,11 @@ STOCK_FILTERS = ['ComputeFilter', 'ComputeCapabilitiesFilter',
                  'ServerGroupAffinityFilter']
 
 
+def api_paste():
+    """Return the path of nova's api-paste.ini, as its wheel installs it."""
+    return os.path.join(sys.prefix, 'etc/nova/api-paste.ini')
+
+
 class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
     """Starts the controllers; the tests start the computes.
 
@@ -57,8 +62,7 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
     WEIGHERS = (ALL_WEIGHERS, WEIGHER)
 
     def setUp(self):
-        self.flags(group='wsgi', api_paste_config=os.path.join(
-            sys.prefix, 'etc/nova/api-paste.ini'))
+        self.flags(group='wsgi', api_paste_config=api_paste())
         self.configure()
         fake._caches.clear()
         count._shared = None
