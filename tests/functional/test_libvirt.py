@@ -52,7 +52,8 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
                    weight_classes=[base.ALL_WEIGHERS, base.WEIGHER],
                    available_filters=[base.ALL_FILTERS, base.FILTER],
                    enabled_filters=base.STOCK_FILTERS,
-                   # or host1 would win for its hypervisor
+                   # nova alone shall prefer host2, for its CPUs
+                   ram_weight_multiplier=0.0, disk_weight_multiplier=0.0,
                    hypervisor_version_weight_multiplier=0.0)
         self.flags(group='cache_aware_sched',
                    image_cache_weight_multiplier=10.0)
