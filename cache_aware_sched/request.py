@@ -83,6 +83,12 @@ class Request:
         )
 
 
+def server_of(spec: Any) -> str | None:
+    """Return the uuid of the server that a RequestSpec is for, for a log."""
+    uuid: str | None = _get(spec, 'instance_uuid')
+    return uuid
+
+
 def _get(thing: Any, name: str) -> Any:
     """Return a field, None if it is not set.
 

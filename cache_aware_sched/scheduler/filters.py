@@ -61,7 +61,7 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
             # A cap is not worth a scheduler that places nothing.
             LOG.exception(
                 'The same-image cap was not applied to a request for server '
-                '%s.', getattr(spec_obj, 'instance_uuid', None))
+                '%s.', request_mod.server_of(spec_obj))
             return host_states
 
     def host_passes(self, host_state: Any, filter_properties: Any) -> bool:
@@ -73,7 +73,9 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
         if not host_states or request.image is None or request.rebuild:
             return host_states
         soft = config.CONF.cache_aware_sched.same_image_cap_policy == 'soft'
-        if soft and request.count > 1 and not request.grouped:
+        # A group has its own idea of which hosts are left.
+        come_back = soft and request.count > 1 and not request.grouped
+        if come_back:
             host_states = self._with_those_set_aside(host_states, spec)
         caps = cap_mod.caps(
             request, [host.aggregates for host in host_states])
@@ -89,9 +91,10 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
                        if count == fewest]
         elif not passing:
             _log_refusal(request, host_states, caps, counts)
-        if soft and len(passing) < len(host_states):
+        if come_back:
+            passed = set(passing)
             self._set_aside[spec] = [
-                host for host in host_states if host not in passing]
+                host for host in host_states if host not in passed]
         if len(passing) == 1:
             # nova weighs nothing then, so no weigher sees the placement.
             self._counter.place(spec, request, passing[0].host)
@@ -105,9 +108,10 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
         passed for the one before. With the soft policy a host that was passed
         over then can be the emptiest now.
         """
+        offered = set(host_states)
         return host_states + [
             host for host in self._set_aside.pop(spec, ())
-            if host not in host_states]
+            if host not in offered]
 
     def _log_full(
         self, request: request_mod.Request, host_states: Sequence[Any],

@@ -14,6 +14,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+import statistics
 from typing import Any
 
 from oslo_log import log as logging
@@ -34,7 +35,7 @@ class Survey:
     :param holdings: in the order of the candidates
     :param reporting: how many have a report that could be read
     :param size: of the image in bytes as hosts that hold it say; 0 if none
-    :param rate: mean of the fetch rates, in bytes a second; 0 if none
+    :param rate: median of the fetch rates, in bytes a second; 0 if none
     """
 
     holdings: list[Holding]
@@ -49,7 +50,8 @@ def survey(request: request_mod.Request,
     key = report.image_key(str(request.image))
     disk = report.size_code(request.disk_gb << 30) if request.disk_gb else -1
     holdings: list[Holding] = []
-    reporting = size = rates = rated = 0
+    rates: list[int] = []
+    reporting = size = 0
     for host in host_states:
         found = _read(host)
         if found is None:
@@ -57,16 +59,15 @@ def survey(request: request_mod.Request,
             continue
         reporting += 1
         if found.header.rate:
-            rates += found.header.rate
-            rated += 1
+            rates.append(found.header.rate)
         holding = found.holding(key, disk)
         if holding >= Holding.ARRIVING and not request.image_size:
             size = max([size, *(
                 file.size for file in found.files(key)
                 if file.kind is report.Kind.COMPLETE)])
         holdings.append(holding)
-    return Survey(holdings, reporting, size,
-                  rates * 1e6 / rated if rated else 0.0)
+    rate = statistics.median_low(rates) * 1e6 if rates else 0.0
+    return Survey(holdings, reporting, size, rate)
 
 
 def _read(host: Any) -> report.Report | None:

@@ -85,7 +85,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
             # A preference is not worth a scheduler that places nothing.
             LOG.exception(
                 'The image cache was not considered for server %s.',
-                getattr(weight_properties, 'instance_uuid', None))
+                request_mod.server_of(weight_properties))
             return [0.0] * len(weighed_obj_list)
 
     def _weigh_object(self, obj: Any, weight_properties: Any) -> float:

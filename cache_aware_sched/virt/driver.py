@@ -103,7 +103,7 @@ class CacheAwareMixin(abc.ABC):
             yield fetch
             self._cache_fetch_rate.add(fetch.size, time.monotonic() - start)
         finally:
-            self._cache_arriving[sha1] -= 1
+            self._cache_arriving -= collections.Counter([sha1])
             self.image_cache_changed()
 
     # What nova calls.
@@ -154,17 +154,17 @@ class CacheAwareMixin(abc.ABC):
             name for instance in instances
             for name in (instance.project_id, instance.os_type)))
         max_bytes = min(room, self._cache_options.report_max_bytes)
-        if not self.caches_images():
-            return report.encode((), caches=False, max_bytes=max_bytes)
         users = report.count_users(
             instance.image_ref for instance in instances)
         self._cache_boot_files.update(report.count_users(
             boot_file for instance in instances
             for boot_file in (instance.kernel_id, instance.ramdisk_id)))
+        caches = self.caches_images()
         text = report.encode(
             [dataclasses.replace(file, users=users[file.sha1])
-             for file in self._files()],
-            rate=self._cache_fetch_rate.mb_per_second, max_bytes=max_bytes)
+             for file in (self._files() if caches else ())],
+            caches=caches, rate=self._cache_fetch_rate.mb_per_second,
+            max_bytes=max_bytes)
         if len(text) > max_bytes:
             _ONCE.warning(
                 ('no room',),
@@ -179,8 +179,7 @@ class CacheAwareMixin(abc.ABC):
         known = {file.sha1 for file in files}
         return files + [
             report.BaseFile(sha1, 0, report.Kind.ARRIVING)
-            for sha1, fetches in list(self._cache_arriving.items())
-            if fetches and sha1 not in known]
+            for sha1 in list(self._cache_arriving) if sha1 not in known]
 
 
 class Fetch:

@@ -124,7 +124,7 @@ class LateCheck:
         """
         now = time.monotonic()
         with self._lock:
-            self._forget_shown(instance.image_ref, servers, asked, now)
+            self._forget_gone(instance.image_ref, servers, asked, now)
             count = self._count(instance, servers)
             if count and cap is None:
                 return False
@@ -138,6 +138,10 @@ class LateCheck:
 
     def _count(self, instance: 'objects.Instance',
                servers: dict[str, '_Server']) -> int:
+        """Count what the database shows to run here, and what was admitted.
+
+        What it shows to be building was admitted, or will be asked itself.
+        """
         counted = {uuid: server.project for uuid, server in servers.items()
                    if not server.building}
         counted.update(
@@ -150,20 +154,20 @@ class LateCheck:
         return sum(project == instance.project_id
                    for project in counted.values())
 
-    def _forget_shown(self, image: str, servers: dict[str, '_Server'],
-                      asked: float, now: float) -> None:
-        """Forget servers that the database shows to run here, or not at all.
+    def _forget_gone(self, image: str, servers: dict[str, '_Server'],
+                     asked: float, now: float) -> None:
+        """Forget servers that are not here any more.
 
-        But not one that was admitted after the database was asked. Those of
-        other images are forgotten when no build can take that long.
+        But not one that was admitted after the database was asked, and none
+        for being shown to run: a check that is under way may have read that
+        it is building. Those of other images are forgotten when no build can
+        have taken that long.
         """
         for uuid, admitted in list(self._admitted.items()):
             if admitted.image != image:
                 gone = now - admitted.time > _LONGEST_BUILD
             else:
-                server = servers.get(uuid)
-                gone = admitted.time < asked and (
-                    server is None or not server.building)
+                gone = uuid not in servers and admitted.time < asked
             if gone:
                 del self._admitted[uuid]
 
@@ -197,6 +201,14 @@ def _find(context: nova_context.RequestContext, where: dict[str, Any],
             for server in servers}
 
 
+def _spec(context: nova_context.RequestContext, uuid: str) -> Any:
+    """Return the RequestSpec of a server, None if there is none (any more)."""
+    try:
+        return objects.RequestSpec.get_by_instance_uuid(context, uuid)
+    except exception.RequestSpecNotFound:
+        return None
+
+
 class _Limits:
     """Finds out the cap that the scheduler went by.
 
@@ -216,9 +228,8 @@ class _Limits:
         spec = aggregates = None
         if time.monotonic() >= self._unreachable_until:
             try:
-                spec = objects.RequestSpec.get_by_instance_uuid(
-                    context, instance.uuid)
                 aggregates = self._of_host(context, instance.host)
+                spec = _spec(context, instance.uuid)
             except Exception as error:
                 self._unreachable_until = time.monotonic() + _REMEMBER
                 _ONCE.warning(

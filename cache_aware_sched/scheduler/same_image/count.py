@@ -49,17 +49,19 @@ class _Progress:
     :param at_start: num_instances of each host when it was first seen
     :param servers: what the cells answered: by cell, by host, uuids
     :param asked: the hosts they were asked about, None for all
-    :param fresh: the last counts, by host state
+    :param fresh: the last counts, by the id() of the host state; nova keeps
+        those until the weighers have seen them
     """
 
     placed: set[str] = dataclasses.field(default_factory=set)
     current: str | None = None
     guessed: set[str] = dataclasses.field(default_factory=set)
-    at_start: dict[Any, int] = dataclasses.field(default_factory=dict)
+    at_start: weakref.WeakKeyDictionary[Any, int] = dataclasses.field(
+        default_factory=weakref.WeakKeyDictionary)
     servers: dict[str, dict[str, set[str]]] = dataclasses.field(
         default_factory=dict)
     asked: Collection[str] | None = ()
-    fresh: dict[Any, int] = dataclasses.field(default_factory=dict)
+    fresh: dict[int, int] = dataclasses.field(default_factory=dict)
 
     def start(self, uuid: str | None) -> None:
         """Note which server the request deals with now."""
@@ -99,17 +101,22 @@ class SameImageCounter:
             return [0] * len(host_states)
         progress = self._of(spec)
         progress.start(request.instance)
-        if again and progress.fresh:
-            known = [progress.fresh.get(host) for host in host_states]
-            if None not in known:
-                return known  # type: ignore[return-value]
+        if again:
+            fresh, progress.fresh = progress.fresh, {}
+            if fresh and all(id(host) in fresh for host in host_states):
+                return [fresh[id(host)] for host in host_states]
         tally = _Tally(self, request, progress)
         counts = tally.counts(host_states)
         ask = _whom_to_ask(host_states, caps, counts, tally.unsure)
         if ask != () and progress.asked == ():
+            if request.count > 1:
+                # Hosts that pass now can be full for a later server of it.
+                ask = None
             self._ask(request, progress, host_states, ask)
             counts = tally.counts(host_states)
-        progress.fresh = dict(zip(host_states, counts, strict=True))
+        if not again:
+            progress.fresh = dict(zip(
+                map(id, host_states), counts, strict=True))
         return counts
 
     def place(self, spec: Any, request: request_mod.Request,
@@ -206,14 +213,14 @@ class _Tally:
     def counts(self, host_states: Sequence[Any]) -> list[int]:
         """Return the count of each host, and note those that are unsure."""
         image, uuid = str(self._request.image), self._request.instance
-        of_host, at_start = self._index.of_host, self._progress.at_start
+        # All of them first: only then it is known who is shown twice.
+        known = [self._index.of_host(host) for host in host_states]
         recent = self._counter.placements.by_host()
         plain = (self._all_projects and not recent
                  and not self._progress.servers and not self._index.shared)
         result = []
-        for host in host_states:
-            instances = of_host(host)
-            start = at_start.setdefault(host, host.num_instances)
+        for host, instances in zip(host_states, known, strict=True):
+            start = self._at_start(host)
             placed = host.num_instances - start
             if (plain and not instances.unresolved
                     and start <= len(instances.objects)):
@@ -224,18 +231,25 @@ class _Tally:
                               if servers else 0))
                 continue
             result.append(placed + len(self._servers(
-                host, instances, recent.get(host.host, _NO_PLACEMENTS))))
+                host, start, instances,
+                recent.get(host.host, _NO_PLACEMENTS))))
         return result
 
+    def _at_start(self, host: Any) -> int:
+        """Return the instances that a host had before this request."""
+        if self._request.count == 1:
+            return int(host.num_instances)
+        return self._progress.at_start.setdefault(host, host.num_instances)
+
     def _servers(
-        self, host: Any, instances: index.HostInstances,
+        self, host: Any, start: int, instances: index.HostInstances,
         recent: dict[str, placements.Placement],
     ) -> set[str]:
         """Return the servers that count here, but for those just placed."""
         progress, image = self._progress, str(self._request.image)
         ours = progress.placed | {self._request.instance}
         pending = self._pending(host, instances, recent)
-        self._note_unsure(host, instances, pending, ours)
+        self._note_unsure(host, start, instances, pending, ours)
         answer = progress.servers.get(host.cell_uuid)
         if answer is not None and (
                 progress.asked is None or host.host in progress.asked):
@@ -274,13 +288,13 @@ class _Tally:
         return pending
 
     def _note_unsure(
-        self, host: Any, instances: index.HostInstances,
+        self, host: Any, start: int, instances: index.HostInstances,
         pending: Collection[str], ours: Collection[str | None],
     ) -> None:
         stubs = instances.unresolved.difference(pending, ours)
         shown = len(instances.objects) - len(
             instances.unresolved.intersection(ours))
-        builds = self._progress.at_start[host] - shown - sum(
+        builds = start - shown - sum(
             uuid not in host.instances and uuid not in ours
             for uuid in pending)
         if stubs or builds > 0:
