@@ -44,7 +44,7 @@ def smallest(
     result: list[T | None] = []
     for host in hosts:
         found: T | None = None
-        for aggregate in host:
+        for aggregate in host or ():
             # By id: hosts share the aggregate objects, which stay alive here.
             if id(aggregate) not in values:
                 values[id(aggregate)] = _value(aggregate, key, parse)

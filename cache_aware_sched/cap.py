@@ -19,6 +19,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from cache_aware_sched import aggregates
+from cache_aware_sched.conf.scheduler import MAX_CAP
 from cache_aware_sched.config import CONF
 from cache_aware_sched import once
 from cache_aware_sched import request as request_mod
@@ -28,7 +29,7 @@ _ONCE = once.Once(LOG)
 
 AGGREGATE_KEY = 'max_same_image_instances_per_host'
 #: Stands for no cap where the smallest of several is looked for.
-_NO_CAP = 2 ** 31
+_NO_CAP = MAX_CAP + 1
 
 
 def parse(text: str) -> int:
@@ -42,7 +43,7 @@ def parse(text: str) -> int:
         value = -1
     if value < 0:
         raise ValueError('a whole number from 0 up is wanted, 0 for no cap')
-    return value
+    return min(value, MAX_CAP)
 
 
 def _parse_limit(text: str) -> int:

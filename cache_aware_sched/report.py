@@ -159,7 +159,7 @@ def _record(file: BaseFile) -> str:
         _ALPHABET[users & 0x3f], _ALPHABET[file.kind << 4 | users >> 6]))
 
 
-def _worth(file: BaseFile) -> tuple[bool, int, str]:
+def _worth(file: BaseFile) -> tuple[bool, int, str, int, int]:
     """Sort key for what stays when not everything fits; the smallest stays.
 
     A resized copy is worth less than any image. Otherwise what saves the most
@@ -168,7 +168,8 @@ def _worth(file: BaseFile) -> tuple[bool, int, str]:
     size is a guess.
     """
     in_use = 2 if file.users else 1
-    return file.kind is Kind.RESIZED, -file.size * in_use, file.sha1
+    return (file.kind is Kind.RESIZED, -file.size * in_use, file.sha1,
+            file.kind, -file.users)
 
 
 def encode(

@@ -58,4 +58,7 @@ def check(conf: cfg.ConfigOpts) -> None:
     """
     for group, options in list_opts():
         for option in options:
-            getattr(conf[group.name], option.dest)
+            value = getattr(conf[group.name], option.dest)
+            if value is None and option.default is not None:
+                raise cfg.ConfigFileValueError(
+                    f'Option {option.dest} in group [{group.name}] is empty')

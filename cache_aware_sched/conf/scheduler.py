@@ -25,10 +25,10 @@ class _Finite(types.Float):
     """A float that is a number: ``nan`` passes every comparison."""
 
     def __call__(self, value: object) -> float:
-        number = float(super().__call__(value) or 0)
-        if math.isnan(number):
-            raise ValueError('Should be a number, not nan')
-        return number
+        number = super().__call__(value)
+        if number is None or math.isnan(number):
+            raise ValueError('Should be a number')
+        return float(number)
 
 
 #: The bounds of the cap, also of the one that a flavor sets.

@@ -83,6 +83,11 @@ class FakeImageCache:
                 else report.Kind.ARRIVING)
                 for image_id, image in self._images.items()]
 
+    def has(self, image_id: str) -> bool:
+        """Return whether an image is there and complete."""
+        image = self._images.get(image_id)
+        return image is not None and image.there.is_set()
+
     def begin(self, image_id: str, size: int) -> tuple[_Image, bool]:
         """Return an image, and whether the caller has to fetch it."""
         with self._lock:
@@ -141,17 +146,21 @@ class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
         :returns: whether it was not there; if somebody else is fetching it,
             False when that is done
         """
-        image, absent = self._image_cache().begin(image_id, size)
-        if not absent:
+        cache = self._image_cache()
+        image, absent = cache.begin(image_id, size)
+        while not absent:
             image.there.wait()
-            return False
+            if cache.has(image_id):
+                return False
+            # Whoever fetched it has failed.
+            image, absent = cache.begin(image_id, size)
         try:
             with self.image_fetched(report.image_sha1(image_id)) as fetch:
                 fetch.size = size
                 time.sleep(self._cache_options.fake_image_fetch_seconds)
                 image.there.set()
         except BaseException:
-            self._image_cache().remove(image_id)
+            cache.remove(image_id)
             raise
         return True
 

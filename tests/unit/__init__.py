@@ -10,3 +10,26 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Tests of one module each, in one process, without services."""
+
+import os
+
+# What nova logs is shown for tests that fail, and no more of it than that.
+os.environ.setdefault('OS_LOG_CAPTURE', '1')
+os.environ.setdefault('OS_DEBUG', 'WARNING')
+
+# As nova's own unit tests do, before anything else of nova is imported.
+from nova import monkey_patch
+
+monkey_patch.patch()
+
+import hypothesis  # noqa: E402
+from nova import objects  # noqa: E402
+
+objects.register_all()
+
+# The same examples in each run: what fails here fails again.
+hypothesis.settings.register_profile(
+    'unit', database=None, deadline=None, derandomize=True, max_examples=100,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile('unit')

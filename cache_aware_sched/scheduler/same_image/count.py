@@ -162,14 +162,12 @@ class SameImageCounter:
     ) -> None:
         """Drop guesses that the cells prove wrong.
 
-        A build that failed is on no host and not being built any more. That a
-        server does not exist only those who were asked about all can say.
+        That a server does not exist only those can say who were asked about
+        all.
         """
-        nowhere = ('',)
         self.placements.correct(
             str(request.image),
-            {server.uuid: server.hosts or (
-                () if server.building else nowhere)
+            {server.uuid: server
              for servers in answers.values() for server in servers},
             {host.host for host in host_states
              if ask is None and host.cell_uuid in answers})
@@ -213,16 +211,15 @@ class _Tally:
     def counts(self, host_states: Sequence[Any]) -> list[int]:
         """Return the count of each host, and note those that are unsure."""
         image, uuid = str(self._request.image), self._request.instance
-        # All of them first: only then it is known who is shown twice.
-        known = [self._index.of_host(host) for host in host_states]
+        known = self._index.of_hosts(host_states)
         recent = self._counter.placements.by_host()
         plain = (self._all_projects and not recent
-                 and not self._progress.servers and not self._index.shared)
+                 and not self._progress.servers)
         result = []
         for host, instances in zip(host_states, known, strict=True):
             start = self._at_start(host)
             placed = host.num_instances - start
-            if (plain and not instances.unresolved
+            if (plain and instances.plain
                     and start <= len(instances.objects)):
                 # By far the most hosts, of by far the most requests.
                 servers = instances.by_image.get(image)
@@ -259,7 +256,7 @@ class _Tally:
                 uuid for uuid, project
                 in instances.by_image.get(image, {}).items()
                 if self._counted(project)
-            } - self._index.stale_on(host.host, image)
+            } - instances.stale
         servers |= {
             uuid for uuid, placement in pending.items()
             if placement.image == image and self._counted(placement.project)}

@@ -17,6 +17,7 @@ uuid only. Asking a stub for its image is a query each, or an error, so stubs
 are told apart and left alone.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import threading
 from typing import Any
@@ -30,18 +31,27 @@ _FIELD = '_obj_'
 MAX_HOSTS = 100_000
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class HostInstances:
     """What one host runs.
 
     :param objects: the instances that this was made of
     :param by_image: the project ids by instance uuid by image id
     :param unresolved: uuids of stubs
+    :param stale: uuids that the host shows although the server has left
+    :param plain: whether there is neither of these
     """
 
     objects: list[Any]
     by_image: dict[str, dict[str, str | None]]
     unresolved: frozenset[str]
+    stale: frozenset[str] = frozenset()
+    plain: bool = True
+
+    def mark(self, stale: frozenset[str]) -> None:
+        """Set which of the instances are stale."""
+        self.stale = stale
+        self.plain = not stale and not self.unresolved
 
 
 _NOTHING = HostInstances([], {}, frozenset())
@@ -58,7 +68,8 @@ def _read(objects: list[Any]) -> HostInstances:
         elif fields[_FIELD + 'image_ref']:
             by_image.setdefault(fields[_FIELD + 'image_ref'], {})[uuid] = (
                 fields.get(_FIELD + 'project_id'))
-    return HostInstances(objects, by_image, frozenset(unresolved))
+    return HostInstances(objects, by_image, frozenset(unresolved),
+                         plain=not unresolved)
 
 
 class InstanceIndex:
@@ -77,32 +88,18 @@ class InstanceIndex:
         self._shared: set[str] = set()
         self._lock = threading.Lock()
 
-    def of_host(self, host_state: Any) -> HostInstances:
-        """Return what the host of a HostState runs."""
-        objects = list(host_state.instances.values())
-        known = self._hosts.get(host_state.host, _NOTHING)
-        if known.objects == objects:
-            return known
-        fresh = _read(objects)
-        with self._lock:
-            self._replace(host_state.host, fresh)
-        return fresh
-
-    @property
-    def shared(self) -> bool:
-        """Whether any server is shown by more than one host."""
-        return bool(self._shared)
-
-    def stale_on(self, host: str, image: str) -> frozenset[str]:
-        """Return the instances of an image that a host wrongly shows."""
-        if not self._shared:
-            return frozenset()
-        with self._lock:
-            return frozenset(
-                uuid for uuid in self._shared
-                if host in self._homes[uuid]
-                and uuid in self._hosts[host].by_image.get(image, ())
-                and self._is_stale(uuid, host))
+    def of_hosts(self, host_states: Sequence[Any]) -> list[HostInstances]:
+        """Return what the hosts of HostStates run."""
+        known = []
+        for host_state in host_states:
+            objects = list(host_state.instances.values())
+            instances = self._hosts.get(host_state.host, _NOTHING)
+            if instances.objects != objects:
+                instances = _read(objects)
+                with self._lock:
+                    self._replace(host_state.host, instances)
+            known.append(instances)
+        return known
 
     def _replace(self, host: str, fresh: HostInstances) -> None:
         if len(self._hosts) >= MAX_HOSTS:
@@ -112,18 +109,32 @@ class InstanceIndex:
         before = _uuids(self._hosts.get(host, _NOTHING))
         self._hosts[host] = fresh
         now = _uuids(fresh)
+        concerned = self._shared & (before | now)
         for uuid in before - now:
-            homes = self._homes.get(uuid, set())
-            homes.discard(host)
-            if len(homes) < 2:
-                self._shared.discard(uuid)
-            if not homes:
-                self._homes.pop(uuid, None)
+            self._leave(uuid, host)
         for uuid in now - before:
             homes = self._homes.setdefault(uuid, set())
             homes.add(host)
             if len(homes) > 1:
                 self._shared.add(uuid)
+        concerned |= self._shared & now
+        for home in {host}.union(*(
+                self._homes.get(uuid, ()) for uuid in concerned)):
+            self._mark(home)
+
+    def _leave(self, uuid: str, host: str) -> None:
+        homes = self._homes.get(uuid, set())
+        homes.discard(host)
+        if len(homes) < 2:
+            self._shared.discard(uuid)
+        if not homes:
+            self._homes.pop(uuid, None)
+
+    def _mark(self, host: str) -> None:
+        instances = self._hosts[host]
+        instances.mark(frozenset(
+            uuid for uuid in self._shared
+            if host in self._homes[uuid] and self._is_stale(uuid, host)))
 
     def _is_stale(self, uuid: str, host: str) -> bool:
         """Whether another host has newer word of a server that left this one.

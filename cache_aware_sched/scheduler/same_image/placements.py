@@ -12,6 +12,7 @@
 
 """Where this scheduler placed servers moments ago."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
@@ -19,11 +20,14 @@ import dataclasses
 import threading
 import time
 
+from cache_aware_sched.scheduler.same_image.query import Server
+
 #: However long the memory is: more than any scheduler places in ten minutes.
 MAX_PLACEMENTS = 50_000
 
-#: Seconds after which the conductor has surely written a server that was
-#: placed to its cell; it does so as soon as the scheduler has answered.
+#: Seconds after which what follows from a placement is surely written to the
+#: cell: the server itself, or where it moves. The conductor and the host do so
+#: as soon as the scheduler has answered.
 WRITTEN_AFTER = 3.0
 
 
@@ -50,6 +54,18 @@ class Placement:
     seen: bool = False
 
 
+def _is_wrong(placement: Placement, server: Server | None,
+              absent: Collection[str], written: bool) -> bool:
+    if server is None:
+        return written and placement.host in absent
+    if placement.host in server.hosts:
+        return False
+    if server.hosts:
+        # Claimed by another host; or a move that is not written yet.
+        return server.building or written
+    return not server.building  # its build failed
+
+
 class RecentPlacements:
     """The ledger: what was placed, until it shows or its time is over.
 
@@ -58,7 +74,8 @@ class RecentPlacements:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._placements: dict[str, Placement] = {}
+        self._placements: collections.OrderedDict[str, Placement] = (
+            collections.OrderedDict())
         self._lock = threading.Lock()
 
     def record(self, uuid: str, host: str, image: str, project: str | None,
@@ -71,7 +88,7 @@ class RecentPlacements:
             self._placements.pop(uuid, None)
             self._drop_expired(now)
             if len(self._placements) >= MAX_PLACEMENTS:
-                self._placements.pop(next(iter(self._placements)))
+                self._placements.popitem(last=False)
             self._placements[uuid] = Placement(
                 uuid, host, image, project, now, now + seconds)
 
@@ -80,12 +97,12 @@ class RecentPlacements:
         with self._lock:
             self._placements.pop(uuid, None)
 
-    def correct(self, image: str, servers: Mapping[str, Collection[str]],
+    def correct(self, image: str, servers: Mapping[str, Server],
                 absent: Collection[str]) -> None:
-        """Drop what the databases disprove.
+        """Drop what the cells disprove.
 
         :param image: id of the image that they were asked for
-        :param servers: the hosts of each server of it, none before its claim
+        :param servers: the servers of it, by uuid
         :param absent: hosts that have no other server of the image than those;
             one that was placed there and is none of them was deleted, or is
             not written yet
@@ -93,15 +110,9 @@ class RecentPlacements:
         now = self._clock()
         with self._lock:
             for uuid, placement in list(self._placements.items()):
-                if placement.image != image:
-                    continue
-                hosts = servers.get(uuid)
-                if hosts is None:
-                    wrong = (placement.host in absent
-                             and now - placement.time > WRITTEN_AFTER)
-                else:
-                    wrong = bool(hosts) and placement.host not in hosts
-                if wrong:
+                written = now - placement.time > WRITTEN_AFTER
+                if placement.image == image and _is_wrong(
+                        placement, servers.get(uuid), absent, written):
                     del self._placements[uuid]
 
     def by_host(self) -> dict[str, dict[str, Placement]]:
@@ -117,7 +128,8 @@ class RecentPlacements:
     def _drop_expired(self, now: float) -> None:
         # They are in the order in which they were recorded, which is almost
         # that in which they expire: the option is rarely changed.
-        for uuid, placement in list(self._placements.items()):
-            if placement.expires > now:
+        while self._placements:
+            oldest = next(iter(self._placements.values()))
+            if oldest.expires > now:
                 break
-            del self._placements[uuid]
+            self._placements.popitem(last=False)

@@ -1,0 +1,152 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import ast
+import os
+import pathlib
+import subprocess
+import sys
+
+import cache_aware_sched
+from tests.unit import base
+
+PACKAGE = 'cache_aware_sched'
+ROOT = pathlib.Path(cache_aware_sched.__file__).parent
+
+#: Makes every import of nova fail.
+NO_NOVA = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {blocked!r}:
+            raise ImportError(name + ' must not be needed')
+sys.meta_path.insert(0, Blocker())
+import importlib
+for name in {modules!r}:
+    importlib.import_module(name)
+"""
+
+
+def modules():
+    """Return the paths of all modules by their names."""
+    found = {}
+    for path in sorted(ROOT.rglob('*.py')):
+        parts = path.relative_to(ROOT.parent).with_suffix('').parts
+        found['.'.join(part for part in parts if part != '__init__')] = path
+    return found
+
+
+def imports(path):
+    """Return the names of what a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f'{node.module}.{alias.name}' for alias in node.names}
+    return names
+
+
+def below(name, *packages):
+    return any(name == package or name.startswith(f'{package}.')
+               for package in packages)
+
+
+class TestDirections(base.TestCase):
+
+    def assert_independent(self, *packages, of):
+        """Assert that packages import nothing of others, however far on."""
+        known = modules()
+        todo = [name for name in known if below(name, *packages)]
+        self.assertNotEqual([], todo)
+        seen = set(todo)
+        while todo:
+            name = todo.pop()
+            for imported in imports(known[name]):
+                self.assertFalse(
+                    below(imported, *of), f'{name} imports {imported}')
+                for module in (imported, imported.rpartition('.')[0]):
+                    if module in known and module not in seen:
+                        seen.add(module)
+                        todo.append(module)
+
+    def assert_loads_without(self, blocked, *names):
+        environment = {**os.environ, 'PYTHONPATH': str(ROOT.parent)}
+        result = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', NO_NOVA.format(
+                blocked=blocked, modules=names)],
+            capture_output=True, text=True, env=environment, timeout=60,
+            check=False)
+        self.assertEqual((0, ''), (result.returncode, result.stderr))
+
+    def test_report_needs_no_nova(self):
+        self.assert_independent(f'{PACKAGE}.report', of=['nova'])
+
+    def test_scoring_needs_no_nova(self):
+        self.assert_independent(f'{PACKAGE}.scheduler.scoring', of=['nova'])
+
+    def test_options_need_no_nova(self):
+        self.assert_independent(f'{PACKAGE}.conf', of=['nova'])
+
+    def test_scheduler_knows_no_compute(self):
+        self.assert_independent(
+            f'{PACKAGE}.scheduler',
+            of=[f'{PACKAGE}.virt', f'{PACKAGE}.imagecache', 'nova.virt'])
+
+    def test_compute_knows_no_scheduler(self):
+        self.assert_independent(
+            f'{PACKAGE}.virt', of=[f'{PACKAGE}.scheduler', 'nova.scheduler'])
+
+    def test_api_knows_neither(self):
+        self.assert_independent(
+            f'{PACKAGE}.api',
+            of=[f'{PACKAGE}.scheduler', f'{PACKAGE}.virt'])
+
+    def test_package_needs_no_test_tools(self):
+        self.assert_independent(
+            PACKAGE, of=['tests', 'nova.tests', 'unittest', 'hypothesis'])
+
+    def test_all_this_loads_without_nova(self):
+        self.assert_loads_without(
+            ('nova',), f'{PACKAGE}.report', f'{PACKAGE}.scheduler.scoring',
+            f'{PACKAGE}.conf.opts', f'{PACKAGE}.once')
+
+    def test_libvirt_driver_loads_without_libvirt(self):
+        """So that a mistake in nova.conf is told as such."""
+        self.assert_loads_without(
+            ('libvirt', 'guestfs'), f'{PACKAGE}.virt.libvirt')
+
+    def test_modules_load_on_their_own(self):
+        """In whatever order nova comes upon them."""
+        for name in ('scheduler.filters', 'virt.driver'):
+            self.assert_loads_without(('no_such_module',),
+                                      f'{PACKAGE}.{name}')
+
+
+class TestFiles(base.TestCase):
+
+    def test_every_module_says_what_it_is_for(self):
+        for name, path in modules().items():
+            self.assertTrue(
+                ast.get_docstring(ast.parse(path.read_text())), name)
+
+    def test_every_module_is_licensed(self):
+        for name, path in modules().items():
+            self.assertIn('Apache License, Version 2.0',
+                          path.read_text()[:200], name)
+
+    def test_nova_s_packages_are_left_to_nova(self):
+        """A file of ours there would overwrite nova's own."""
+        ours = ROOT.parent / 'nova'
+        if ours.is_dir() and not (ours / 'version.py').exists():
+            self.assertFalse((ours / '__init__.py').exists())
+            self.assertFalse((ours / 'virt' / '__init__.py').exists())

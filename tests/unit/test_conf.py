@@ -1,0 +1,183 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import os
+
+import fixtures
+from oslo_config import cfg
+from oslo_config import generator
+
+from cache_aware_sched import conf
+from cache_aware_sched.conf import opts
+from cache_aware_sched import config
+from tests.unit import base
+
+GROUP = 'cache_aware_sched'
+
+
+class OptionsTestCase(base.TestCase):
+
+    def load(self, **options):
+        """Return the options of a configuration file, unread."""
+        path = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'nova.conf')
+        with open(path, 'w') as file:
+            file.write(f'[{GROUP}]\n')
+            file.writelines(f'{name} = {value}\n'
+                            for name, value in options.items())
+        loaded = cfg.ConfigOpts()
+        conf.register_opts(loaded)
+        loaded(['--config-file', path], project='nova')
+        return loaded
+
+    def assert_default(self, name, value):
+        loaded = self.load()
+        conf.check(loaded)
+        self.assertEqual(value, loaded[GROUP][name])
+
+    def assert_taken(self, name, text, value=None):
+        loaded = self.load(**{name: text})
+        conf.check(loaded)
+        self.assertEqual(text if value is None else value,
+                         loaded[GROUP][name])
+
+    def assert_refused(self, name, *texts):
+        for text in texts:
+            loaded = self.load(**{name: text})
+            error = self.assertRaises(
+                cfg.ConfigFileValueError, conf.check, loaded)
+            self.assertIn(name, str(error))
+
+    def assert_bounds(self, name, low, high, step=1):
+        self.assert_taken(name, low)
+        self.assert_taken(name, high)
+        self.assert_refused(name, low - step, high + step, 'x')
+
+
+class TestSchedulerOptions(OptionsTestCase):
+
+    def test_image_cache_weight_multiplier(self):
+        name = 'image_cache_weight_multiplier'
+        self.assert_default(name, 1.0)
+        self.assert_bounds(name, -1e6, 1e6)
+        self.assert_taken(name, '0', 0.0)
+        self.assert_taken(name, '-2.5', -2.5)
+        self.assert_refused(name, 'nan', 'inf', '-inf')
+
+    def test_max_same_image_instances_per_host(self):
+        name = 'max_same_image_instances_per_host'
+        self.assert_default(name, 10)
+        self.assert_bounds(name, 0, 100_000)
+        self.assert_refused(name, '1.5')
+
+    def test_same_image_scope(self):
+        name = 'same_image_scope'
+        self.assert_default(name, 'all')
+        self.assert_taken(name, 'all')
+        self.assert_taken(name, 'project')
+        self.assert_refused(name, 'host', '')
+
+    def test_same_image_cap_policy(self):
+        name = 'same_image_cap_policy'
+        self.assert_default(name, 'hard')
+        self.assert_taken(name, 'hard')
+        self.assert_taken(name, 'soft')
+        self.assert_refused(name, 'harder', '')
+
+    def test_same_image_late_check(self):
+        name = 'same_image_late_check'
+        self.assert_default(name, True)
+        self.assert_taken(name, 'False', False)
+        self.assert_refused(name, 'perhaps')
+
+    def test_recent_placement_seconds(self):
+        name = 'recent_placement_seconds'
+        self.assert_default(name, 10)
+        self.assert_bounds(name, 0, 600)
+
+
+class TestComputeOptions(OptionsTestCase):
+
+    def test_report_max_bytes(self):
+        name = 'report_max_bytes'
+        self.assert_default(name, 16 * 1024)
+        self.assert_bounds(name, 1024, 48 * 1024)
+
+    def test_report_changes_at_once(self):
+        name = 'report_changes_at_once'
+        self.assert_default(name, True)
+        self.assert_taken(name, 'False', False)
+        self.assert_refused(name, 'perhaps')
+
+    def test_fake_image_fetch_seconds(self):
+        name = 'fake_image_fetch_seconds'
+        self.assert_default(name, 0.0)
+        self.assert_bounds(name, 0.0, 3600.0, step=0.001)
+
+
+class TestConf(OptionsTestCase):
+
+    def all_options(self):
+        [(group, options)] = opts.list_opts()
+        self.assertEqual(GROUP, group.name)
+        return options
+
+    def test_every_option_is_tested(self):
+        tested = {name.removeprefix('test_')
+                  for case in (TestSchedulerOptions, TestComputeOptions)
+                  for name in dir(case) if name.startswith('test_')}
+
+        self.assertEqual(
+            set(), {option.dest for option in self.all_options()} - tested)
+
+    def test_every_option_has_help(self):
+        for option in self.all_options():
+            self.assertGreater(len(option.help or ''), 40, option.name)
+
+    def test_every_number_has_bounds(self):
+        for option in self.all_options():
+            if type(option.default) in (int, float):
+                self.assertIsNotNone(option.type.min, option.name)
+                self.assertIsNotNone(option.type.max, option.name)
+
+    def test_number_left_empty_is_refused(self):
+        """oslo.config makes None of it, which is no number to go on with."""
+        for option in self.all_options():
+            if type(option.default) in (int, float):
+                self.assert_refused(option.dest, '')
+
+    def test_registering_twice_does_no_harm(self):
+        loaded = self.load()
+
+        conf.register_opts(loaded)
+
+        conf.check(loaded)
+
+    def test_sample_is_written(self):
+        path = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'sample')
+        options = cfg.ConfigOpts()
+        generator.register_cli_opts(options)
+        options(['--namespace', 'cache_aware_sched', '--output-file', path])
+
+        generator.generate(options)
+
+        with open(path) as file:
+            sample = file.read()
+        for option in self.all_options():
+            self.assertIn(f'#{option.dest} = ', sample)
+
+    def test_options_are_nova_s(self):
+        self.set(max_same_image_instances_per_host=3)
+
+        self.assertEqual(
+            3, config.checked().max_same_image_instances_per_host)

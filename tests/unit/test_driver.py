@@ -1,0 +1,352 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from unittest import mock
+
+import fixtures
+from nova import objects
+from nova.virt import driver as nova_driver
+
+from cache_aware_sched import report
+from cache_aware_sched.report import Kind
+from cache_aware_sched.virt import driver
+from cache_aware_sched.virt import late_check
+from tests.unit import base
+from tests.unit import factories
+
+HOST = 'h'
+KEY = report.image_key(factories.IMAGE)
+
+
+class Hypervisor(nova_driver.ComputeDriver):
+    """As little of a driver as will do."""
+
+    stats = None
+
+    def __init__(self, virtapi):
+        super().__init__(virtapi)
+        self.host = None
+        self.spawned = []
+
+    def init_host(self, host):
+        self.host = host
+
+    def get_available_resource(self, nodename):
+        if nodename != HOST:
+            return {}
+        return {'vcpus': 4, **({} if self.stats is None
+                               else {'stats': self.stats})}
+
+    def spawn(self, context, instance, *args, **kwargs):
+        self.spawned.append(instance.uuid)
+        return 'spawned'
+
+
+class Driver(driver.CacheAwareMixin, Hypervisor):
+
+    files = ()
+    caches = True
+
+    def cached_files(self, without):
+        return [file for file in self.files if file.sha1 not in without]
+
+    def caches_images(self):
+        return self.caches
+
+
+class DriverTestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.instances = []
+        self.get_by_host = self.useFixture(fixtures.MockPatchObject(
+            objects.InstanceList, 'get_by_host', autospec=True,
+            side_effect=lambda *args, **kwargs: objects.InstanceList(
+                objects=self.instances))).mock
+        self.driver = Driver(mock.Mock(spec=()))
+        self.driver.init_host(HOST)
+        self.refresh = self.useFixture(fixtures.MockPatchObject(
+            self.driver._cache_refresher, 'request', autospec=True)).mock
+
+    def server(self, image=factories.IMAGE, **fields):
+        server = factories.instance(
+            image, HOST, os_type='linux',
+            **{'kernel_id': '', 'ramdisk_id': '', **fields})
+        self.instances.append(server)
+        return server
+
+    def stats(self):
+        return self.driver.get_available_resource(HOST).get('stats')
+
+    def report(self):
+        return report.Report(self.stats()[report.STATS_KEY])
+
+
+class TestReport(DriverTestCase):
+
+    def test_is_in_the_statistics(self):
+        self.driver.files = [factories.file_of()]
+
+        self.assertEqual(report.Holding.WARM, self.report().holding(KEY))
+
+    def test_empty_cache(self):
+        self.assertEqual(report.Holding.COLD, self.report().holding(KEY))
+
+    def test_is_a_text(self):
+        """Anything else nova refuses."""
+        for value in self.stats().values():
+            self.assertIsInstance(value, str)
+
+    def test_does_not_change_while_nothing_does(self):
+        self.driver.files = [factories.file_of(factories.new_uuid())
+                             for _ in range(20)]
+        before = self.stats()
+
+        self.driver.files = self.driver.files[::-1]
+
+        self.assertEqual(before, self.stats())
+
+    def test_users_are_counted(self):
+        self.driver.files = [factories.file_of()]
+        self.server()
+        self.server()
+        self.server(factories.OTHER_IMAGE)
+        self.server('')
+
+        [file] = self.report().files(KEY)
+        self.assertEqual(2, file.users)
+
+    def test_kernels_are_no_images(self):
+        self.driver.files = [factories.file_of(), factories.file_of('k')]
+        self.server(kernel_id='k')
+
+        self.assertEqual(1, self.report().header.images)
+        # Nor are they when the last server that used one is gone.
+        self.instances.clear()
+        self.assertEqual(1, self.report().header.images)
+
+    def test_host_that_does_not_cache(self):
+        self.driver.caches = False
+        self.driver.files = [factories.file_of()]
+
+        read = self.report()
+
+        self.assertFalse(read.header.caches)
+        self.assertEqual([], list(read))
+
+    def test_keeps_to_its_size(self):
+        self.set(report_max_bytes=1024)
+        self.driver.files = [factories.file_of(factories.new_uuid())
+                             for _ in range(500)]
+
+        text = self.stats()[report.STATS_KEY]
+
+        self.assertLessEqual(len(text), 1024)
+        self.assertTrue(report.Report(text).header.truncated)
+
+    def test_makes_room_for_other_statistics(self):
+        self.driver.stats = {'other': 'x' * 45_000}
+        self.driver.files = [factories.file_of(factories.new_uuid())
+                             for _ in range(500)]
+
+        text = self.stats()[report.STATS_KEY]
+
+        self.assertLess(len(text) + 45_000, 65_535)
+        self.assertTrue(report.Report(text).header.truncated)
+
+    def test_no_room_at_all_is_warned_of_once(self):
+        self.driver.stats = {'other': 'x' * 65_000}
+        self.driver.files = [factories.file_of()]
+
+        for _again in range(3):
+            self.assertEqual(self.driver.stats, self.stats())
+
+        self.assertEqual(1, len(self.warnings()))
+
+    def test_no_room_at_all_on_a_host_that_does_not_cache(self):
+        self.driver.stats = {'other': 'x' * 65_000}
+        self.driver.caches = False
+
+        self.assertEqual(self.driver.stats, self.stats())
+
+    def test_tells_how_fast_images_are_fetched(self):
+        with mock.patch.object(driver, 'time', autospec=True) as clock:
+            clock.monotonic.side_effect = [0.0, 10.0]
+            with self.driver.image_fetched('a' * 40) as fetch:
+                fetch.size = 10 ** 9
+
+        self.assertEqual(128, self.report().header.rate)
+
+
+class TestResources(DriverTestCase):
+
+    def test_statistics_of_the_driver_stay(self):
+        self.driver.stats = {'a': 'b'}
+
+        self.assertEqual({'a', report.STATS_KEY}, set(self.stats()))
+
+    def test_statistics_of_the_driver_are_not_changed(self):
+        self.driver.stats = {'a': 'b'}
+
+        self.stats()
+
+        self.assertEqual({'a': 'b'}, self.driver.stats)
+
+    def test_resources_of_the_driver_stay(self):
+        self.assertEqual(
+            4, self.driver.get_available_resource(HOST)['vcpus'])
+
+    def test_unknown_node_has_none(self):
+        self.assertEqual({}, self.driver.get_available_resource('other'))
+
+    def test_error_is_logged_and_nothing_broken(self):
+        self.driver.stats = {'a': 'b'}
+        self.get_by_host.side_effect = RuntimeError('database is down')
+
+        self.assertEqual({'a': 'b'}, self.stats())
+
+        [line] = self.errors()
+        self.assertIn(HOST, line)
+
+    def test_cache_that_cannot_be_read_is_logged(self):
+        with mock.patch.object(self.driver, 'cached_files', autospec=True,
+                               side_effect=PermissionError):
+            self.assertIsNone(self.stats())
+
+        self.assertEqual(1, len(self.errors()))
+
+    def test_error_of_the_driver_is_nova_s(self):
+        with mock.patch.object(
+                Hypervisor, 'get_available_resource', autospec=True,
+                side_effect=ZeroDivisionError):
+            self.assertRaises(
+                ZeroDivisionError, self.driver.get_available_resource, HOST)
+
+    def test_host_is_told_to_the_driver(self):
+        self.assertEqual(HOST, self.driver.host)
+
+
+class TestFetch(DriverTestCase):
+
+    SHA1 = report.image_sha1(factories.IMAGE)
+
+    def test_image_is_arriving_meanwhile(self):
+        with self.driver.image_fetched(self.SHA1):
+            self.assertEqual(
+                report.Holding.ARRIVING, self.report().holding(KEY))
+
+        self.assertEqual(report.Holding.COLD, self.report().holding(KEY))
+
+    def test_two_fetches_of_one_image(self):
+        with self.driver.image_fetched(self.SHA1):
+            with self.driver.image_fetched(self.SHA1):
+                pass
+            self.assertEqual(
+                report.Holding.ARRIVING, self.report().holding(KEY))
+
+    def test_what_the_driver_lists_is_not_listed_twice(self):
+        self.driver.files = [factories.file_of(kind=Kind.ARRIVING)]
+        with self.driver.image_fetched(self.SHA1):
+            self.assertEqual(1, len(list(self.report())))
+
+    def test_beginning_and_end_are_reported_at_once(self):
+        with self.driver.image_fetched(self.SHA1):
+            self.assertEqual(1, self.refresh.call_count)
+
+        self.assertEqual(2, self.refresh.call_count)
+
+    def test_failure_is_reported_and_raised(self):
+        def fail():
+            with self.driver.image_fetched(self.SHA1) as fetch:
+                fetch.size = 10 ** 12
+                raise OSError('disk is full')
+
+        self.assertRaises(OSError, fail)
+
+        self.assertEqual(2, self.refresh.call_count)
+        read = self.report()
+        self.assertEqual((report.Holding.COLD, 0),
+                         (read.holding(KEY), read.header.rate))
+
+    def test_nothing_is_reported_at_once_if_not_wanted(self):
+        self.set(report_changes_at_once=False)
+
+        with self.driver.image_fetched(self.SHA1):
+            self.driver.image_cache_changed()
+
+        self.refresh.assert_not_called()
+
+    def test_images_that_once_arrived_do_not_pile_up(self):
+        for _ in range(50):
+            with self.driver.image_fetched(factories.new_uuid()):
+                pass
+
+        self.assertEqual(0, sum(self.driver._cache_arriving.values()))
+        self.assertLess(len(self.driver._cache_arriving), 10)
+
+
+class TestSpawn(DriverTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.admit = self.useFixture(fixtures.MockPatchObject(
+            late_check.LateCheck, 'admit', autospec=True)).mock
+        self.forget = self.useFixture(fixtures.MockPatchObject(
+            late_check.LateCheck, 'forget', autospec=True)).mock
+        self.instance = factories.instance(vm_state='building')
+
+    def test_admitted_server_is_spawned(self):
+        result = self.driver.spawn(self.context, self.instance, None)
+
+        self.assertEqual('spawned', result)
+        self.assertEqual([self.instance.uuid], self.driver.spawned)
+        self.forget.assert_not_called()
+
+    def test_refused_server_is_not_spawned(self):
+        self.admit.side_effect = late_check.SameImageCapReached(
+            host=HOST, count=1, cap=1, image='i')
+
+        self.assertRaises(
+            late_check.SameImageCapReached, self.driver.spawn,
+            self.context, self.instance, None)
+
+        self.assertEqual([], self.driver.spawned)
+
+    def test_failed_spawn_is_forgotten(self):
+        for error in (RuntimeError, SystemExit):
+            with mock.patch.object(Hypervisor, 'spawn', autospec=True,
+                                   side_effect=error):
+                self.assertRaises(error, self.driver.spawn, self.context,
+                                  self.instance, None)
+
+            self.forget.assert_called_with(mock.ANY, self.instance.uuid)
+
+
+class TestContract(base.TestCase):
+
+    def test_driver_must_say_what_it_holds(self):
+        class Incomplete(driver.CacheAwareMixin, Hypervisor):
+            pass
+
+        self.assertRaises(TypeError, Incomplete, None)
+
+    def test_driver_caches_if_it_says_nothing_else(self):
+        class Silent(driver.CacheAwareMixin, Hypervisor):
+            def cached_files(self, without):
+                return ()
+
+        self.assertTrue(Silent(None).caches_images())
+
+    def test_bad_option_stops_the_compute(self):
+        with mock.patch('cache_aware_sched.config.checked',
+                        side_effect=ValueError):
+            self.assertRaises(ValueError, Driver, None)

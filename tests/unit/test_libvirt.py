@@ -1,0 +1,263 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import inspect
+import os
+from unittest import mock
+
+import fixtures
+from nova import objects
+from nova.tests import fixtures as nova_fixtures
+from nova.virt import driver as nova_driver
+from nova.virt.libvirt import driver as libvirt_driver
+from oslo_versionedobjects import base as ovo
+
+from cache_aware_sched import report
+from cache_aware_sched.virt import libvirt
+from tests.unit import base
+from tests.unit import factories
+
+SHA1 = report.image_sha1(factories.IMAGE)
+KEY = report.image_key(factories.IMAGE)
+
+
+class LibvirtTestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.useFixture(fixtures.TempDir()).path
+        self.set_nova(instances_path=self.path)
+        self.directory = os.path.join(self.path, '_base')
+        os.mkdir(self.directory)
+        self.useFixture(nova_fixtures.LibvirtFixture())
+        self.useFixture(fixtures.MockPatchObject(
+            objects.InstanceList, 'get_by_host', autospec=True,
+            return_value=objects.InstanceList(objects=[])))
+        self.resources = self.useFixture(fixtures.MockPatchObject(
+            libvirt_driver.LibvirtDriver, 'get_available_resource',
+            autospec=True, side_effect=lambda *args: {'vcpus': 1})).mock
+        self.driver = libvirt.LibvirtDriver(mock.Mock(spec=()))
+        self.driver._cache_host = 'h'
+        self.refresh = self.useFixture(fixtures.MockPatchObject(
+            self.driver._cache_refresher, 'request', autospec=True)).mock
+
+    def write(self, target, size=1000):
+        with open(target, 'wb') as file:
+            file.write(b'x' * size)
+
+    def holding(self):
+        resources = self.driver.get_available_resource('node')
+        return report.Report(
+            resources['stats'][report.STATS_KEY]).holding(KEY)
+
+
+class TestReport(LibvirtTestCase):
+
+    def test_files_of_the_cache_directory(self):
+        self.assertEqual(report.Holding.COLD, self.holding())
+
+        self.write(os.path.join(self.directory, SHA1))
+
+        self.assertEqual(report.Holding.WARM, self.holding())
+
+    def test_subdirectory_that_nova_is_told_to_use(self):
+        self.set_nova('image_cache', subdirectory_name='other')
+        os.mkdir(os.path.join(self.path, 'other'))
+        self.write(os.path.join(self.path, 'other', SHA1))
+
+        driver = libvirt.LibvirtDriver(mock.Mock(spec=()))
+
+        self.assertEqual(1, len(driver.cached_files(())))
+
+    def test_ceph_caches_nothing(self):
+        self.set_nova('libvirt', images_type='rbd')
+
+        self.assertFalse(self.driver.caches_images())
+        self.assertEqual(report.Holding.COLD, self.holding())
+
+    def test_files_are_cached_otherwise(self):
+        for images_type in ('default', 'raw', 'qcow2', 'flat'):
+            self.set_nova('libvirt', images_type=images_type)
+
+            self.assertTrue(self.driver.caches_images())
+
+
+class TestFetch(LibvirtTestCase):
+
+    def fetch(self, fetch_func, target=None):
+        """Boot a server whose image is not there, as nova does."""
+        target = target or os.path.join(self.directory, SHA1)
+        backend = mock.Mock(spec=('cache',))
+        backend.cache.side_effect = (
+            lambda fetch_func, context, filename, image_id, size,
+            trusted_certs: fetch_func(
+                context=context, target=target, image_id=image_id))
+        server = factories.instance(vm_state='building', trusted_certs=None,
+                                    migration_context=None)
+        self.driver._try_fetch_image_cache(
+            backend, fetch_func, self.context, SHA1, factories.IMAGE, server,
+            None)
+
+    def test_image_is_arriving_and_then_there(self):
+        seen = []
+
+        def fetch_func(context, target, image_id):
+            seen.append((image_id, self.holding()))
+            self.write(target)
+
+        self.fetch(fetch_func)
+
+        self.assertEqual(
+            [(factories.IMAGE, report.Holding.ARRIVING)], seen)
+        self.assertEqual(report.Holding.WARM, self.holding())
+        self.assertEqual(2, self.refresh.call_count)
+
+    def test_rate_is_that_of_the_bytes_on_disk(self):
+        def fetch_func(context, target, image_id):
+            self.write(target, 1000)
+            os.truncate(target, 2 ** 40)
+
+        with mock.patch.object(
+                self.driver._cache_fetch_rate, 'add', autospec=True) as add:
+            self.fetch(fetch_func)
+
+        self.assertLess(add.call_args.args[0], 10 ** 6)
+        self.assertGreater(add.call_args.args[0], 999)
+
+    def test_failure_is_nova_s(self):
+        def fetch_func(context, target, image_id):
+            raise OSError('disk is full')
+
+        self.assertRaises(OSError, self.fetch, fetch_func)
+
+        self.assertEqual(report.Holding.COLD, self.holding())
+
+    def test_disk_outside_of_the_cache(self):
+        """With LVM the image is written to the volume of the server."""
+        targets = []
+
+        self.fetch(lambda context, target, image_id: targets.append(target),
+                   '/dev/vg/disk')
+
+        self.assertEqual(['/dev/vg/disk'], targets)
+        self.refresh.assert_not_called()
+
+    def test_file_that_nobody_can_look_at(self):
+        self.fetch(lambda context, target, image_id: None)
+
+        self.assertEqual(report.Holding.COLD, self.holding())
+
+    def test_fetch_ahead_of_time(self):
+        def cache_image(_driver, context, image_id):
+            self.assertEqual(report.Holding.ARRIVING, self.holding())
+            self.write(os.path.join(self.directory, SHA1))
+            return True
+
+        with mock.patch.object(
+                libvirt_driver.LibvirtDriver, 'cache_image', autospec=True,
+                side_effect=cache_image):
+            self.assertTrue(
+                self.driver.cache_image(self.context, factories.IMAGE))
+
+        self.assertEqual(report.Holding.WARM, self.holding())
+
+    def test_fetch_ahead_of_time_of_what_is_there(self):
+        with mock.patch.object(
+                libvirt_driver.LibvirtDriver, 'cache_image', autospec=True,
+                return_value=False):
+            self.assertFalse(
+                self.driver.cache_image(self.context, factories.IMAGE))
+
+    def test_clean_up_is_reported(self):
+        with mock.patch.object(libvirt_driver.LibvirtDriver,
+                               'manage_image_cache', autospec=True) as clean:
+            self.driver.manage_image_cache(self.context, [])
+
+        clean.assert_called_once_with(self.driver, self.context, [])
+        self.refresh.assert_called_once_with()
+
+
+class TestNova(base.TestCase):
+    """What of nova's own this package stands on: look here first."""
+
+    def parameters(self, function):
+        return list(inspect.signature(function).parameters)
+
+    def test_driver_is_where_nova_looks_for_it(self):
+        from nova.virt import cache_aware
+
+        self.assertIs(libvirt.LibvirtDriver, cache_aware.LibvirtDriver)
+        self.assertEqual(['FakeDriver', 'LibvirtDriver'],
+                         cache_aware.__all__)
+        self.assertRaises(AttributeError, getattr, cache_aware, 'Other')
+
+    def test_fetch_of_an_image_goes_through_a_function(self):
+        method = getattr(
+            libvirt_driver.LibvirtDriver, '_try_fetch_image_cache', None)
+
+        self.assertIsNotNone(method, 'nova fetches images in another way: '
+                             'see LibvirtDriver._try_fetch_image_cache')
+        self.assertEqual(
+            ['self', 'image', 'fetch_func'], self.parameters(method)[:3])
+
+    def test_backend_tells_the_function_its_target_by_name(self):
+        from nova.virt.libvirt import imagebackend
+
+        self.assertIn('fetch_func(target=target',
+                      inspect.getsource(imagebackend.Image.cache))
+
+    def test_image_is_cached_ahead_of_time(self):
+        for driver in (nova_driver.ComputeDriver,
+                       libvirt_driver.LibvirtDriver):
+            self.assertEqual(['self', 'context', 'image_id'],
+                             self.parameters(driver.cache_image))
+
+    def test_cache_is_managed(self):
+        self.assertEqual(
+            ['self', 'context', 'all_instances'], self.parameters(
+                libvirt_driver.LibvirtDriver.manage_image_cache))
+
+    def test_compute_can_be_asked_to_report_a_node(self):
+        from nova.compute import manager
+
+        self.assertEqual(
+            ['self', 'context', 'nodename'], self.parameters(
+                manager.ComputeManager
+                ._update_available_resource_for_node)[:3])
+
+    def test_driver_reaches_the_compute(self):
+        from nova.compute import manager
+        compute = mock.Mock()
+
+        self.assertIs(compute, manager.ComputeVirtAPI(compute)._compute)
+
+    def test_spawn_is_called_with_context_and_instance(self):
+        self.assertEqual(
+            ['self', 'context', 'instance', 'image_meta'],
+            self.parameters(libvirt_driver.LibvirtDriver.spawn)[:4])
+
+    def test_refusal_goes_to_the_next_host(self):
+        from nova.compute import manager
+
+        source = inspect.getsource(
+            manager.ComputeManager._build_and_run_instance)
+        self.assertIn('exception.GroupAffinityViolation', source)
+        self.assertIn('RescheduledByPolicyException', source)
+
+    def test_fields_of_objects_are_where_the_index_looks(self):
+        self.assertEqual('_obj_x', ovo._get_attrname('x'))
+        server = factories.instance()
+        self.assertEqual(factories.IMAGE, vars(server)['_obj_image_ref'])
+
+    def test_image_backends_fetch_into_the_cache_directory(self):
+        self.assertEqual('_base', base.nova.conf.CONF
+                         .image_cache.subdirectory_name)

@@ -1,0 +1,168 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import hypothesis
+from hypothesis import strategies as st
+
+from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler import scoring
+from tests.unit import base
+
+MB = 10 ** 6
+GB = 10 ** 9
+UNKNOWN_RATE = 0
+
+LOADS = st.floats(0, 100)
+
+
+class TestBenefit(base.TestCase):
+
+    def test_small_image_brings_nothing(self):
+        self.assertEqual(0.0, scoring.benefit(20 * MB, UNKNOWN_RATE))
+
+    def test_large_image_brings_everything(self):
+        self.assertGreater(scoring.benefit(20 * GB, UNKNOWN_RATE), 0.99)
+
+    def test_image_of_2_gib_brings_more_than_half(self):
+        benefit = scoring.benefit(2 * 2 ** 30, UNKNOWN_RATE)
+
+        self.assertGreater(benefit, 0.5)
+        self.assertLess(benefit, 0.8)
+
+    def test_unknown_size_brings_nothing(self):
+        self.assertEqual(0.0, scoring.benefit(0, UNKNOWN_RATE))
+        self.assertEqual(0.0, scoring.benefit(-1, 1e6))
+
+    def test_slow_fetch_makes_a_small_image_count(self):
+        self.assertGreater(scoring.benefit(20 * MB, 1 * MB), 0.8)
+
+    def test_fast_fetch_makes_a_large_image_not_count(self):
+        self.assertEqual(0.0, scoring.benefit(2 * GB, 2 * GB))
+
+    @hypothesis.given(st.integers(0, 2 ** 60), st.floats(-1e3, 1e12))
+    def test_is_a_share(self, size, rate):
+        benefit = scoring.benefit(size, rate)
+
+        self.assertGreaterEqual(benefit, 0.0)
+        self.assertLessEqual(benefit, 1.0)
+
+    @hypothesis.given(st.integers(0, 2 ** 50), st.integers(0, 2 ** 50),
+                      st.floats(1e3, 1e12))
+    def test_larger_image_never_brings_less(self, one, other, rate):
+        smaller, larger = sorted((one, other))
+
+        self.assertLessEqual(scoring.benefit(smaller, rate),
+                             scoring.benefit(larger, rate))
+
+    @hypothesis.given(st.integers(0, 2 ** 50), st.floats(1e3, 1e12),
+                      st.floats(1e3, 1e12))
+    def test_faster_fetch_never_brings_more(self, size, one, other):
+        slower, faster = sorted((one, other))
+
+        self.assertGreaterEqual(scoring.benefit(size, slower),
+                                scoring.benefit(size, faster))
+
+
+class TestHolds(base.TestCase):
+
+    def test_every_holding_has_a_share(self):
+        self.assertEqual(set(Holding), set(scoring.HOLDS))
+
+    def test_more_is_worth_more(self):
+        order = (Holding.COLD, Holding.ARRIVING, Holding.WARM,
+                 Holding.WARM_RESIZED)
+        shares = [scoring.HOLDS[holding] for holding in order]
+
+        self.assertEqual(sorted(set(shares)), shares)
+        self.assertEqual((0.0, 1.0), (shares[0], shares[-1]))
+
+
+class TestHeadroom(base.TestCase):
+
+    def test_no_cap(self):
+        for count in (0, 1, 10 ** 6):
+            self.assertEqual(1.0, scoring.headroom(count, 0))
+
+    def test_cap_of_one(self):
+        self.assertEqual(1.0, scoring.headroom(0, 1))
+        self.assertEqual(0.0, scoring.headroom(1, 1))
+
+    def test_cap_of_two(self):
+        self.assertEqual(1.0, scoring.headroom(0, 2))
+        self.assertGreater(scoring.headroom(1, 2), 0.0)
+        self.assertEqual(0.0, scoring.headroom(2, 2))
+
+    def test_fades(self):
+        faded = [scoring.headroom(count, 10) for count in range(11)]
+
+        self.assertEqual([1.0] * 6, faded[:6])
+        for place in range(6, 11):
+            self.assertLess(faded[place], faded[place - 1])
+
+    def test_none_at_and_above_the_cap(self):
+        for cap in (1, 2, 3, 10, 10 ** 5):
+            self.assertEqual(0.0, scoring.headroom(cap, cap))
+            self.assertEqual(0.0, scoring.headroom(cap + 1, cap))
+
+    @hypothesis.given(st.integers(1, 10 ** 5), st.integers(0, 10 ** 6))
+    def test_is_a_share_and_positive_below_the_cap_only(self, cap, count):
+        headroom = scoring.headroom(count, cap)
+
+        self.assertLessEqual(headroom, 1.0)
+        self.assertGreaterEqual(headroom, 0.0)
+        self.assertEqual(count < cap, headroom > 0)
+
+
+class TestGate(base.TestCase):
+
+    def test_open_up_to_the_average(self):
+        for load in (0.0, 0.2, 0.5):
+            self.assertEqual(1.0, scoring.gate(load, 0.5))
+
+    def test_closes_above_the_average(self):
+        half = scoring.gate(0.5 + scoring.GATE_WIDTH / 2, 0.5)
+
+        self.assertAlmostEqual(0.5, half)
+
+    def test_shut_far_above_the_average(self):
+        for load in (0.5 + 1.001 * scoring.GATE_WIDTH, 0.9, 1.0, 50.0):
+            self.assertEqual(0.0, scoring.gate(load, 0.5))
+
+    @hypothesis.given(LOADS, LOADS)
+    def test_is_a_share(self, load, average):
+        self.assertTrue(0.0 <= scoring.gate(load, average) <= 1.0)
+
+    @hypothesis.given(LOADS, LOADS, LOADS)
+    def test_busier_host_is_never_liked_more(self, one, other, average):
+        idler, busier = sorted((one, other))
+
+        self.assertGreaterEqual(scoring.gate(idler, average),
+                                scoring.gate(busier, average))
+
+
+class TestLoad(base.TestCase):
+
+    def test_share_with_the_server_on_it(self):
+        self.assertEqual(0.5, scoring.host_load(30, 20, 100))
+
+    def test_unknown_capacity(self):
+        self.assertEqual(0.0, scoring.host_load(30, 20, 0))
+        self.assertEqual(0.0, scoring.host_load(30, 20, -1))
+
+
+class TestMean(base.TestCase):
+
+    def test_mean(self):
+        self.assertEqual(2.0, scoring.mean(iter((1, 2, 3))))
+
+    def test_of_nothing(self):
+        self.assertEqual(0.0, scoring.mean(()))
