@@ -65,13 +65,15 @@ def combine(
     return cap
 
 
-def caps(request: request_mod.Request,
-         hosts: Iterable[Sequence[Any]]) -> list[int]:
+def caps(request: request_mod.Request, hosts: Iterable[Sequence[Any]],
+         option: int | None = None) -> list[int]:
     """Return the cap of each host for a request; 0 for none.
 
     :param hosts: the Aggregate objects of each host
+    :param option: taken for the value of the option, if given
     """
-    option = CONF.cache_aware_sched.max_same_image_instances_per_host
+    if option is None:
+        option = CONF.cache_aware_sched.max_same_image_instances_per_host
     flavor = _of_flavor(request)
     hint = _of_hint(request)
     if flavor is not None:

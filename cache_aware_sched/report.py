@@ -341,8 +341,10 @@ class FetchRate:
     STICKY = 0.75
     #: Bytes; smaller fetches measure the latency, not the rate.
     SMALLEST = 64 * 10 ** 6
-    #: Seconds; shorter ones measure the clock.
-    SHORTEST = 0.1
+    #: Seconds; shorter ones measure anything but the network.
+    SHORTEST = 1.0
+    #: MB/s; beyond it no fetch is worth to be spared.
+    FASTEST = 4096.0
 
     def __init__(self) -> None:
         self._log2 = 0.0
@@ -352,7 +354,8 @@ class FetchRate:
         """Take the measure of a fetch of so many bytes."""
         if size < self.SMALLEST or seconds < self.SHORTEST:
             return
-        now = math.log2(max(size / seconds / 1e6, 1.0))
+        rate = min(max(size / seconds / 1e6, 1.0), self.FASTEST)
+        now = math.log2(rate)
         if self._reported < 0:
             self._log2 = now
         self._log2 += (now - self._log2) * self.NEWEST

@@ -33,6 +33,7 @@ class _Finite(types.Float):
 
 #: The bounds of the cap, also of the one that a flavor sets.
 MIN_CAP, MAX_CAP = 0, 100_000
+DEFAULT_CAP = 10
 
 OPTIONS = [
     cfg.Opt(
@@ -45,9 +46,9 @@ How much a host that holds the requested image is preferred.
 The weight that is multiplied is absolute: 1.0 stands for everything that the
 image cache could ever save a server, 0 for nothing. It fades to 0 on a host
 that would become busier than the other candidates, and on one that runs
-nearly as many servers of the image as the cap allows. nova stretches the
-weights of its own weighers over the whole of [0, 1] however small the
-differences are, so values above 1 are usual.
+nearly as many servers of the image as the cap allows. The weights of nova's
+own weighers add up, so it takes a value above 1 to outweigh more than one of
+them.
 
 Possible values:
 
@@ -65,7 +66,7 @@ Related options:
 """),
     cfg.IntOpt(
         'max_same_image_instances_per_host',
-        default=10,
+        default=DEFAULT_CAP,
         min=MIN_CAP,
         max=MAX_CAP,
         help="""
@@ -136,9 +137,15 @@ same host before either sees the choice of the other. nova-compute then sends
 the server that came last to another of its candidate hosts. Only new servers
 are checked, and only with the ``hard`` policy.
 
+A host only goes by ``max_same_image_instances_per_host`` if its nova.conf sets
+it or enables ImageAntiAffinityFilter: the driver alone does not bring a cap.
+A cap that is set by an aggregate, a flavor or a hint always counts.
+
 Related options:
 
+* ``max_same_image_instances_per_host``
 * ``same_image_cap_policy``
+* ``[filter_scheduler] enabled_filters``
 * ``[scheduler] max_attempts``
 """),
     cfg.IntOpt(

@@ -90,6 +90,7 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
                        in zip(host_states, counts, strict=True)
                        if count == fewest]
         elif not passing:
+            self._counter.refused(spec)
             _log_refusal(request, host_states, caps, counts)
         if come_back:
             passed = set(passing)

@@ -92,8 +92,8 @@ def headroom(count: int, cap: int) -> float:
 def gate(load: float, average: float) -> float:
     """Return whether a host is no busier than the others.
 
-    nova's own weighers stretch the smallest differences of load over the whole
-    of [0, 1]; this looks at how large they are.
+    In absolute terms: what nova's own weighers make of the same difference
+    depends on how busy the other hosts are.
 
     :param load: share of the host's capacity in use once the server is on it
     :param average: the same, over all candidates

@@ -155,8 +155,8 @@ class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
             # Whoever fetched it has failed.
             image, absent = cache.begin(image_id, size)
         try:
-            with self.image_fetched(report.image_sha1(image_id)) as fetch:
-                fetch.size = size
+            # Its size is not told: the time is not one of a fetch.
+            with self.image_fetched(report.image_sha1(image_id)):
                 time.sleep(self._cache_options.fake_image_fetch_seconds)
                 image.there.set()
         except BaseException:

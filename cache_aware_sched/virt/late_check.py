@@ -36,6 +36,7 @@ from nova import objects
 from oslo_log import log as logging
 
 from cache_aware_sched import cap as cap_mod
+from cache_aware_sched.conf.scheduler import DEFAULT_CAP
 from cache_aware_sched.config import CONF
 from cache_aware_sched import once
 from cache_aware_sched import request as request_mod
@@ -43,12 +44,15 @@ from cache_aware_sched import request as request_mod
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
 
-#: Seconds for which the aggregates of the host are taken for the same, and
-#: after which the API database is tried again when it could not be reached.
-_REMEMBER = 60
+#: Seconds after which the API database is tried again when it could not be
+#: reached: trying costs the conductor an error in its log.
+_RETRY_AFTER = 60
 
 #: Seconds.
 _LONGEST_BUILD = 24 * 3600
+
+_OPTION = 'max_same_image_instances_per_host'
+_FILTER = 'ImageAntiAffinityFilter'
 
 
 class SameImageCapReached(exception.GroupAffinityViolation):
@@ -129,9 +133,7 @@ class LateCheck:
             if count and cap is None:
                 return False
             if cap and count >= cap:
-                raise SameImageCapReached(
-                    host=instance.host, count=count, cap=cap,
-                    image=instance.image_ref)
+                raise _refusal(instance, count, cap)
             self._admitted[instance.uuid] = _Admitted(
                 instance.image_ref, instance.project_id, now)
             return True
@@ -172,6 +174,15 @@ class LateCheck:
                 del self._admitted[uuid]
 
 
+def _refusal(instance: 'objects.Instance', count: int,
+             cap: int) -> SameImageCapReached:
+    error = SameImageCapReached(host=instance.host, count=count, cap=cap,
+                                image=instance.image_ref)
+    LOG.info('Server %(server)s is sent to its next candidate host: %(error)s',
+             {'server': instance.uuid, 'error': error})
+    return error
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Server:
     project: str | None
@@ -209,6 +220,18 @@ def _spec(context: nova_context.RequestContext, uuid: str) -> Any:
         return None
 
 
+def _cap_is_wanted() -> bool:
+    """Return whether the option's value is meant for this host.
+
+    The driver alone must not bring a cap that nobody asked for: the default
+    only counts where this nova.conf enables the filter.
+    """
+    where = CONF.get_location(_OPTION, 'cache_aware_sched').location
+    return bool(where.is_user_controlled
+                or CONF.cache_aware_sched[_OPTION] != DEFAULT_CAP
+                or _FILTER in CONF.filter_scheduler.enabled_filters)
+
+
 class _Limits:
     """Finds out the cap that the scheduler went by.
 
@@ -218,8 +241,6 @@ class _Limits:
     """
 
     def __init__(self) -> None:
-        self._aggregates: list[Any] = []
-        self._aggregates_until = 0.0
         self._unreachable_until = 0.0
 
     def cap(self, context: nova_context.RequestContext,
@@ -228,10 +249,11 @@ class _Limits:
         spec = aggregates = None
         if time.monotonic() >= self._unreachable_until:
             try:
-                aggregates = self._of_host(context, instance.host)
+                aggregates = list(objects.AggregateList.get_by_host(
+                    context, instance.host))
                 spec = _spec(context, instance.uuid)
             except Exception as error:
-                self._unreachable_until = time.monotonic() + _REMEMBER
+                self._unreachable_until = time.monotonic() + _RETRY_AFTER
                 _ONCE.warning(
                     ('unreachable',),
                     'Host %(host)s cannot read aggregates and scheduler hints '
@@ -247,13 +269,5 @@ class _Limits:
         request = dataclasses.replace(
             request, extra_specs=instance.flavor.extra_specs,
             project=instance.project_id)
-        return cap_mod.caps(request, [aggregates or []])[0]
-
-    def _of_host(self, context: nova_context.RequestContext,
-                 host: str) -> list[Any]:
-        now = time.monotonic()
-        if now >= self._aggregates_until:
-            self._aggregates = list(
-                objects.AggregateList.get_by_host(context, host))
-            self._aggregates_until = now + _REMEMBER
-        return self._aggregates
+        option = None if _cap_is_wanted() else 0
+        return cap_mod.caps(request, [aggregates or []], option)[0]

@@ -19,6 +19,7 @@ from nova import exception
 from nova import objects
 
 from cache_aware_sched import request as request_mod
+from cache_aware_sched import config
 from cache_aware_sched.virt import late_check
 from tests.unit import base
 from tests.unit import database
@@ -245,11 +246,46 @@ class TestWhichCap(LateCheckTestCase):
 
         self.assertIn('forced', self.logged()[0])
 
-    def test_aggregates_are_read_once_a_minute(self):
-        for _ in range(5):
-            self.admitted(self.building())
+    def test_an_aggregate_that_was_changed_counts_at_once(self):
+        self.assertEqual([], self.admitted(self.building()))
 
-        self.get_aggregates.assert_called_once()
+        self.database.aggregates = [factories.aggregate(
+            max_same_image_instances_per_host='100')]
+
+        self.assertEqual(1, len(self.admitted(self.building())))
+
+    def test_a_server_that_is_alone_needs_no_look_up(self):
+        self.database.servers.clear()
+
+        self.assertEqual(1, len(self.admitted(self.building())))
+
+        self.get_aggregates.assert_not_called()
+
+
+class TestNobodySetACap(LateCheckTestCase):
+    """The driver alone does not bring the cap that the option defaults to."""
+
+    def setUp(self):
+        super().setUp()
+        config.CONF.clear_override(
+            'max_same_image_instances_per_host', group='cache_aware_sched')
+        for _server in range(10):
+            self.server()
+
+    def test_the_default_is_no_cap(self):
+        self.assertEqual(1, len(self.admitted(self.building())))
+
+    def test_the_default_counts_where_the_filter_is_enabled(self):
+        self.set_nova('filter_scheduler',
+                      enabled_filters=['ImageAntiAffinityFilter'])
+
+        self.assertEqual([], self.admitted(self.building()))
+
+    def test_an_aggregate_counts(self):
+        self.database.aggregates = [factories.aggregate(
+            max_same_image_instances_per_host='10')]
+
+        self.assertEqual([], self.admitted(self.building()))
 
 
 class TestNotAsked(LateCheckTestCase):

@@ -135,6 +135,11 @@ class SameImageCounter:
             request.instance, host, request.image, request.project,
             CONF.cache_aware_sched.recent_placement_seconds)
 
+    def refused(self, spec: Any) -> None:
+        """Forget what a request has placed: nova drops all of it."""
+        for uuid in self._of(spec).guessed:
+            self.placements.forget(uuid)
+
     def _of(self, spec: Any) -> _Progress:
         try:
             return self._progress.setdefault(spec, _Progress())
