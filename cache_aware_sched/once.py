@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Warn once for a cause, however often it comes up."""
+"""Say a thing once for its cause, however often it comes up."""
 
 import logging
 
@@ -35,6 +35,12 @@ class Once:
         """Log ``message`` as a warning if ``cause`` was not seen before."""
         if self._first(cause):
             self._log.warning(message, *args)
+
+    def info(self, cause: tuple[object, ...], message: str,
+             *args: object) -> None:
+        """Log ``message`` as information if ``cause`` was not seen before."""
+        if self._first(cause):
+            self._log.info(message, *args)
 
     def forget(self, cause: tuple[object, ...]) -> None:
         """Warn again when ``cause`` comes back."""

@@ -75,6 +75,12 @@ def _read(host: Any) -> report.Report | None:
     stats = getattr(host, 'stats', None) or {}
     text = stats.get(report.STATS_KEY)
     if text is None:
+        # Not a warning: a cloud may have hosts with other drivers.
+        _ONCE.info(
+            (host.host, 'absent'),
+            'Host %(host)s does not report its image cache. What it holds '
+            'counts as unknown. This is logged once for the host.',
+            {'host': host.host})
         return None
     try:
         return report.Report(text)

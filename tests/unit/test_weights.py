@@ -435,10 +435,18 @@ class TestWinner(WeigherTestCase):
 
         self.weigh(spec=spec)
 
-        [line] = self.logged(logging.INFO)
+        line = self.logged(logging.INFO)[-1]
         for part in (spec.instance_uuid, factories.IMAGE, 'host resized',
                      '5 candidates'):
             self.assertIn(part, line)
+
+    def test_host_that_does_not_report_is_named_once(self):
+        for _request in range(3):
+            self.weigh()
+
+        self.assertEqual(1, len([
+            line for line in self.logged(logging.INFO)
+            if 'does not report its image cache' in line]))
 
     def test_reasons_are_logged_for_debugging(self):
         self.log_debug()
