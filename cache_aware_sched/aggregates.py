@@ -46,9 +46,10 @@ def smallest(
         found: T | None = None
         for aggregate in host or ():
             # By id: hosts share the aggregate objects, which stay alive here.
-            if id(aggregate) not in values:
-                values[id(aggregate)] = _value(aggregate, key, parse)
-            value = values[id(aggregate)]
+            try:
+                value = values[id(aggregate)]
+            except KeyError:
+                value = values[id(aggregate)] = _value(aggregate, key, parse)
             if value is not None and (found is None or value < found):
                 found = value
         result.append(found)

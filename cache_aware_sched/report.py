@@ -212,6 +212,8 @@ class Header:
     records: int
     truncated: bool
     rate: int
+    #: Characters of all records.
+    chars: int
 
 
 @functools.lru_cache(maxsize=16384)
@@ -234,7 +236,13 @@ def _parse_header(text: str) -> Header:
     return Header(
         width=numbers['w'], caches=bool(numbers['c']), images=numbers['n'],
         records=numbers['k'], truncated=bool(numbers['t']),
-        rate=numbers['r'])
+        rate=numbers['r'], chars=numbers['k'] * numbers['w'])
+
+
+def _why_not(text: str) -> str:
+    if not text:
+        return 'empty'
+    return 'too long' if len(text) > MAX_REPORT_CHARS else 'not a report'
 
 
 class Report:
@@ -251,18 +259,13 @@ class Report:
     def __init__(self, text: object) -> None:
         if not isinstance(text, str):
             raise Unreadable('not a string')
-        if not text:
-            raise Unreadable('empty')
-        if len(text) > MAX_REPORT_CHARS:
-            raise Unreadable('too long')
         bar = text.find('|', 0, MAX_HEADER_CHARS)
-        if bar < 0:
-            raise Unreadable('not a report')
-        self.header = _parse_header(text[:bar])
+        if bar < 0 or len(text) > MAX_REPORT_CHARS:
+            raise Unreadable(_why_not(text))
+        self.header = header = _parse_header(text[:bar])
         self._text = text
-        self._start = bar + 1
-        if (len(text) - self._start
-                != self.header.records * self.header.width):
+        self._start = start = bar + 1
+        if len(text) - start != header.chars:
             raise Unreadable('cut or damaged')
 
     def files(self, key: str) -> list[BaseFile]:
@@ -282,22 +285,20 @@ class Report:
         :param key: of the image, from :func:`image_key`
         :param disk_code: :func:`size_code` of the disk that is wanted
         """
-        if self._find(key) < 0:
+        # By far the most hosts do not hold it.
+        if self._text.find(key, self._start) < 0 or self._find(key) < 0:
             return (Holding.UNKNOWN if self.header.truncated
                     else Holding.COLD)
         files = self.files(key)
-        holding = Holding.COLD if files else Holding.UNKNOWN
-        resized = False
-        for file in files:
-            if file.kind is Kind.COMPLETE:
-                holding = Holding.WARM
-            elif file.kind is Kind.ARRIVING:
-                holding = max(holding, Holding.ARRIVING)
-            else:
-                resized |= size_code(file.size) == disk_code
-        if holding is Holding.WARM and resized:
-            return Holding.WARM_RESIZED
-        return holding
+        kinds = {file.kind for file in files}
+        if Kind.COMPLETE in kinds:
+            resized = any(file.kind is Kind.RESIZED
+                          and size_code(file.size) == disk_code
+                          for file in files)
+            return Holding.WARM_RESIZED if resized else Holding.WARM
+        if Kind.ARRIVING in kinds:
+            return Holding.ARRIVING
+        return Holding.COLD if kinds else Holding.UNKNOWN
 
     def __iter__(self) -> Iterator[BaseFile]:
         """Return every readable record; for people, not for scheduling."""

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from cache_aware_sched import request as request_mod
-from cache_aware_sched.scheduler import scoring
 
 
 def loads(request: request_mod.Request,
@@ -24,13 +23,18 @@ def loads(request: request_mod.Request,
     """Return each host's load with the server of the request on it.
 
     The larger of the shares of vCPUs and of memory, overcommit included: what
-    runs out first is what makes a host full.
+    runs out first is what makes a host full. A share of nothing is 0.
     """
-    vcpus, memory, load = request.vcpus, request.memory_mb, scoring.host_load
-    return [
-        max(load(host.vcpus_used or 0, vcpus,
-                 (host.vcpus_total or 0) * (host.cpu_allocation_ratio or 1)),
-            load((host.total_usable_ram_mb or 0) - (host.free_ram_mb or 0),
-                 memory, (host.total_usable_ram_mb or 0)
-                 * (host.ram_allocation_ratio or 1)))
-        for host in host_states]
+    vcpus, memory = request.vcpus, request.memory_mb
+    result = []
+    for host in host_states:
+        ram = host.total_usable_ram_mb or 0
+        cpu_share = ((host.vcpus_total or 0)
+                     * (host.cpu_allocation_ratio or 1))
+        ram_share = ram * (host.ram_allocation_ratio or 1)
+        result.append(max(
+            ((host.vcpus_used or 0) + vcpus) / cpu_share
+            if cpu_share > 0 else 0.0,
+            (ram - (host.free_ram_mb or 0) + memory) / ram_share
+            if ram_share > 0 else 0.0))
+    return result

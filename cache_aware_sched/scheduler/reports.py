@@ -52,16 +52,19 @@ def survey(request: request_mod.Request,
     holdings: list[Holding] = []
     rates: list[int] = []
     reporting = size = 0
+    size_wanted = not request.image_size
     for host in host_states:
-        found = _read(host)
-        if found is None:
+        try:
+            found = report.Report(host.stats[report.STATS_KEY])
+        except Exception as error:
+            _note_unread(host, error)
             holdings.append(Holding.UNKNOWN)
             continue
         reporting += 1
         if found.header.rate:
             rates.append(found.header.rate)
         holding = found.holding(key, disk)
-        if holding >= Holding.ARRIVING and not request.image_size:
+        if size_wanted and holding >= Holding.ARRIVING:
             size = max([size, *(
                 file.size for file in found.files(key)
                 if file.kind is report.Kind.COMPLETE)])
@@ -70,26 +73,21 @@ def survey(request: request_mod.Request,
     return Survey(holdings, reporting, size, rate)
 
 
-def _read(host: Any) -> report.Report | None:
+def _note_unread(host: Any, error: Exception) -> None:
+    """Say why a host has no report that can be read."""
     # A HostState has no stats before its first update.
-    stats = getattr(host, 'stats', None) or {}
-    text = stats.get(report.STATS_KEY)
-    if text is None:
+    stats = getattr(host, 'stats', None)
+    if not isinstance(stats, dict) or stats.get(report.STATS_KEY) is None:
         # Not a warning: a cloud may have hosts with other drivers.
         _ONCE.info(
             (host.host, 'absent'),
             'Host %(host)s does not report its image cache. What it holds '
             'counts as unknown. This is logged once for the host.',
             {'host': host.host})
-        return None
-    try:
-        return report.Report(text)
-    except report.Unreadable as error:
-        _ONCE.warning(
-            (host.host, str(error)),
-            'The image cache report of host %(host)s cannot be read: '
-            '%(error)s. What it holds counts as unknown. Check that its '
-            'cache_aware_sched is not newer than the scheduler\'s. This is '
-            'logged once for the host and cause.',
-            {'host': host.host, 'error': error})
-        return None
+        return
+    _ONCE.warning(
+        (host.host, str(error)),
+        'The image cache report of host %(host)s cannot be read: %(error)s. '
+        'What it holds counts as unknown. Check that its cache_aware_sched is '
+        'not newer than the scheduler\'s. This is logged once for the host '
+        'and cause.', {'host': host.host, 'error': error})

@@ -103,16 +103,6 @@ def gate(load: float, average: float) -> float:
     return min(1.0, max(0.0, 1 - (load - average) / GATE_WIDTH))
 
 
-def host_load(
-    used: float, wanted: float, capacity: float,
-) -> float:
-    """Return the share of a capacity in use with what is wanted added.
-
-    :returns: 0 if the capacity is not known (0 or less)
-    """
-    return (used + wanted) / capacity if capacity > 0 else 0.0
-
-
 def mean(values: Iterable[float]) -> float:
     """Return the mean, 0 of nothing."""
     values = list(values)

@@ -21,7 +21,9 @@ weighs what the average of the others does.
 from collections.abc import Sequence
 import dataclasses
 import math
+import threading
 from typing import Any
+from typing import NamedTuple
 
 from nova.scheduler import weights
 from oslo_log import log as logging
@@ -46,7 +48,7 @@ MULTIPLIER = 'image_cache_weight_multiplier'
 PREFER, IGNORE, AVOID = 'prefer', 'ignore', 'avoid'
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class HostScore:
     """Why a host weighs what it weighs; see :mod:`.scoring` for the parts."""
 
@@ -61,6 +63,16 @@ class HostScore:
     weight: float
 
 
+class _Thread(threading.local):
+    """What one thread of the scheduler remembers for a moment.
+
+    :ivar turns: the hosts just weighed and their multipliers, the first one
+        last: nova asks for them next, one by one in this order
+    """
+
+    turns: list[tuple[Any, float]] = []
+
+
 class ImageCacheWeigher(weights.BaseHostWeigher):
     """Prefer hosts that hold the image, as long as they are not too busy."""
 
@@ -68,12 +80,16 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
     maxval = 1.0
 
     def __init__(self) -> None:
-        config.checked()
+        self._options = config.checked()
         self._counter = count_mod.shared()
+        self._thread = _Thread()
         self._seen_a_report = False
 
     def weight_multiplier(self, host_state: Any) -> float:
         """Return the option, or what the host's aggregates say instead."""
+        turns = self._thread.turns
+        if turns and turns[-1][0] is host_state:
+            return turns.pop()[1]
         return self._multipliers([host_state])[0]
 
     def weigh_objects(self, weighed_obj_list: Sequence[Any],
@@ -94,7 +110,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
             [weights.WeighedHost(obj, 0.0)], weight_properties)[0]
 
     def _multipliers(self, host_states: Sequence[Any]) -> list[float]:
-        option = CONF.cache_aware_sched.image_cache_weight_multiplier
+        option = self._options.image_cache_weight_multiplier
         return [option if value is None else value
                 for value in aggregates.smallest(
                     [host.aggregates for host in host_states],
@@ -103,6 +119,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
     def _weigh(self, weighed: Sequence[Any], spec: Any) -> list[float]:
         hosts = [item.obj for item in weighed]
         multipliers = self._multipliers(hosts)
+        self._thread.turns = list(zip(hosts, multipliers, strict=True))[::-1]
         request = request_mod.Request.from_spec(spec)
         if request.image is None or not any(multipliers):
             return [0.0] * len(hosts)
@@ -178,8 +195,10 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         """
         if not weighed:
             return
-        place = max(range(len(weighed)), key=lambda i: (
-            weighed[i].weight + multipliers[i] * weights_[i]))
+        totals = [item.weight + multiplier * weight
+                  for item, multiplier, weight
+                  in zip(weighed, multipliers, weights_, strict=True)]
+        place = totals.index(max(totals))
         winner = weighed[place].obj
         self._counter.place(spec, request, winner.host)
         LOG.info(
@@ -211,8 +230,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
                 {'number': len(hosts)})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Sense:
+class _Sense(NamedTuple):
     """What a host brings for a request.
 
     :param holding: whether it holds the image
@@ -235,15 +253,15 @@ def _senses(
     for what happens anyway.
     """
     senses = {}
-    for place, (multiplier, holding) in enumerate(
-            zip(multipliers, holdings, strict=True)):
-        if holding is Holding.UNKNOWN or not multiplier:
+    unknown, cold, avoid = Holding.UNKNOWN, Holding.COLD, wish == AVOID
+    for place, holding in enumerate(holdings):
+        if holding is unknown or (holding is cold and not avoid):
             continue
-        drawn = multiplier > 0
+        drawn = multipliers[place] > 0
         holds = scoring.HOLDS[holding]
-        if drawn and wish == AVOID:
+        if drawn and avoid:
             holds = 1 - holds
-        if holds > 0:
+        if holds > 0 and multipliers[place]:
             senses[place] = _Sense(holding, holds, drawn)
     return senses
 

@@ -138,6 +138,70 @@ class TestChange(IndexTestCase):
         self.assertIn(server.uuid, self.show('h0', server).by_image[IMAGE])
 
 
+class TestGlance(IndexTestCase):
+    """A host whose instances look as they did is not looked through."""
+
+    def setUp(self):
+        super().setUp()
+        self.now = 100.0
+        self.index = index.InstanceIndex(lambda: self.now)
+        self.servers = [factories.instance() for _ in range(3)]
+        self.state = factories.host('h', instances=self.servers)
+
+    def images(self):
+        found, = self.index.of_hosts([self.state])
+        return {image: set(servers)
+                for image, servers in found.by_image.items()}
+
+    def uuids(self, *servers):
+        return {server.uuid for server in servers}
+
+    def put(self, server):
+        self.state.instances[server.uuid] = server
+
+    def test_server_that_came_is_seen_at_once(self):
+        self.images()
+        new = factories.instance()
+        self.put(new)
+
+        self.assertEqual({IMAGE: self.uuids(*self.servers, new)},
+                         self.images())
+
+    def test_server_that_went_as_another_came_is_seen_at_once(self):
+        self.images()
+        del self.state.instances[self.servers[0].uuid]
+        new = factories.instance()
+        self.put(new)
+
+        self.assertEqual({IMAGE: self.uuids(*self.servers[1:], new)},
+                         self.images())
+
+    def test_the_last_server_that_was_replaced_is_seen_at_once(self):
+        self.images()
+        self.put(factories.instance(
+            OTHER_IMAGE, instance_uuid=self.servers[-1].uuid))
+
+        self.assertEqual({IMAGE: self.uuids(*self.servers[:2]),
+                          OTHER_IMAGE: self.uuids(self.servers[-1])},
+                         self.images())
+
+    def test_any_server_that_was_replaced_is_seen_in_seconds(self):
+        self.images()
+        self.put(factories.instance(
+            OTHER_IMAGE, instance_uuid=self.servers[0].uuid))
+        self.now += index.GLANCE
+
+        self.assertEqual({IMAGE: self.uuids(*self.servers[1:]),
+                          OTHER_IMAGE: self.uuids(self.servers[0])},
+                         self.images())
+
+    def test_other_instances_of_nova_are_seen_at_once(self):
+        self.images()
+        self.state.instances = {}
+
+        self.assertEqual({}, self.images())
+
+
 class TestStale(IndexTestCase):
 
     def moved(self, **newer):

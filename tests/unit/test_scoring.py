@@ -149,16 +149,6 @@ class TestGate(base.TestCase):
                                 scoring.gate(busier, average))
 
 
-class TestLoad(base.TestCase):
-
-    def test_share_with_the_server_on_it(self):
-        self.assertEqual(0.5, scoring.host_load(30, 20, 100))
-
-    def test_unknown_capacity(self):
-        self.assertEqual(0.0, scoring.host_load(30, 20, 0))
-        self.assertEqual(0.0, scoring.host_load(30, 20, -1))
-
-
 class TestMean(base.TestCase):
 
     def test_mean(self):

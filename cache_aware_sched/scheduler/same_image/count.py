@@ -220,9 +220,10 @@ class _Tally:
         recent = self._counter.placements.by_host()
         plain = (self._all_projects and not recent
                  and not self._progress.servers)
+        starts = self._at_start(host_states)
         result = []
-        for host, instances in zip(host_states, known, strict=True):
-            start = self._at_start(host)
+        for host, instances, start in zip(
+                host_states, known, starts, strict=True):
             placed = host.num_instances - start
             if (plain and instances.plain
                     and start <= len(instances.objects)):
@@ -237,11 +238,13 @@ class _Tally:
                 recent.get(host.host, _NO_PLACEMENTS))))
         return result
 
-    def _at_start(self, host: Any) -> int:
-        """Return the instances that a host had before this request."""
+    def _at_start(self, host_states: Sequence[Any]) -> list[int]:
+        """Return the instances that hosts had before this request."""
         if self._request.count == 1:
-            return int(host.num_instances)
-        return self._progress.at_start.setdefault(host, host.num_instances)
+            return [host.num_instances for host in host_states]
+        at_start = self._progress.at_start
+        return [at_start.setdefault(host, host.num_instances)
+                for host in host_states]
 
     def _servers(
         self, host: Any, start: int, instances: index.HostInstances,
