@@ -24,6 +24,7 @@ cache::
 import abc
 import collections
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -37,6 +38,7 @@ from oslo_log import log as logging
 from cache_aware_sched import config
 from cache_aware_sched import once
 from cache_aware_sched import report
+from cache_aware_sched.virt import fetch_rate
 from cache_aware_sched.virt import late_check
 from cache_aware_sched.virt import refresh
 from cache_aware_sched.virt import stats_row
@@ -58,7 +60,7 @@ class CacheAwareMixin(abc.ABC):
         self._cache_options = config.checked()
         self._cache_host: str | None = None
         self._cache_refresher = refresh.Refresher(self)
-        self._cache_fetch_rate = report.FetchRate()
+        self._cache_fetch_rate = fetch_rate.FetchRate()
         self._cache_late_check = late_check.LateCheck()
         self._cache_boot_files: set[str] = set()
         self._cache_arriving: collections.Counter[str] = collections.Counter()
@@ -154,9 +156,9 @@ class CacheAwareMixin(abc.ABC):
             name for instance in instances
             for name in (instance.project_id, instance.os_type)))
         max_bytes = min(room, self._cache_options.report_max_bytes)
-        users = report.count_users(
+        users = _count_by_sha1(
             instance.image_ref for instance in instances)
-        self._cache_boot_files.update(report.count_users(
+        self._cache_boot_files.update(_count_by_sha1(
             boot_file for instance in instances
             for boot_file in (instance.kernel_id, instance.ramdisk_id)))
         caches = self.caches_images()
@@ -180,6 +182,14 @@ class CacheAwareMixin(abc.ABC):
         return files + [
             report.BaseFile(sha1, 0, report.Kind.ARRIVING)
             for sha1 in list(self._cache_arriving) if sha1 not in known]
+
+
+def _count_by_sha1(
+    image_ids: Iterable[str | None],
+) -> collections.Counter[str]:
+    """Return how often an image is named, by the sha1 of its id."""
+    return collections.Counter(
+        report.image_sha1(image_id) for image_id in image_ids if image_id)
 
 
 class Fetch:

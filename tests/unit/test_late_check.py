@@ -18,8 +18,8 @@ import fixtures
 from nova import exception
 from nova import objects
 
-from cache_aware_sched import request as request_mod
 from cache_aware_sched import config
+from cache_aware_sched import request as request_mod
 from cache_aware_sched.virt import late_check
 from tests.unit import base
 from tests.unit import database

@@ -10,7 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import itertools
 import random
 
 import hypothesis
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
 from cache_aware_sched.report import Kind
+from cache_aware_sched.report import records as records_mod
 from tests.unit import base
 from tests.unit import factories
 
@@ -71,7 +71,7 @@ class TestRoundTrip(base.TestCase):
         self.assertFalse(read.header.truncated)
         self.assertEqual(len(files), read.header.records)
         expected = sorted(
-            (report._key_of_sha1(file.sha1),
+            (records_mod.sha1_key(file.sha1),
              report.size_of_code(report.size_code(file.size)), file.kind,
              min(file.users, report.MAX_USERS)) for file in files)
         self.assertEqual(expected, sorted(
@@ -82,7 +82,7 @@ class TestRoundTrip(base.TestCase):
         read = report.Report(report.encode(files, max_bytes=MAX_BYTES))
 
         for file in files:
-            found = read.files(report._key_of_sha1(file.sha1))
+            found = read.files(records_mod.sha1_key(file.sha1))
             self.assertEqual([file.kind], [one.kind for one in found])
 
     def test_image_takes_no_more_than_17_bytes(self):
@@ -465,7 +465,7 @@ class TestNewerWriter(base.TestCase):
 
     def test_unknown_kind_of_a_file_says_nothing(self):
         header, _bar, record = factories.warm().partition('|')
-        unknown = record[:-1] + report._ALPHABET[3 << 4]
+        unknown = record[:-1] + records_mod.ALPHABET[3 << 4]
 
         read = report.Report(f'{header}|{unknown}')
 
@@ -475,82 +475,10 @@ class TestNewerWriter(base.TestCase):
 
     def test_unknown_kind_beside_a_known_one(self):
         header, _bar, record = factories.warm().partition('|')
-        unknown = record[:-1] + report._ALPHABET[3 << 4]
+        unknown = record[:-1] + records_mod.ALPHABET[3 << 4]
 
         for records in (record + unknown, unknown + record):
             read = report.Report(
                 header.replace('k=1', 'k=2') + '|' + records)
 
             self.assertEqual(Holding.WARM, read.holding(KEY))
-
-
-class TestFetchRate(base.TestCase):
-
-    def fetched(self, *rates, size=10 ** 9):
-        rate = report.FetchRate()
-        for mb_per_second in rates:
-            rate.add(size, size / (mb_per_second * 1e6))
-        return rate.mb_per_second
-
-    def test_nothing_is_known_at_first(self):
-        self.assertEqual(0, report.FetchRate().mb_per_second)
-
-    def test_is_a_power_of_two(self):
-        self.assertEqual(128, self.fetched(128))
-        self.assertEqual(128, self.fetched(110))
-        self.assertEqual(1, self.fetched(0.01))
-
-    def test_one_slow_fetch_does_not_change_it(self):
-        self.assertEqual(128, self.fetched(128, 128, 32))
-
-    def test_follows_what_stays_changed(self):
-        self.assertEqual(32, self.fetched(256, *[32] * 12))
-        self.assertEqual(256, self.fetched(32, *[256] * 12))
-
-    def test_alternating_measures_do_not_flutter(self):
-        for low, high in ((100, 200), (90, 181), (64, 128), (60, 200)):
-            rate = report.FetchRate()
-            seen = []
-            for number in range(60):
-                mb_per_second = high if number % 2 else low
-                rate.add(10 ** 9, 10 ** 3 / mb_per_second)
-                seen.append(rate.mb_per_second)
-
-            changes = sum(one != other for one, other
-                          in itertools.pairwise(seen[10:]))
-            self.assertEqual(0, changes, (low, high, seen))
-
-    def test_small_fetches_are_ignored(self):
-        self.assertEqual(0, self.fetched(5, size=10 ** 6))
-
-    def test_instant_fetches_are_ignored(self):
-        rate = report.FetchRate()
-
-        for seconds in (0.0, -1.0, 0.05):
-            rate.add(10 ** 10, seconds)
-
-        self.assertEqual(0, rate.mb_per_second)
-
-    @hypothesis.given(st.lists(st.tuples(
-        st.integers(0, 2 ** 50), st.floats(0, 1e6)), max_size=30))
-    def test_any_measures(self, measures):
-        rate = report.FetchRate()
-
-        for size, seconds in measures:
-            rate.add(size, seconds)
-
-        mb_per_second = rate.mb_per_second
-        self.assertTrue(
-            mb_per_second == 0 or mb_per_second.bit_count() == 1)
-
-
-class TestUsers(base.TestCase):
-
-    def test_counts_instances_by_the_name_of_the_base_file(self):
-        users = report.count_users(
-            [factories.IMAGE, '', None, factories.IMAGE,
-             factories.OTHER_IMAGE])
-
-        self.assertEqual(
-            {report.image_sha1(factories.IMAGE): 2,
-             report.image_sha1(factories.OTHER_IMAGE): 1}, users)

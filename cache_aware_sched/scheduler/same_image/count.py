@@ -26,7 +26,6 @@ does when no host seems to be below its cap: nothing is refused on hearsay.
 
 from collections.abc import Collection
 from collections.abc import Sequence
-import dataclasses
 from typing import Any
 import weakref
 
@@ -35,41 +34,7 @@ from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.same_image import index
 from cache_aware_sched.scheduler.same_image import placements
 from cache_aware_sched.scheduler.same_image import query
-
-_NO_PLACEMENTS: dict[str, placements.Placement] = {}
-
-
-@dataclasses.dataclass(slots=True)
-class _Progress:
-    """What is known of one request, while it goes through its servers.
-
-    :param placed: uuids of the servers that it has dealt with before this one
-    :param current: uuid of the server that it deals with
-    :param guessed: uuids whose placement was recorded
-    :param at_start: num_instances of each host when it was first seen
-    :param servers: what the cells answered: by cell, by host, uuids
-    :param asked: the hosts they were asked about, None for all
-    :param fresh: the last counts, by the id() of the host state; nova keeps
-        those until the weighers have seen them
-    """
-
-    placed: set[str] = dataclasses.field(default_factory=set)
-    current: str | None = None
-    guessed: set[str] = dataclasses.field(default_factory=set)
-    at_start: weakref.WeakKeyDictionary[Any, int] = dataclasses.field(
-        default_factory=weakref.WeakKeyDictionary)
-    servers: dict[str, dict[str, set[str]]] = dataclasses.field(
-        default_factory=dict)
-    asked: Collection[str] | None = ()
-    fresh: dict[int, int] = dataclasses.field(default_factory=dict)
-
-    def start(self, uuid: str | None) -> None:
-        """Note which server the request deals with now."""
-        if uuid != self.current:
-            if self.current is not None:
-                self.placed.add(self.current)
-            self.current = uuid
-            self.fresh = {}
+from cache_aware_sched.scheduler.same_image import tally
 
 
 class SameImageCounter:
@@ -79,7 +44,7 @@ class SameImageCounter:
         self.index = index.InstanceIndex()
         self.placements = placements.RecentPlacements()
         self._query = query.CellQuery()
-        self._progress: weakref.WeakKeyDictionary[Any, _Progress] = (
+        self._progress: weakref.WeakKeyDictionary[Any, tally.Progress] = (
             weakref.WeakKeyDictionary())
 
     def count(
@@ -105,15 +70,16 @@ class SameImageCounter:
             fresh, progress.fresh = progress.fresh, {}
             if fresh and all(id(host) in fresh for host in host_states):
                 return [fresh[id(host)] for host in host_states]
-        tally = _Tally(self, request, progress)
-        counts = tally.counts(host_states)
-        ask = _whom_to_ask(host_states, caps, counts, tally.unsure)
+        adding = tally.Tally(
+            self.index, self.placements, request, progress)
+        counts = adding.counts(host_states)
+        ask = _whom_to_ask(host_states, caps, counts, adding.unsure)
         if ask != () and progress.asked == ():
             if request.count > 1:
                 # Hosts that pass now can be full for a later server of it.
                 ask = None
             self._ask(request, progress, host_states, ask)
-            counts = tally.counts(host_states)
+            counts = adding.counts(host_states)
         if not again:
             progress.fresh = dict(zip(
                 map(id, host_states), counts, strict=True))
@@ -140,13 +106,13 @@ class SameImageCounter:
         for uuid in self._of(spec).guessed:
             self.placements.forget(uuid)
 
-    def _of(self, spec: Any) -> _Progress:
+    def _of(self, spec: Any) -> tally.Progress:
         try:
-            return self._progress.setdefault(spec, _Progress())
+            return self._progress.setdefault(spec, tally.Progress())
         except TypeError:  # cannot be a key; nothing of ours or nova's
-            return _Progress()
+            return tally.Progress()
 
-    def _ask(self, request: request_mod.Request, progress: _Progress,
+    def _ask(self, request: request_mod.Request, progress: tally.Progress,
              host_states: Sequence[Any], ask: Collection[str] | None) -> None:
         cells = {host.cell_uuid for host in host_states
                  if ask is None or host.host in ask}
@@ -198,112 +164,6 @@ def _whom_to_ask(
         if (not cap or count < cap) and host.host not in unsure:
             return tuple(unsure)
     return None
-
-
-class _Tally:
-    """Adds up one request's numbers for many hosts."""
-
-    def __init__(self, counter: SameImageCounter,
-                 request: request_mod.Request, progress: _Progress) -> None:
-        self._counter = counter
-        self._index = counter.index
-        self._request = request
-        self._progress = progress
-        self._all_projects = (
-            CONF.cache_aware_sched.same_image_scope == 'all')
-        self.unsure: set[str] = set()
-
-    def counts(self, host_states: Sequence[Any]) -> list[int]:
-        """Return the count of each host, and note those that are unsure."""
-        image, uuid = str(self._request.image), self._request.instance
-        known = self._index.of_hosts(host_states)
-        recent = self._counter.placements.by_host()
-        plain = (self._all_projects and not recent
-                 and not self._progress.servers)
-        starts = self._at_start(host_states)
-        result = []
-        for host, instances, start in zip(
-                host_states, known, starts, strict=True):
-            placed = host.num_instances - start
-            if (plain and instances.plain
-                    and start <= len(instances.objects)):
-                # By far the most hosts, of by far the most requests.
-                servers = instances.by_image.get(image)
-                result.append(
-                    placed + (len(servers) - (uuid in servers)
-                              if servers else 0))
-                continue
-            result.append(placed + len(self._servers(
-                host, start, instances,
-                recent.get(host.host, _NO_PLACEMENTS))))
-        return result
-
-    def _at_start(self, host_states: Sequence[Any]) -> list[int]:
-        """Return the instances that hosts had before this request."""
-        if self._request.count == 1:
-            return [host.num_instances for host in host_states]
-        at_start = self._progress.at_start
-        return [at_start.setdefault(host, host.num_instances)
-                for host in host_states]
-
-    def _servers(
-        self, host: Any, start: int, instances: index.HostInstances,
-        recent: dict[str, placements.Placement],
-    ) -> set[str]:
-        """Return the servers that count here, but for those just placed."""
-        progress, image = self._progress, str(self._request.image)
-        ours = progress.placed | {self._request.instance}
-        pending = self._pending(host, instances, recent)
-        self._note_unsure(host, start, instances, pending, ours)
-        answer = progress.servers.get(host.cell_uuid)
-        if answer is not None and (
-                progress.asked is None or host.host in progress.asked):
-            servers = set(answer.get(host.host, ()))
-        else:
-            servers = {
-                uuid for uuid, project
-                in instances.by_image.get(image, {}).items()
-                if self._counted(project)
-            } - instances.stale
-        servers |= {
-            uuid for uuid, placement in pending.items()
-            if placement.image == image and self._counted(placement.project)}
-        return servers - ours
-
-    def _counted(self, project: str | None) -> bool:
-        return self._all_projects or project == self._request.project
-
-    def _pending(
-        self, host: Any, instances: index.HostInstances,
-        recent: dict[str, placements.Placement],
-    ) -> dict[str, placements.Placement]:
-        """Return the recent placements that the host does not show yet.
-
-        A stub shows nothing but that the server was there.
-        """
-        pending = {}
-        for uuid, placement in recent.items():
-            there = uuid in host.instances
-            if ((there and uuid not in instances.unresolved)
-                    or (placement.seen and not there)):
-                self._counter.placements.forget(uuid)
-                continue
-            placement.seen = there
-            pending[uuid] = placement
-        return pending
-
-    def _note_unsure(
-        self, host: Any, start: int, instances: index.HostInstances,
-        pending: Collection[str], ours: Collection[str | None],
-    ) -> None:
-        stubs = instances.unresolved.difference(pending, ours)
-        shown = len(instances.objects) - len(
-            instances.unresolved.intersection(ours))
-        builds = start - shown - sum(
-            uuid not in host.instances and uuid not in ours
-            for uuid in pending)
-        if stubs or builds > 0:
-            self.unsure.add(host.host)
 
 
 #: nova makes the filters and the weighers of a scheduler one after the other;

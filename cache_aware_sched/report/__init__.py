@@ -1,0 +1,79 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The report: what a compute host says about its image cache.
+
+One string under the key :data:`STATS_KEY` of the compute node's stats, and the
+only thing that the compute half and the scheduler half of this package have in
+common::
+
+    v=1;w=16;c=1;n=120;k=100;t=1;r=128|<records>
+
+==== ================================================================
+v    version; a reader that does not know it reads nothing
+w    characters a record; a reader ignores what is beyond its own 16
+c    1 if this host caches images at all, 0 if not (rbd)
+n    images in the cache, listed or not
+k    records that follow
+t    1 if some did not fit
+r    how fast images were fetched lately in MB/s, a power of two; 0 if
+     nothing is known
+==== ================================================================
+
+A reader ignores fields it does not know, in any order. A record stands for
+one base file, in characters of base64 (6 bits each):
+
+===== =============================================================
+0-11  the first 9 bytes of the sha1 of the image id
+12-13 size in MiB: 5 bits exponent, 7 bits mantissa (below 1 %)
+14    lower 6 bits of the number of instances here that use the image
+15    2 bits :class:`Kind`, 4 upper bits of that number
+===== =============================================================
+
+The records are sorted, so that the report does not change while nothing else
+does, and those of one image are neighbours. They are never decoded as a whole:
+an image is found with ``str.find``. 9 bytes are exactly 12 characters; that
+two of a million images share them has a probability of 1e-10.
+"""
+
+from cache_aware_sched.report.reader import Header
+from cache_aware_sched.report.reader import Holding
+from cache_aware_sched.report.reader import Report
+from cache_aware_sched.report.reader import Unreadable
+from cache_aware_sched.report.records import BaseFile
+from cache_aware_sched.report.records import image_key
+from cache_aware_sched.report.records import image_sha1
+from cache_aware_sched.report.records import Kind
+from cache_aware_sched.report.records import MAX_USERS
+from cache_aware_sched.report.records import RECORD_CHARS
+from cache_aware_sched.report.records import size_code
+from cache_aware_sched.report.records import size_of_code
+from cache_aware_sched.report.writer import encode
+
+STATS_KEY = 'cached_images'
+
+__all__ = [
+    'MAX_USERS',
+    'RECORD_CHARS',
+    'STATS_KEY',
+    'BaseFile',
+    'Header',
+    'Holding',
+    'Kind',
+    'Report',
+    'Unreadable',
+    'encode',
+    'image_key',
+    'image_sha1',
+    'size_code',
+    'size_of_code',
+]
