@@ -80,14 +80,13 @@ class Tally:
         image, uuid = str(self._request.image), self._request.instance
         known = self._index.of_hosts(host_states)
         recent = self._placements.by_host()
-        plain = (self._all_projects and not recent
-                 and not self._progress.servers)
+        plain = self._all_projects and not self._progress.servers
         starts = self._at_start(host_states)
         result = []
         for host, instances, start in zip(
                 host_states, known, starts, strict=True):
             placed = host.num_instances - start
-            if (plain and instances.plain
+            if (plain and instances.plain and host.host not in recent
                     and start <= len(instances.objects)):
                 # By far the most hosts, of by far the most requests.
                 servers = instances.by_image.get(image)
