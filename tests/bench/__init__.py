@@ -1,0 +1,23 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the package costs: ``python -m tests.bench`` prints it.
+
+Nothing here passes or fails by a time; look at the ratios. :mod:`.cloud` makes
+what nova's scheduler works on, :mod:`.timing` measures, :mod:`.scheduling`,
+:mod:`.reports` and :mod:`.directory` say what, :mod:`.show` prints.
+"""
+
+from nova import monkey_patch
+
+# As nova-scheduler does, before anything else of nova is imported.
+monkey_patch.patch(backend='threading')
