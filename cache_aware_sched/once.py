@@ -16,7 +16,7 @@ import logging
 
 #: Causes remembered by one :class:`Once`; the oldest is forgotten beyond it,
 #: so that a cause that carries a name from outside cannot fill the memory.
-MAX_CAUSES = 10_000
+MAX_CAUSES = 100_000
 
 
 class Once:

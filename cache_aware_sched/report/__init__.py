@@ -41,8 +41,8 @@ one base file, in characters of base64 (6 bits each):
 
 The records are sorted, so that the report does not change while nothing else
 does, and those of one image are neighbours. They are never decoded as a whole:
-an image is found with ``str.find``. 9 bytes are exactly 12 characters; that
-two of a million images share them has a probability of 1e-10.
+an image is found by bisection and ``str.find``. 9 bytes are exactly 12
+characters; that two of a million images share them has a probability of 1e-10.
 """
 
 from cache_aware_sched.report.reader import Header

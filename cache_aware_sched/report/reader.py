@@ -19,6 +19,7 @@ import functools
 
 from cache_aware_sched.report.records import BaseFile
 from cache_aware_sched.report.records import decode
+from cache_aware_sched.report.records import KEY_CHARS
 from cache_aware_sched.report.records import Kind
 from cache_aware_sched.report.records import RECORD_CHARS
 from cache_aware_sched.report.records import size_code
@@ -30,6 +31,8 @@ MAX_HEADER_CHARS = 256
 #: What a column of compute_nodes can hold (TEXT, 65,535 bytes); anything
 #: longer was never a report.
 MAX_REPORT_CHARS = 65535
+#: So many records are searched as fast as half of them are ruled out.
+SCANNED_RECORDS = 128
 
 
 class Holding(enum.IntEnum):
@@ -115,14 +118,8 @@ class Report:
 
     def files(self, key: str) -> list[BaseFile]:
         """Return the records of one image; their sha1 is the key."""
-        start, width = self._find(key), self.header.width
-        found = []
-        while start >= 0 and self._text.startswith(key, start):
-            file = decode(self._text[start:start + RECORD_CHARS])
-            if file is not None:
-                found.append(file)
-            start += width
-        return found
+        return [BaseFile(key, *values)
+                for values in self._values(key, self._find(key))]
 
     def holding(self, key: str, disk_code: int = -1) -> Holding:
         """Return whether the host holds an image.
@@ -130,34 +127,66 @@ class Report:
         :param key: of the image, from :func:`image_key`
         :param disk_code: :func:`size_code` of the disk that is wanted
         """
-        # By far the most hosts do not hold it.
-        if self._text.find(key, self._start) < 0 or self._find(key) < 0:
+        position = self._find(key)
+        if position < 0:
             return (Holding.UNKNOWN if self.header.truncated
                     else Holding.COLD)
-        files = self.files(key)
-        kinds = {file.kind for file in files}
-        if Kind.COMPLETE in kinds:
-            resized = any(file.kind is Kind.RESIZED
-                          and size_code(file.size) == disk_code
-                          for file in files)
-            return Holding.WARM_RESIZED if resized else Holding.WARM
-        if Kind.ARRIVING in kinds:
-            return Holding.ARRIVING
-        return Holding.COLD if kinds else Holding.UNKNOWN
+        holding = Holding.UNKNOWN
+        resized = False
+        for size, kind, _users in self._values(key, position):
+            if kind is Kind.COMPLETE:
+                holding = Holding.WARM
+            elif kind is Kind.ARRIVING:
+                holding = max(holding, Holding.ARRIVING)
+            else:
+                holding = max(holding, Holding.COLD)
+                resized |= size_code(size) == disk_code
+        if holding is Holding.WARM and resized:
+            return Holding.WARM_RESIZED
+        return holding
+
+    def _values(self, key: str, position: int
+                ) -> Iterator[tuple[int, Kind, int]]:
+        """Return what the records of an image say, from the first one on."""
+        while position >= 0 and self._text.startswith(key, position):
+            values = decode(self._text[position + KEY_CHARS:
+                                       position + RECORD_CHARS])
+            if values is not None:
+                yield values
+            position += self.header.width
 
     def __iter__(self) -> Iterator[BaseFile]:
         """Return every readable record; for people, not for scheduling."""
         width = self.header.width
         for start in range(self._start, len(self._text), width):
-            file = decode(self._text[start:start + RECORD_CHARS])
-            if file is not None:
-                yield file
+            values = decode(
+                self._text[start + KEY_CHARS:start + RECORD_CHARS])
+            if values is not None:
+                yield BaseFile(
+                    self._text[start:start + KEY_CHARS], *values)
 
     def _find(self, key: str) -> int:
         """Return where the first record with a key starts, or -1."""
-        find, start, width = self._text.find, self._start, self.header.width
-        position = find(key, start)
+        text, first = self._text, self._start
+        start, end = first, len(text)
+        if self.header.records > SCANNED_RECORDS:
+            start, end = self._narrow(key)
+        position = text.find(key, start, end)
         # A key can also begin inside of a record, if hardly ever.
-        while position >= 0 and (position - start) % width:
-            position = find(key, position + 1)
+        while position >= 0 and (position - first) % self.header.width:
+            position = text.find(key, position + 1, end)
         return position
+
+    def _narrow(self, key: str) -> tuple[int, int]:
+        """Return from where to where in the sorted records a key can be."""
+        text, first, width = self._text, self._start, self.header.width
+        low, high = 0, self.header.records
+        while high - low > SCANNED_RECORDS:
+            middle = (low + high) // 2
+            start = first + middle * width
+            if text[start:start + KEY_CHARS] < key:
+                low = middle
+            else:
+                high = middle
+        # The first record with the key can be the one at high.
+        return first + low * width, first + (high + 1) * width

@@ -103,13 +103,16 @@ def record(file: BaseFile) -> str:
         ALPHABET[users & 0x3f], ALPHABET[file.kind << 4 | users >> 6]))
 
 
-def decode(record: str) -> BaseFile | None:
-    """Return what a record says; None if a newer writer made it."""
+@functools.lru_cache(maxsize=16384)
+def decode(values: str) -> tuple[int, Kind, int] | None:
+    """Return the size, the kind and the users that a record gives.
+
+    :param values: what follows the key; many hosts say the same of an image
+    :returns: None if a newer writer made it
+    """
     try:
-        high, low, users, last = (VALUE[char]
-                                  for char in record[KEY_CHARS:])
-        return BaseFile(
-            sha1=record[:KEY_CHARS], size=size_of_code(high << 6 | low),
-            kind=Kind(last >> 4), users=(last & 0xf) << 6 | users)
+        high, low, users, last = (VALUE[char] for char in values)
+        return (size_of_code(high << 6 | low), Kind(last >> 4),
+                (last & 0xf) << 6 | users)
     except (KeyError, ValueError):
         return None

@@ -195,6 +195,20 @@ class TestGlance(IndexTestCase):
                           OTHER_IMAGE: self.uuids(self.servers[0])},
                          self.images())
 
+    def test_nova_changes_them_at_this_very_moment(self):
+        class Values(list):
+            def __reversed__(self):
+                raise RuntimeError('changed during iteration')
+
+        class Instances(dict):
+            def values(self):
+                return Values(super().values())
+
+        self.state.instances = Instances(self.state.instances)
+        self.images()
+
+        self.assertEqual({IMAGE: self.uuids(*self.servers)}, self.images())
+
     def test_other_instances_of_nova_are_seen_at_once(self):
         self.images()
         self.state.instances = {}

@@ -28,6 +28,9 @@ from typing import Any
 #: costs seven times as much and this is done for every instance of a host that
 #: changed (read in oslo.versionedobjects 3.12.0).
 _FIELD = '_obj_'
+_UUID, _IMAGE, _PROJECT = (
+    _FIELD + name for name in ('uuid', 'image_ref', 'project_id'))
+_UNSET = object()
 
 #: Hosts remembered; beyond it all is forgotten, which costs one slow request.
 MAX_HOSTS = 100_000
@@ -36,7 +39,7 @@ MAX_HOSTS = 100_000
 #: Seconds for which a host is taken for unchanged on the look of it. What this
 #: cannot see is an instance that was replaced in its place among others, as by
 #: a rebuild.
-GLANCE = 5.0
+GLANCE = 1.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -65,11 +68,15 @@ class HostInstances:
         and the last one tell of everything that came or went; and that at the
         same cost for two instances and for two hundred.
         """
-        return (source is self._source
-                and len(source) == len(self.objects)
-                and now - self._checked < GLANCE
-                and next(reversed(source.values()), None)
-                is (self.objects[-1] if self.objects else None))
+        if (not self.plain or source is not self._source
+                or len(source) != len(self.objects)
+                or now - self._checked >= GLANCE):
+            return False
+        try:
+            last = next(reversed(source.values()), None)
+        except RuntimeError:  # nova changes it at this very moment
+            return False
+        return last is (self.objects[-1] if self.objects else None)
 
     def checked(self, source: dict[str, Any], now: float) -> None:
         """Note that the instances of a host are these."""
@@ -90,12 +97,14 @@ def _read(objects: list[Any]) -> HostInstances:
     unresolved = []
     for instance in objects:
         fields = vars(instance)
-        uuid = fields.get(_FIELD + 'uuid')
-        if _FIELD + 'image_ref' not in fields:
-            unresolved.append(uuid)
-        elif fields[_FIELD + 'image_ref']:
-            by_image.setdefault(fields[_FIELD + 'image_ref'], {})[uuid] = (
-                fields.get(_FIELD + 'project_id'))
+        image = fields.get(_IMAGE, _UNSET)
+        if image is _UNSET:
+            unresolved.append(fields.get(_UUID))
+        elif image:
+            servers = by_image.get(image)
+            if servers is None:
+                servers = by_image[image] = {}
+            servers[fields.get(_UUID)] = fields.get(_PROJECT)
     return HostInstances(objects, by_image, frozenset(unresolved),
                          plain=not unresolved)
 
@@ -105,7 +114,7 @@ class InstanceIndex:
 
     nova's scheduler replaces an Instance object when it learns something new,
     so a host has not changed while its objects are the same ones. They are
-    compared when the look of them has changed, and every few seconds. A server
+    compared when the look of them has changed, and every second. A server
     can be shown by two hosts: after a live migration or an evacuation the old
     host keeps it until its next sync (up to two minutes), and while a resize
     waits to be confirmed both hosts have it for good reason.
@@ -116,8 +125,9 @@ class InstanceIndex:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._hosts: dict[str, HostInstances] = {}
-        self._homes: dict[str, set[str]] = {}
-        self._shared: set[str] = set()
+        #: A host of each server, and all hosts of those that have several.
+        self._home: dict[str, str] = {}
+        self._shared: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
     def of_hosts(self, host_states: Sequence[Any]) -> list[HostInstances]:
@@ -146,44 +156,50 @@ class InstanceIndex:
     def _replace(self, host: str, fresh: HostInstances) -> None:
         if len(self._hosts) >= MAX_HOSTS:
             self._hosts.clear()
-            self._homes.clear()
+            self._home.clear()
             self._shared.clear()
         before = _uuids(self._hosts.get(host, _NOTHING))
         self._hosts[host] = fresh
         now = _uuids(fresh)
-        concerned = self._shared & (before | now)
+        concerned = self._shared.keys() & (before | now)
         for uuid in before - now:
             self._leave(uuid, host)
         for uuid in now - before:
-            homes = self._homes.setdefault(uuid, set())
-            homes.add(host)
-            if len(homes) > 1:
-                self._shared.add(uuid)
-        concerned |= self._shared & now
-        for home in {host}.union(*(
-                self._homes.get(uuid, ()) for uuid in concerned)):
+            home = self._home.setdefault(uuid, host)
+            if home != host:
+                self._shared.setdefault(uuid, {home}).add(host)
+        concerned |= self._shared.keys() & now
+        for home in {host}.union(*map(self._homes, concerned)):
             self._mark(home)
 
+    def _homes(self, uuid: str) -> set[str]:
+        """Return the hosts that show a server."""
+        if uuid in self._shared:
+            return self._shared[uuid]
+        return {self._home[uuid]} if uuid in self._home else set()
+
     def _leave(self, uuid: str, host: str) -> None:
-        homes = self._homes.get(uuid, set())
-        homes.discard(host)
-        if len(homes) < 2:
-            self._shared.discard(uuid)
-        if not homes:
-            self._homes.pop(uuid, None)
+        homes = self._homes(uuid) - {host}
+        self._shared.pop(uuid, None)
+        self._home.pop(uuid, None)
+        if homes:
+            self._home[uuid] = min(homes)
+        if len(homes) > 1:
+            self._shared[uuid] = homes
 
     def _mark(self, host: str) -> None:
         instances = self._hosts[host]
+        shared = (self._shared.keys() & _uuids(instances)
+                  if self._shared else ())
         instances.mark(frozenset(
-            uuid for uuid in self._shared
-            if host in self._homes[uuid] and self._is_stale(uuid, host)))
+            uuid for uuid in shared if self._is_stale(uuid, host)))
 
     def _is_stale(self, uuid: str, host: str) -> bool:
         """Whether another host has newer word of a server that left this one.
 
         A server whose resize waits to be confirmed is on both hosts.
         """
-        views = {home: self._view(home, uuid) for home in self._homes[uuid]}
+        views = {home: self._view(home, uuid) for home in self._shared[uuid]}
         mine = views.pop(host)
         return any(
             theirs['updated_at'] > mine['updated_at']
