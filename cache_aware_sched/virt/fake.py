@@ -28,9 +28,13 @@ from nova import context as nova_context
 from nova.image import glance
 from nova import objects
 from nova.virt import fake as nova_fake
+from nova.virt import node
+from oslo_log import log as logging
 
 from cache_aware_sched import report
 from cache_aware_sched.virt import driver
+
+LOG = logging.getLogger(__name__)
 
 _NAMESPACE = uuid.UUID('5b1b3c0a-6c39-4d0b-9c1e-0f1f1d3a7f52')
 
@@ -163,6 +167,18 @@ class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
             cache.remove(image_id)
             raise
         return True
+
+    def init_host(self, host: str) -> None:
+        """Leave the file by which nova knows its node after a restart."""
+        super().init_host(host)
+        try:
+            if node.read_local_node_uuid() is None:
+                node.write_local_node_uuid(_node_uuid(host))
+        except Exception as error:
+            LOG.warning(
+                'Host %(host)s cannot be restarted in a process of its own: '
+                '%(error)s. Check [DEFAULT] state_path.',
+                {'host': host, 'error': error})
 
     def get_available_resource(self, nodename: str) -> Any:
         """Return the resources of a node."""

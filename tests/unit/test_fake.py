@@ -16,6 +16,7 @@ from unittest import mock
 import fixtures
 from nova import objects
 from nova.virt import fake as nova_fake
+from nova.virt import node
 
 from cache_aware_sched import report
 from cache_aware_sched.report import Kind
@@ -151,6 +152,28 @@ class TestFakeDriver(FakeDriverTestCase):
 
     def test_unknown_node(self):
         self.assertEqual({}, self.driver.get_available_resource('other'))
+
+    def test_first_start_leaves_the_identity_that_a_restart_asks_for(self):
+        # Given a nova-compute that has read its configuration.
+        path = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.MockPatchObject(
+            node, 'CONF', mock.Mock(config_file=[], state_path=path)))
+
+        self.start()
+        left = node.read_local_node_uuid()
+        self.start()
+        self.start('other')
+
+        self.assertEqual({left: HOST}, self.start().get_nodenames_by_uuid())
+        self.assertEqual(left, node.read_local_node_uuid())
+
+    def test_start_without_a_place_for_the_identity(self):
+        self.useFixture(fixtures.MockPatchObject(
+            node, 'CONF', mock.Mock(config_file=[], state_path='/nowhere')))
+
+        self.assertEqual([HOST], self.start().get_available_nodes())
+
+        self.assertIn('/nowhere', self.warnings()[-1])
 
     def test_restart_keeps_the_cache_and_the_uuid_of_the_node(self):
         self.spawn()
