@@ -18,7 +18,9 @@ cache could ever save.
 """
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import math
+from typing import NamedTuple
 
 from cache_aware_sched.report import Holding
 
@@ -107,3 +109,54 @@ def mean(values: Iterable[float]) -> float:
     """Return the mean, 0 of nothing."""
     values = list(values)
     return sum(values) / len(values) if values else 0.0
+
+
+class Sense(NamedTuple):
+    """What a host brings for a request.
+
+    :param holding: whether it holds the image
+    :param holds: the share of the benefit that it brings, above 0
+    :param guarded: whether headroom and gate apply: servers are drawn to it
+    """
+
+    holding: Holding
+    holds: float
+    guarded: bool
+
+
+def senses(
+    avoid: bool, multipliers: Sequence[float], holdings: Sequence[Holding],
+) -> dict[int, Sense]:
+    """Return what hosts bring, without those that bring nothing.
+
+    With a negative multiplier the weight pushes servers away, so what it means
+    to be full or busy is left to nova's other weighers; ``avoid`` then asks
+    for what happens anyway.
+
+    :param avoid: whether the request asks for hosts without the image
+    :param multipliers: of the hosts
+    :param holdings: of the hosts, in the same order
+    :returns: by the place in that order
+    """
+    brought = {}
+    unknown, cold = Holding.UNKNOWN, Holding.COLD
+    for place, holding in enumerate(holdings):
+        if holding is unknown or (holding is cold and not avoid):
+            continue
+        drawn = multipliers[place] > 0
+        holds = HOLDS[holding]
+        if drawn and avoid:
+            holds = 1 - holds
+        if holds > 0 and multipliers[place]:
+            brought[place] = Sense(holding, holds, drawn)
+    return brought
+
+
+def fill_unknown(weights: list[float], holdings: Sequence[Holding]) -> None:
+    """Let hosts of which nothing is known weigh what the others average."""
+    average = mean(
+        weight for weight, holding in zip(weights, holdings, strict=True)
+        if holding is not Holding.UNKNOWN)
+    for place, holding in enumerate(holdings):
+        if holding is Holding.UNKNOWN:
+            weights[place] = average

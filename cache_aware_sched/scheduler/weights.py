@@ -23,7 +23,6 @@ import dataclasses
 import math
 import threading
 from typing import Any
-from typing import NamedTuple
 
 from nova.scheduler import weights
 from oslo_log import log as logging
@@ -140,18 +139,19 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
             return [0.0] * len(hosts)
         scores = self._score(
             spec, request, hosts, benefit,
-            _senses(wish, multipliers, survey.holdings))
+            scoring.senses(
+                wish == AVOID, multipliers, survey.holdings))
         self._explain(request, scores)
         weights_ = [0.0] * len(hosts)
         for place, score in scores.items():
             weights_[place] = score.weight
         if Holding.UNKNOWN in survey.holdings:
-            _fill_unknown(weights_, survey.holdings)
+            scoring.fill_unknown(weights_, survey.holdings)
         return weights_
 
     def _score(
         self, spec: Any, request: request_mod.Request, hosts: Sequence[Any],
-        benefit: float, senses: dict[int, '_Sense'],
+        benefit: float, senses: dict[int, scoring.Sense],
     ) -> dict[int, HostScore]:
         """Return the scores of the hosts that can weigh anything."""
         guarded = [place for place, sense in senses.items() if sense.guarded]
@@ -228,53 +228,6 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
                 '[scheduler] max_placement_results allows: hosts that hold an '
                 'image may be missing. Raise it above the number of hosts.',
                 {'number': len(hosts)})
-
-
-class _Sense(NamedTuple):
-    """What a host brings for a request.
-
-    :param holding: whether it holds the image
-    :param holds: the share of the benefit that it brings, above 0
-    :param guarded: whether headroom and gate apply: servers are drawn to it
-    """
-
-    holding: Holding
-    holds: float
-    guarded: bool
-
-
-def _senses(
-    wish: str, multipliers: Sequence[float], holdings: Sequence[Holding],
-) -> dict[int, _Sense]:
-    """Return what hosts bring, without those that bring nothing.
-
-    With a negative multiplier the weight pushes servers away, so what it means
-    to be full or busy is left to nova's other weighers; ``avoid`` then asks
-    for what happens anyway.
-    """
-    senses = {}
-    unknown, cold, avoid = Holding.UNKNOWN, Holding.COLD, wish == AVOID
-    for place, holding in enumerate(holdings):
-        if holding is unknown or (holding is cold and not avoid):
-            continue
-        drawn = multipliers[place] > 0
-        holds = scoring.HOLDS[holding]
-        if drawn and avoid:
-            holds = 1 - holds
-        if holds > 0 and multipliers[place]:
-            senses[place] = _Sense(holding, holds, drawn)
-    return senses
-
-
-def _fill_unknown(weights_: list[float],
-                  holdings: Sequence[Holding]) -> None:
-    """Let hosts of which nothing is known weigh what the others average."""
-    average = scoring.mean(
-        weight for weight, holding in zip(weights_, holdings, strict=True)
-        if holding is not Holding.UNKNOWN)
-    for place, holding in enumerate(holdings):
-        if holding is Holding.UNKNOWN:
-            weights_[place] = average
 
 
 def _parse_multiplier(text: str) -> float:
