@@ -200,7 +200,8 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
                   in zip(weighed, multipliers, weights_, strict=True)]
         place = totals.index(max(totals))
         winner = weighed[place].obj
-        self._counter.place(spec, request, winner.host)
+        if not self._counter.place(spec, request, winner.host):
+            return
         LOG.info(
             'Server %(server)s, image %(image)s: host %(host)s leads among '
             '%(number)d candidates, with %(weight).3f of its weight for its '
@@ -221,13 +222,16 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
                 'Set compute_driver = cache_aware.LibvirtDriver on the hosts.',
                 {'number': len(hosts), 'host': hosts[0].host})
         limit = CONF.scheduler.max_placement_results
-        if len(hosts) >= limit:
+        # Filters may have taken some of this request's candidates away, but
+        # all that were ever seen cannot have been candidates of one request.
+        if len(hosts) >= limit or len(self._counter.index) > limit:
             _ONCE.warning(
                 ('cut', limit),
-                'ImageCacheWeigher only sees %(number)d hosts, as many as '
-                '[scheduler] max_placement_results allows: hosts that hold an '
-                'image may be missing. Raise it above the number of hosts.',
-                {'number': len(hosts)})
+                'ImageCacheWeigher only sees %(limit)d hosts of a request at '
+                'most, because of [scheduler] max_placement_results, and '
+                'there are as many or more: hosts that hold an image may be '
+                'missing. Raise it above the number of hosts.',
+                {'limit': limit})
 
 
 def _parse_multiplier(text: str) -> float:

@@ -404,6 +404,8 @@ class TestWinner(WeigherTestCase):
 
         self.assertEqual(['resized'], list(
             self.counter.placements.by_host()))
+        self.assertEqual(1, len([
+            line for line in self.logged(logging.INFO) if 'leads' in line]))
 
     def test_each_server_of_a_request_is_remembered(self):
         spec = factories.spec(number=2)
@@ -480,6 +482,18 @@ class TestWarnings(WeigherTestCase):
         self.set_nova('scheduler', max_placement_results=5)
 
         for _request in range(3):
+            self.weigh()
+
+        [line] = self.warnings()
+        self.assertIn('max_placement_results', line)
+
+    def test_once_when_requests_had_more_candidates_than_one_can_have(self):
+        self.set_nova('scheduler', max_placement_results=6)
+        for number in range(3):
+            self.counter.index.of_hosts([
+                factories.host(f'{number}-{other}') for other in range(3)])
+
+        for _request in range(2):
             self.weigh()
 
         [line] = self.warnings()

@@ -86,20 +86,23 @@ class SameImageCounter:
         return counts
 
     def place(self, spec: Any, request: request_mod.Request,
-              host: str) -> None:
+              host: str) -> bool:
         """Remember that a request's server is about to be placed on a host.
 
         Only the first word on a server counts: after the last server of a
         multi-create nova weighs once more, for alternates.
+
+        :returns: whether this was the first word
         """
         progress = self._of(spec)
         if (request.image is None or request.instance is None
                 or request.instance in progress.guessed):
-            return
+            return False
         progress.guessed.add(request.instance)
         self.placements.record(
             request.instance, host, request.image, request.project,
             CONF.cache_aware_sched.recent_placement_seconds)
+        return True
 
     def refused(self, spec: Any) -> None:
         """Forget what a request has placed: nova drops all of it."""

@@ -130,6 +130,10 @@ class InstanceIndex:
         self._shared: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        """Return the number of hosts that were ever seen."""
+        return len(self._hosts)
+
     def of_hosts(self, host_states: Sequence[Any]) -> list[HostInstances]:
         """Return what the hosts of HostStates run."""
         now = self._clock()
