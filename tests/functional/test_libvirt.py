@@ -179,10 +179,10 @@ class ReportTests(LibvirtTestCase):
         for _image in range(20):
             self.put(report.image_sha1(self.image()))
         self.report_now()
-        before = self.stats()
+        before = self.stats()[report.STATS_KEY]
         self.report_now()
 
-        self.assertEqual(before, self.stats())
+        self.assertEqual(before, self.stats()[report.STATS_KEY])
 
     def test_rbd_does_not_cache(self):
         self.flags(group='libvirt', images_type='rbd')
