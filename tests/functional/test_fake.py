@@ -32,7 +32,7 @@ class FakeDriverTests(base.CloudTestCase):
     def holding(self, host, image):
         return self.reported(host).holding(report.image_key(image))
 
-    def wait_for(self, host, image, holding, seconds=2):
+    def wait_for(self, host, image, holding, seconds=20):
         end = time.monotonic() + seconds
         while self.holding(host, image) is not holding:
             self.assertLess(time.monotonic(), end)
@@ -76,7 +76,7 @@ class FakeDriverTests(base.CloudTestCase):
                           {'cache': [{'id': image}]})
 
         for host in self.computes:
-            self.wait_for(host, image, Holding.WARM, seconds=10)
+            self.wait_for(host, image, Holding.WARM)
 
     def test_a_restart_keeps_node_cache_and_servers(self):
         image = self.image()

@@ -117,8 +117,8 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
     def holding(self, image_id):
         return self.report().holding(report.image_key(image_id))
 
-    def wait_for(self, image_id, holding, seconds=2):
-        """Wait as long as a change of the cache may take to be known."""
+    def wait_for(self, image_id, holding, seconds=20):
+        """Wait until a change of the cache is known; no periodic task runs."""
         end = time.monotonic() + seconds
         while self.holding(image_id) is not holding:
             self.assertLess(time.monotonic(), end,
@@ -215,7 +215,7 @@ class ReportTests(LibvirtTestCase):
 
 
 class FetchTests(LibvirtTestCase):
-    """What is fetched is reported within two seconds."""
+    """What is fetched is reported at once: no periodic task runs here."""
 
     def test_a_boot(self):
         image_id = self.image()
@@ -238,7 +238,7 @@ class FetchTests(LibvirtTestCase):
         self.api.api_post(f'/os-aggregates/{aggregate}/images',
                           {'cache': [{'id': image_id}]})
 
-        self.wait_for(image_id, Holding.WARM, seconds=10)
+        self.wait_for(image_id, Holding.WARM)
         self.assertIn(report.image_sha1(image_id),
                       os.listdir(self.directory))
 
