@@ -43,7 +43,7 @@ def encode(
 
     :param files: the files of the cache, in any order
     :param caches: False if this host keeps no images (rbd)
-    :param rate: MB/s, see :class:`FetchRate`; 0 if nothing is known
+    :param rate: of the fetches, in MB/s; 0 if nothing is known
     :param max_bytes: the report is at most as long; nothing is listed in one
         that is shorter than the header
     """
