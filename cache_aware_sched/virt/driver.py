@@ -28,6 +28,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import threading
 import time
 from typing import Any
 
@@ -64,6 +65,7 @@ class CacheAwareMixin(abc.ABC):
         self._cache_late_check = late_check.LateCheck()
         self._cache_boot_files: set[str] = set()
         self._cache_arriving: collections.Counter[str] = collections.Counter()
+        self._cache_arriving_lock = threading.Lock()
 
     @abc.abstractmethod
     def cached_files(self, without: Collection[str]
@@ -99,14 +101,21 @@ class CacheAwareMixin(abc.ABC):
         """
         fetch = Fetch()
         start = time.monotonic()
-        self._cache_arriving[sha1] += 1
+        self._note_arriving(sha1, 1)
         self.image_cache_changed()
         try:
             yield fetch
             self._cache_fetch_rate.add(fetch.size, time.monotonic() - start)
         finally:
-            self._cache_arriving -= collections.Counter([sha1])
+            self._note_arriving(sha1, -1)
             self.image_cache_changed()
+
+    def _note_arriving(self, sha1: str, more: int) -> None:
+        """Count the fetches of an image; servers are spawned in threads."""
+        with self._cache_arriving_lock:
+            self._cache_arriving[sha1] += more
+            if not self._cache_arriving[sha1]:
+                del self._cache_arriving[sha1]
 
     # What nova calls.
 
@@ -177,11 +186,14 @@ class CacheAwareMixin(abc.ABC):
         return text
 
     def _files(self) -> list[report.BaseFile]:
+        with self._cache_arriving_lock:
+            arriving = list(self._cache_arriving)
+        # In this order: what is complete meanwhile is in both, not in neither.
         files = list(self.cached_files(self._cache_boot_files))
         known = {file.sha1 for file in files}
         return files + [
             report.BaseFile(sha1, 0, report.Kind.ARRIVING)
-            for sha1 in list(self._cache_arriving) if sha1 not in known]
+            for sha1 in arriving if sha1 not in known]
 
 
 def _count_by_sha1(

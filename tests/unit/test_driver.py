@@ -293,6 +293,28 @@ class TestFetch(DriverTestCase):
         self.assertEqual(0, sum(self.driver._cache_arriving.values()))
         self.assertLess(len(self.driver._cache_arriving), 10)
 
+    def test_many_images_that_arrive_at_once(self):
+        """Servers are spawned in threads, of the same images and others."""
+        def fetch():
+            for number in range(200):
+                with self.driver.image_fetched(f'{number % 7:040x}'):
+                    self.driver._files()
+
+        failed = []
+        threads = [self.run_in_thread(
+            lambda: self.failures(fetch, failed)) for _ in range(4)]
+        for thread in threads:
+            thread.join()
+
+        self.assertEqual([], failed)
+        self.assertEqual({}, dict(self.driver._cache_arriving))
+
+    def failures(self, function, failed):
+        try:
+            function()
+        except Exception as error:
+            failed.append(error)
+
 
 class TestSpawn(DriverTestCase):
 
