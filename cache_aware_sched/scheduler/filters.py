@@ -48,6 +48,8 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
     def __init__(self) -> None:
         config.checked()
         self._counter = count_mod.shared()
+        self._passed: weakref.WeakKeyDictionary[Any, str | None] = (
+            weakref.WeakKeyDictionary())
         self._set_aside: weakref.WeakKeyDictionary[Any, list[Any]] = (
             weakref.WeakKeyDictionary())
 
@@ -89,17 +91,32 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
             passing = [host for host, count
                        in zip(host_states, counts, strict=True)
                        if count == fewest]
-        elif not passing:
-            self._counter.refused(spec)
-            _log_refusal(request, host_states, caps, counts)
         if come_back:
             passed = set(passing)
             self._set_aside[spec] = [
                 host for host in host_states if host not in passed]
-        if len(passing) == 1:
+        if self._is_for_alternates(spec, request, passing):
+            return passing
+        if not passing:
+            self._counter.refused(spec)
+            _log_refusal(request, host_states, caps, counts)
+        elif len(passing) == 1:
             # nova weighs nothing then, so no weigher sees the placement.
             self._counter.place(spec, request, passing[0].host)
         return passing
+
+    def _is_for_alternates(self, spec: Any, request: request_mod.Request,
+                           passing: list[Any]) -> bool:
+        """Return whether hosts have passed for this very server before.
+
+        After the last server of a multi-create nova filters once more, for
+        alternates; that none is left then is no refusal.
+        """
+        again = (request.count > 1 and request.instance is not None
+                 and self._passed.get(spec) == request.instance)
+        if passing:
+            self._passed[spec] = request.instance
+        return again
 
     def _with_those_set_aside(self, host_states: list[Any],
                               spec: Any) -> list[Any]:

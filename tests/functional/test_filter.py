@@ -75,6 +75,8 @@ class HardCapTests(CapTestCase):
         self.request(self.image_id, number=6)
 
         self.assertEqual({'host1': 2, 'host2': 2, 'host3': 2}, self.spread())
+        # And that there is no alternate is no refusal
+        self.assertNotIn('No host is left', self.stdlog.logger.output)
 
     def test_a_multi_create_that_does_not_fit_is_refused_whole(self):
         self.request(self.image_id, number=7)

@@ -287,6 +287,26 @@ class TestLog(FilterTestCase):
         self.assertIn('and 90 more', line)
         self.assertLess(len(line), 1000)
 
+    def test_no_alternate_is_no_refusal(self):
+        """nova filters once more after a multi-create was placed."""
+        self.set(max_same_image_instances_per_host=1)
+        spec = factories.spec(number=2)
+        host = factories.host('a')
+        other = factories.host('b')
+        self.passing([host, other], spec)
+        host.consume_from_request(spec)
+        spec.instance_uuid = factories.new_uuid()
+        self.passing([host, other], spec)
+        other.consume_from_request(spec)
+
+        self.assertEqual([], self.passing([host, other], spec))
+
+        self.assertEqual([], [line for line in self.logged()
+                              if 'No host is left' in line])
+        # And the server that was placed where one host was left counts on.
+        self.assertEqual(['b'], list(
+            self.filter._counter.placements.by_host()))
+
     def test_nothing_is_said_when_a_host_is_left(self):
         self.passing([factories.host('a', 2), factories.host('b')])
 
