@@ -20,20 +20,22 @@ from oslo_config import cfg
 
 from cache_aware_sched.conf import compute
 from cache_aware_sched.conf import fake
+from cache_aware_sched.conf import imagecache
 from cache_aware_sched.conf import scheduler
 
 GROUP = cfg.OptGroup(
     'cache_aware_sched',
     title='Cache-aware scheduling',
     help="""
-Where servers are placed by the images that hosts hold, and what hosts report.
+Where servers are placed by the images that hosts hold, what hosts report of
+their image caches, and what they keep in them.
 
 The scheduler options are read by nova-scheduler, the others by nova-compute.
 ``max_same_image_instances_per_host``, ``same_image_scope`` and
 ``same_image_cap_policy`` are read by both and must be the same everywhere.
 """)
 
-_MODULES = (scheduler, compute, fake)
+_MODULES = (scheduler, compute, imagecache, fake)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
@@ -56,6 +58,11 @@ def check(conf: cfg.ConfigOpts) -> None:
 
     :raises oslo_config.cfg.ConfigFileValueError: naming the option
     """
+    _check_each(conf)
+    imagecache.check(conf[GROUP.name])
+
+
+def _check_each(conf: cfg.ConfigOpts) -> None:
     for group, options in list_opts():
         for option in options:
             value = getattr(conf[group.name], option.dest)

@@ -124,6 +124,78 @@ class TestComputeOptions(OptionsTestCase):
         self.assert_bounds(name, 0.0, 3600.0, step=0.001)
 
 
+class TestImageCacheOptions(OptionsTestCase):
+
+    IMAGE = 'aaaaaaaa-0000-4000-8000-000000000001'
+
+    def assert_impossible(self, *names, **options):
+        error = self.assertRaises(
+            cfg.ConfigFileValueError, conf.check, self.load(**options))
+        for name in names:
+            self.assertIn(name, str(error))
+
+    def test_image_cache_manager(self):
+        name = 'image_cache_manager'
+        self.assert_default(name, 'age')
+        self.assert_taken(name, 'lru')
+        self.assert_taken(name, 'of_a_third_party')
+
+    def test_image_cache_max_size_gb(self):
+        name = 'image_cache_max_size_gb'
+        self.assert_default(name, 0)
+        self.assert_bounds(name, 0, 1_000_000)
+
+    def test_image_cache_max_images(self):
+        name = 'image_cache_max_images'
+        self.assert_default(name, 0)
+        self.assert_bounds(name, 0, 1_000_000)
+
+    def test_image_cache_high_watermark_percent(self):
+        name = 'image_cache_high_watermark_percent'
+        self.assert_default(name, 0)
+        self.assert_bounds(name, 0, 100)
+
+    def test_image_cache_low_watermark_percent(self):
+        low, high = ('image_cache_low_watermark_percent',
+                     'image_cache_high_watermark_percent')
+        self.assert_default(low, 0)
+        self.assert_refused(low, -1, 101)
+        conf.check(self.load(**{low: 80, high: 80}))
+        conf.check(self.load(**{low: 1, high: 100}))
+        self.assert_impossible(low, high, **{low: 81, high: 80})
+        self.assert_impossible(low, high, **{low: 80})
+
+    def test_image_cache_min_free_gb(self):
+        name = 'image_cache_min_free_gb'
+        self.assert_default(name, 0)
+        self.assert_bounds(name, 0, 1_000_000)
+
+    def test_protected_images(self):
+        name = 'protected_images'
+        self.assert_default(name, [])
+        self.assert_taken(name, self.IMAGE, [self.IMAGE])
+        self.assert_taken(name, f'{self.IMAGE}, {self.IMAGE.upper()}',
+                          [self.IMAGE, self.IMAGE.upper()])
+        self.assert_refused(name, 'ubuntu', f'{self.IMAGE},ubuntu',
+                            f'{self.IMAGE}0')
+
+    def test_protected_images_file(self):
+        name = 'protected_images_file'
+        self.assert_default(name, None)
+        self.assert_taken(name, '/etc/nova/protected')
+
+    def test_image_cache_popularity_half_life_hours(self):
+        name = 'image_cache_popularity_half_life_hours'
+        self.assert_default(name, 168.0)
+        self.assert_bounds(name, 0.01, 87_600.0, step=0.001)
+
+    def test_image_cache_dry_run(self):
+        name = 'image_cache_dry_run'
+        self.assert_default(name, False)
+        self.assert_taken(name, 'true', True)
+        self.assert_refused(name, 'perhaps')
+
+
 class TestConf(OptionsTestCase):
 
     def all_options(self):
@@ -133,7 +205,8 @@ class TestConf(OptionsTestCase):
 
     def test_every_option_is_tested(self):
         tested = {name.removeprefix('test_')
-                  for case in (TestSchedulerOptions, TestComputeOptions)
+                  for case in (TestSchedulerOptions, TestComputeOptions,
+                               TestImageCacheOptions)
                   for name in dir(case) if name.startswith('test_')}
 
         self.assertEqual(
@@ -174,7 +247,7 @@ class TestConf(OptionsTestCase):
         with open(path) as file:
             sample = file.read()
         for option in self.all_options():
-            self.assertIn(f'#{option.dest} = ', sample)
+            self.assertIn(f'#{option.dest} =', sample)
 
     def test_options_are_nova_s(self):
         self.set(max_same_image_instances_per_host=3)

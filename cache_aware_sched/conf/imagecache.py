@@ -1,0 +1,221 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Options of what a compute host keeps in its image cache."""
+
+from oslo_config import cfg
+from oslo_config import types
+
+#: Where the managers that can be chosen are installed.
+MANAGERS = 'cache_aware_sched.image_cache_managers'
+
+#: As Glance writes the id of an image.
+_IMAGE_ID = r'[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
+
+_MAX_GB = 1_000_000
+
+_LIMIT_HELP = """
+It is kept in every pass of the image cache manager, and before an image is
+fetched: what the manager finds least worth keeping goes first. What is in use
+or protected never goes; if that alone is more, the limit is exceeded.
+"""
+
+OPTIONS = [
+    cfg.StrOpt(
+        'image_cache_manager',
+        default='age',
+        help="""
+Which image cache manager decides what a compute host keeps.
+
+Possible values:
+
+* ``age``: as nova does it, what no instance has used for long is removed. See
+  ``[image_cache] remove_unused_base_images``,
+  ``remove_unused_original_minimum_age_seconds`` and
+  ``remove_unused_resized_minimum_age_seconds``.
+* ``lru``: nothing goes until a limit asks for room; then what was not used
+  for longest.
+* ``popularity``: nothing goes until a limit asks for room; then what fewest
+  servers were booted from lately.
+* ``protected``: nothing goes.
+* ``none``: whatever no instance uses goes in the next pass.
+* The name of any other entry point in the namespace
+  ``cache_aware_sched.image_cache_managers``.
+
+Related options:
+
+* ``[image_cache] manager_interval``
+* ``image_cache_max_size_gb``
+* ``image_cache_max_images``
+* ``image_cache_high_watermark_percent``
+* ``image_cache_min_free_gb``
+* ``protected_images``
+"""),
+    cfg.IntOpt(
+        'image_cache_max_size_gb',
+        default=0,
+        min=0,
+        max=_MAX_GB,
+        help=f"""
+The size that the image cache may have, in GiB.
+
+A file counts with its length or with what it takes up on the disk, whichever
+is more. An image that is being fetched counts too; one that nova converts to
+raw counts twice while it does: as it is in Glance, and with its virtual size.
+{_LIMIT_HELP}
+An image that is larger than the limit evicts nothing. It is fetched for a
+server all the same, and refused when it is to be fetched ahead of time.
+
+Possible values:
+
+* 0: no limit.
+* A positive number of GiB.
+"""),
+    cfg.IntOpt(
+        'image_cache_max_images',
+        default=0,
+        min=0,
+        max=_MAX_GB,
+        help=f"""
+How many images the image cache may hold.
+
+Resized copies of an image count as that image; kernels and ramdisks are images
+too.
+{_LIMIT_HELP}
+Possible values:
+
+* 0: no limit.
+* A positive number of images.
+"""),
+    cfg.IntOpt(
+        'image_cache_high_watermark_percent',
+        default=0,
+        min=0,
+        max=100,
+        help=f"""
+How full the file system that holds the image cache may get, as df shows it.
+
+When it is fuller than this, images are evicted until it is not fuller than
+``image_cache_low_watermark_percent``.
+{_LIMIT_HELP}
+Possible values:
+
+* 0: no limit.
+* A percentage.
+
+Related options:
+
+* ``image_cache_low_watermark_percent``
+"""),
+    cfg.IntOpt(
+        'image_cache_low_watermark_percent',
+        default=0,
+        min=0,
+        max=100,
+        help="""
+How full the file system is left when images are evicted from it.
+
+Possible values:
+
+* 0: the same as ``image_cache_high_watermark_percent``.
+* A percentage, at most ``image_cache_high_watermark_percent``.
+
+Related options:
+
+* ``image_cache_high_watermark_percent``
+"""),
+    cfg.IntOpt(
+        'image_cache_min_free_gb',
+        default=0,
+        min=0,
+        max=_MAX_GB,
+        help=f"""
+How much of the file system that holds the image cache is kept free, in GiB.
+{_LIMIT_HELP}
+Possible values:
+
+* 0: no limit.
+* A positive number of GiB.
+"""),
+    cfg.ListOpt(
+        'protected_images',
+        sample_default='',
+        default=[],
+        item_type=types.String(regex=f'^{_IMAGE_ID}$'),
+        help="""
+Ids of images that are never evicted from the image cache of this host.
+
+They stay under any manager and any limit. An image that is not there is not
+fetched because of this.
+
+Related options:
+
+* ``protected_images_file``
+"""),
+    cfg.StrOpt(
+        'protected_images_file',
+        help="""
+A file that lists images that are never evicted, one id a line.
+
+Empty lines are passed over, as is what follows a ``#``. The file is read again
+whenever it changed; nova-compute need not be restarted. A line that is not the
+id of an image is named in a warning and skipped. If the file is missing, what
+it listed last stays protected; to protect nothing any more, leave an empty
+file.
+
+Related options:
+
+* ``protected_images``
+"""),
+    cfg.FloatOpt(
+        'image_cache_popularity_half_life_hours',
+        default=168.0,
+        min=0.01,
+        max=87_600.0,
+        help="""
+After how many hours a boot counts half as much for the popularity of an image.
+
+The default is a week, so that what is booted every Monday is still known on
+the next. Read by the manager ``popularity``.
+
+Related options:
+
+* ``image_cache_manager``
+"""),
+    cfg.BoolOpt(
+        'image_cache_dry_run',
+        default=False,
+        help="""
+Log what would be evicted from the image cache, and evict nothing.
+
+For trying a manager and its limits. Nothing is removed from the cache at all,
+by no manager and under no limit.
+"""),
+]
+
+
+def check(options: cfg.ConfigOpts.GroupAttr) -> None:
+    """Refuse values that are good each and make no sense together.
+
+    :raises oslo_config.cfg.ConfigFileValueError: naming the options
+    """
+    high = options.image_cache_high_watermark_percent
+    low = options.image_cache_low_watermark_percent
+    if low and not high:
+        raise cfg.ConfigFileValueError(
+            f'[cache_aware_sched] image_cache_low_watermark_percent is {low}, '
+            f'but image_cache_high_watermark_percent is 0 (off): set both, or '
+            f'neither.')
+    if low > high:
+        raise cfg.ConfigFileValueError(
+            f'[cache_aware_sched] image_cache_low_watermark_percent is {low}, '
+            f'above image_cache_high_watermark_percent, which is {high}.')
