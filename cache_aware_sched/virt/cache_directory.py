@@ -16,24 +16,11 @@ from collections.abc import Container
 from collections.abc import Iterator
 import dataclasses
 import os
-import re
 import time
 
+from cache_aware_sched.imagecache import entry as entry_mod
 from cache_aware_sched.report import BaseFile
 from cache_aware_sched.report import Kind
-
-#: nova names a base file by the sha1 of the image id. While the image is
-#: fetched the file is ``.part``, while it is made raw also ``.converted``, and
-#: it gets its name when it is complete (nova.virt.images.fetch_to_raw). A copy
-#: that was grown to a disk's size is ``_<size>``. Swap and ephemeral disks
-#: (``swap_N``, ``ephemeral_N_xxxxxxx``) never match.
-_NAME = re.compile(r'(?P<sha1>[0-9a-f]{40})'
-                   r'(?:_(?P<size>[0-9]{1,18})|(?P<temporary>\.part|'
-                   r'\.converted))?')
-
-#: nova writes GiB (nova.virt.libvirt.imagebackend, nova 34.0.0), others wrote
-#: bytes; no disk is as small as this many bytes, nor as large in GiB.
-_SMALLEST_BYTES = 2 ** 20
 
 #: Seconds without a write after which nobody is fetching this any more: a
 #: fetch that was killed leaves its file behind for ever.
@@ -70,11 +57,11 @@ class CacheDirectory:
         """
         seen: dict[str, _Seen] = {}
         found: dict[tuple[str, int], BaseFile] = {}
-        for match, entry in self._entries():
-            sha1 = match['sha1']
-            if sha1 in without:
+        for name, entry in self._entries():
+            sha1 = name.sha1
+            if sha1 is None or sha1 in without:
                 continue
-            file = self._file(match, entry, seen)
+            file = self._file(sha1, name, entry, seen)
             if file is None:
                 continue
             key = (sha1, file.size if file.kind is Kind.RESIZED else -1)
@@ -84,7 +71,7 @@ class CacheDirectory:
         self._seen = seen
         return list(found.values())
 
-    def _entries(self) -> Iterator[tuple[re.Match[str],
+    def _entries(self) -> Iterator[tuple[entry_mod.Name,
                                          'os.DirEntry[str]']]:
         try:
             entries = os.scandir(self.path)
@@ -92,20 +79,19 @@ class CacheDirectory:
             return
         with entries:
             for entry in entries:
-                match = _NAME.fullmatch(entry.name)
-                if match and entry.is_file(follow_symlinks=False):
-                    yield match, entry
+                name = entry_mod.parse(entry.name)
+                if name and entry.is_file(follow_symlinks=False):
+                    yield name, entry
 
-    def _file(self, match: re.Match[str], entry: 'os.DirEntry[str]',
+    def _file(self, sha1: str, name: entry_mod.Name,
+              entry: 'os.DirEntry[str]',
               seen: dict[str, _Seen]) -> BaseFile | None:
-        if match['size']:
-            size = int(match['size'])
-            if size < _SMALLEST_BYTES:
-                size <<= 30
-            return BaseFile(match['sha1'], size, Kind.RESIZED)
+        if name.kind is entry_mod.Kind.RESIZED:
+            return (BaseFile(sha1, name.grown, Kind.RESIZED)
+                    if name.grown else None)
         try:
-            if match['temporary']:
-                return _arriving(match['sha1'], entry)
+            if name.kind is entry_mod.Kind.TEMPORARY:
+                return _arriving(sha1, entry)
             before = self._seen.get(entry.name)
             if before is None or before.inode != entry.inode():
                 before = _Seen(entry.inode(),
@@ -113,7 +99,7 @@ class CacheDirectory:
         except FileNotFoundError:  # it went while we looked
             return None
         seen[entry.name] = before
-        return BaseFile(match['sha1'], before.size)
+        return BaseFile(sha1, before.size)
 
 
 def _arriving(sha1: str, entry: 'os.DirEntry[str]') -> BaseFile | None:

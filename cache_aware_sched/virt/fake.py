@@ -17,7 +17,9 @@ fetched for them is remembered as cached. A host's cache outlives its driver in
 the process, as a directory would, but not the process.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
+import contextlib
 import dataclasses
 import threading
 import time
@@ -32,7 +34,8 @@ from nova.virt import node
 from oslo_log import log as logging
 
 from cache_aware_sched import report
-from cache_aware_sched.virt import driver
+from cache_aware_sched.virt import fake_store
+from cache_aware_sched.virt import managed
 
 LOG = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ _SOME_SIZE = 2 ** 30
 @dataclasses.dataclass(slots=True)
 class _Image:
     size: int
+    used_ns: int = dataclasses.field(default_factory=time.time_ns)
     there: threading.Event = dataclasses.field(
         default_factory=threading.Event)
 
@@ -87,6 +91,28 @@ class FakeImageCache:
                 else report.Kind.ARRIVING)
                 for image_id, image in self._images.items()]
 
+    def held(self) -> list[fake_store.Held]:
+        """Return what a store makes entries of."""
+        with self._lock:
+            return [fake_store.Held(image_id, image.size, image.used_ns)
+                    for image_id, image in self._images.items()
+                    if image.there.is_set()]
+
+    def touch(self, image_id: str) -> None:
+        """Note that an image is used now."""
+        image = self._images.get(image_id)
+        if image is not None:
+            image.used_ns = time.time_ns()
+
+    def remove_if(self, held: fake_store.Held) -> bool:
+        """Take an image out that was not used since it was looked at."""
+        with self._lock:
+            image = self._images.get(held.image_id)
+            if image is None or image.used_ns != held.used_ns:
+                return False
+            del self._images[held.image_id]
+            return True
+
     def has(self, image_id: str) -> bool:
         """Return whether an image is there and complete."""
         image = self._images.get(image_id)
@@ -117,20 +143,44 @@ class _FetchingDriver(nova_fake.FakeDriver):
               instance: 'objects.Instance', image_meta: Any, *args: Any,
               **kwargs: Any) -> Any:
         if instance.image_ref and image_meta is not None:
-            self.fetch(instance.image_ref,
-                       image_meta.size if 'size' in image_meta else _SOME_SIZE)
+            self.boot_image(
+                context, instance,
+                image_meta.size if 'size' in image_meta else _SOME_SIZE)
         return super().spawn(context, instance, image_meta, *args, **kwargs)
 
-    def fetch(self, image_id: str, size: int) -> bool:
+    def boot_image(self, context: nova_context.RequestContext,
+                   instance: 'objects.Instance', size: int) -> None:
         raise NotImplementedError
 
 
-class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
+class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
     """nova's fake driver with an image cache.
 
     Unlike nova's it can be restarted in a process of its own: the node keeps
     its uuid.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.image_cache_manager.store = fake_store.FakeStore(
+            self._image_cache, lambda: str(self._cache_host))
+
+    def manage_image_cache(self, context: nova_context.RequestContext,
+                           all_instances: Any) -> None:
+        """Make a pass of the image cache manager."""
+        self.image_cache_manager.update(context, [
+            instance for instance in all_instances
+            if instance.host == self._cache_host])
+
+    def boot_image(self, context: nova_context.RequestContext,
+                   instance: 'objects.Instance', size: int) -> None:
+        """Have the image of a server in the cache."""
+        image_id = instance.image_ref
+        with self.image_used(context, image_id, instance) as boot:
+            boot.size = size
+            boot.hit = not self.fetch(
+                image_id, size,
+                lambda: self.room_for(context, image_id))
 
     def cached_files(self, without: Collection[str]
                      ) -> Collection[report.BaseFile]:
@@ -142,11 +192,16 @@ class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
                     image_id: str) -> bool:
         """Fetch an image ahead of time; see :mod:`nova.virt.driver`."""
         image = glance.API().get(context, image_id)
-        return self.fetch(image_id, image.get('size') or _SOME_SIZE)
+        with self.image_cache_manager.using(image_id):
+            return self.fetch(
+                image_id, image.get('size') or _SOME_SIZE,
+                lambda: self.room_for(context, image_id, ahead=True))
 
-    def fetch(self, image_id: str, size: int) -> bool:
+    def fetch(self, image_id: str, size: int, room: Callable[
+            [], contextlib.AbstractContextManager[None]]) -> bool:
         """Have an image in the cache.
 
+        :param room: makes room for it
         :returns: whether it was not there; if somebody else is fetching it,
             False when that is done
         """
@@ -160,7 +215,7 @@ class FakeDriver(driver.CacheAwareMixin, _FetchingDriver):
             image, absent = cache.begin(image_id, size)
         try:
             # Its size is not told: the time is not one of a fetch.
-            with self.image_fetched(report.image_sha1(image_id)):
+            with room(), self.image_fetched(report.image_sha1(image_id)):
                 time.sleep(self._cache_options.fake_image_fetch_seconds)
                 image.there.set()
         except BaseException:

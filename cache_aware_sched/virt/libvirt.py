@@ -21,21 +21,21 @@ import nova.conf
 from nova import context as nova_context
 from nova.virt.libvirt import driver as libvirt_driver
 
+from cache_aware_sched.imagecache import directory
 from cache_aware_sched import report
 from cache_aware_sched.virt import cache_directory
-from cache_aware_sched.virt import driver
+from cache_aware_sched.virt import managed
 
 CONF = nova.conf.CONF
 
 
-class LibvirtDriver(driver.CacheAwareMixin, libvirt_driver.LibvirtDriver):
-    """nova's libvirt driver that reports its image cache directory."""
+class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
+    """nova's libvirt driver that reports and manages its image cache."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
         self._cache_directory = cache_directory.CacheDirectory(
-            os.path.join(CONF.instances_path,
-                         CONF.image_cache.subdirectory_name))
+            directory.cache_dir())
 
     def cached_files(self, without: Collection[str]
                      ) -> Collection[report.BaseFile]:
@@ -48,40 +48,66 @@ class LibvirtDriver(driver.CacheAwareMixin, libvirt_driver.LibvirtDriver):
 
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:
-        """Fetch an image ahead of time; see :mod:`nova.virt.driver`."""
+        """Fetch an image ahead of time; see :mod:`nova.virt.driver`.
+
+        nova does so without the lock that a boot holds, and both write to the
+        same file.
+
+        :raises cache_aware_sched.imagecache.room.NoRoom: if a limit of the
+            cache does not let it in
+        """
         sha1 = report.image_sha1(image_id)
-        with self.image_fetched(sha1) as fetch:
-            fetched = bool(super().cache_image(context, image_id))
-            if fetched:
-                fetch.size = _bytes_on_disk(
-                    os.path.join(self._cache_directory.path, sha1))
+        path = os.path.join(self._cache_directory.path, sha1)
+        manager = self.image_cache_manager
+        with manager.using(image_id), directory.lock(sha1):
+            if os.path.exists(path):
+                return bool(super().cache_image(context, image_id))
+            with (self.room_for(context, image_id, ahead=True),
+                  self.image_fetched(sha1) as fetch):
+                fetched = bool(super().cache_image(context, image_id))
+                fetch.size = _bytes_on_disk(path)
         return fetched
 
-    def manage_image_cache(self, context: nova_context.RequestContext,
-                           all_instances: Any) -> None:
-        """Let nova clean up, and report what is left."""
-        super().manage_image_cache(context, all_instances)
-        self.image_cache_changed()
-
-    def _try_fetch_image_cache(self, image: Any, fetch_func: Callable[
-            ..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Watch the fetch of a server's image.
+    def _try_fetch_image_cache(
+            self, image: Any, fetch_func: Callable[..., Any],
+            context: nova_context.RequestContext, filename: str,
+            image_id: str, instance: Any, size: int | None,
+            fallback_from_host: str | None = None) -> Any:
+        """Watch over the image of a server from before it is looked for.
 
         nova calls ``fetch_func`` if the image is not in the cache, with the
         lock of its file held, and the file has its name when the function
         returns. Private; read in nova 34.0.0. If it goes, images are reported
-        with the periodic update.
+        with the periodic update, the limits are kept in each pass, and there
+        are no notifications of hits and misses.
         """
         def watched(target: str, *args: Any, **kwargs: Any) -> Any:
-            directory, sha1 = os.path.split(target)
-            if directory != self._cache_directory.path:  # LVM: to the volume
+            path, sha1 = os.path.split(target)
+            if path != self._cache_directory.path:  # LVM: to the volume
                 return fetch_func(*args, target=target, **kwargs)
-            with self.image_fetched(sha1) as fetch:
+            boot.hit = False
+            with (self.room_for(context, image_id),
+                  self.image_fetched(sha1) as fetch):
                 result = fetch_func(*args, target=target, **kwargs)
                 fetch.size = _bytes_on_disk(target)
             return result
 
-        return super()._try_fetch_image_cache(image, watched, *args, **kwargs)
+        with self.image_used(context, image_id, instance) as boot:
+            try:
+                return super()._try_fetch_image_cache(
+                    image, watched, context, filename, image_id, instance,
+                    size, fallback_from_host)
+            finally:
+                boot.size = _length(os.path.join(
+                    self._cache_directory.path, filename))
+
+
+def _length(path: str) -> int | None:
+    """Return the bytes of a file, None if it cannot be told."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
 
 
 def _bytes_on_disk(path: str) -> int:

@@ -45,6 +45,8 @@ class TestCase(base.BaseTestCase):
         super().setUp()
         self._config = self.useFixture(
             config_fixture.Config(nova.conf.CONF))
+        self.set_nova(
+            state_path=self.useFixture(fixtures.TempDir()).path)
         self._capture_log()
         self._forget()
         self.context = nova_context.RequestContext(

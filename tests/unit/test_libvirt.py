@@ -177,14 +177,6 @@ class TestFetch(LibvirtTestCase):
             self.assertFalse(
                 self.driver.cache_image(self.context, factories.IMAGE))
 
-    def test_clean_up_is_reported(self):
-        with mock.patch.object(libvirt_driver.LibvirtDriver,
-                               'manage_image_cache', autospec=True) as clean:
-            self.driver.manage_image_cache(self.context, [])
-
-        clean.assert_called_once_with(self.driver, self.context, [])
-        self.refresh.assert_called_once_with()
-
 
 class TestNova(base.TestCase):
     """What of nova's own this package stands on: look here first."""

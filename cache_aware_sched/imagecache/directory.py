@@ -1,0 +1,236 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The image cache of a libvirt host: a directory of base files."""
+
+from collections.abc import Callable
+from collections.abc import Collection
+import contextlib
+import os
+import shutil
+import stat
+import time
+
+import nova.conf
+import nova.privsep.path
+from nova.virt import storage_users
+from oslo_concurrency import lockutils
+from oslo_log import log as logging
+
+from cache_aware_sched.imagecache import backing
+from cache_aware_sched.imagecache import entry as entry_mod
+from cache_aware_sched.imagecache.entry import Entry
+from cache_aware_sched.imagecache.entry import Kind
+from cache_aware_sched.imagecache.limits import Disk
+from cache_aware_sched.imagecache.store import Removal
+from cache_aware_sched.imagecache.store import Store
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+#: Of nova's lock files (nova.utils.synchronized, nova 34.0.0).
+_LOCK_PREFIX = 'nova-'
+
+#: How long it is believed who shares the storage; nova forgets a host after a
+#: day.
+_SHARED_SECONDS = 60.0
+
+
+def cache_dir() -> str:
+    """Return the path of the cache, as nova's own manager makes it."""
+    return os.path.join(str(CONF.instances_path),
+                        str(CONF.image_cache.subdirectory_name))
+
+
+def lock_path() -> str:
+    """Return the directory of nova's lock files."""
+    return os.path.join(str(CONF.instances_path), 'locks')
+
+
+def lock(name: str, blocking: bool = True
+         ) -> contextlib.AbstractContextManager[object]:
+    """Return nova's lock of a base file, across processes.
+
+    :param name: of the file
+    :raises oslo_concurrency.lockutils.AcquireLockFailedException: if it is
+        held and ``blocking`` is not set
+    """
+    held: contextlib.AbstractContextManager[object] = lockutils.lock(
+        name, _LOCK_PREFIX, external=True, lock_path=lock_path(),
+        do_log=False, blocking=blocking)
+    return held
+
+
+class Directory(Store):
+    """A directory of base files below ``[DEFAULT] instances_path``.
+
+    Directories, symbolic links and files with other names are not there for
+    it, and what it does not list it cannot touch.
+
+    :param host: that nova-compute runs on
+    """
+
+    def __init__(self, host: Callable[[], str]) -> None:
+        self._host = host
+        self._shared = True
+        self._shared_until = 0.0
+
+    def path(self) -> str | None:
+        """Return the path; None if the directory is not there."""
+        return cache_dir() if os.path.exists(cache_dir()) else None
+
+    def entries(self) -> list[Entry]:
+        """Return the base files."""
+        with os.scandir(cache_dir()) as files:
+            return [found for file in files
+                    if (found := _entry(file)) is not None]
+
+    def backing(self, names: Collection[str], known: Collection[str]
+                ) -> set[str]:
+        """Look into all disks below the directory of the instances."""
+        return backing.used(
+            CONF.instances_path, cache_dir(), names, known)
+
+    def disk(self) -> Disk | None:
+        """Return how full the file system is."""
+        try:
+            usage = shutil.disk_usage(cache_dir())
+        except OSError:
+            return None
+        return Disk(used=usage.used, available=usage.free)
+
+    def touch(self, name: str) -> None:
+        """Set the time of modification, as nova does."""
+        path = os.path.join(cache_dir(), name)
+        try:
+            os.utime(path, follow_symlinks=False)
+        except FileNotFoundError:
+            pass
+        except OSError:  # it belongs to another user
+            with contextlib.suppress(Exception):
+                nova.privsep.path.utime(path)
+
+    def claim(self, sha1: str) -> None:
+        """Touch a base file with nova's lock of it held."""
+        if os.path.exists(os.path.join(cache_dir(), sha1)):
+            try:
+                with lock(sha1):
+                    self.touch(sha1)
+            except Exception as error:
+                LOG.debug('Cannot lock %(name)s: %(error)s',
+                          {'name': sha1, 'error': error})
+
+    def remove(self, entry: Entry,
+               still_free: Callable[[], bool]) -> Removal:
+        """Remove a file with nova's locks of it held.
+
+        Whoever makes a disk of a file holds the lock of the image id, and
+        nova's own manager that of the file name.
+        """
+        try:
+            with contextlib.ExitStack() as stack:
+                for name in sorted({entry.name, entry.sha1 or entry.name}):
+                    stack.enter_context(lock(name, blocking=False))
+                removal = self._remove(entry, still_free)
+        except lockutils.AcquireLockFailedException:
+            return Removal.IN_USE
+        except OSError as error:
+            LOG.error(
+                'Host %(host)s cannot evict %(path)s (image %(image)s): '
+                '%(error)s. Check who owns the file and its directory.',
+                {'host': self._host(), 'image': entry.image_id or 'unknown',
+                 'error': error.strerror or error,
+                 'path': os.path.join(cache_dir(), entry.name)})
+            return Removal.FAILED
+        if removal is Removal.REMOVED:
+            self._remove_lock_file(entry)
+        return removal
+
+    def _remove(self, entry: Entry,
+                still_free: Callable[[], bool]) -> Removal:
+        path = os.path.join(cache_dir(), entry.name)
+        try:
+            status = os.lstat(path)
+            # Whoever uses a base file touches it first.
+            if (not stat.S_ISREG(status.st_mode)
+                    or (status.st_ino, status.st_mtime_ns)
+                    != (entry.inode, entry.used_ns)
+                    or not still_free()):
+                return Removal.IN_USE
+            os.unlink(path)
+        except FileNotFoundError:
+            return Removal.GONE
+        return Removal.REMOVED
+
+    def _remove_lock_file(self, entry: Entry) -> None:
+        """Leave no lock file behind, as nova does.
+
+        On shared storage it stays: another host may wait for this very file,
+        while a third makes a new one and gets that.
+        """
+        if entry.kind is Kind.TEMPORARY:
+            return
+        try:
+            if not self._is_shared():
+                lockutils.remove_external_lock_file(
+                    entry.name, _LOCK_PREFIX, lock_path=lock_path())
+        except Exception as error:
+            LOG.debug('The lock file of %(name)s stays: %(error)s',
+                      {'name': entry.name, 'error': error})
+
+    def _is_shared(self) -> bool:
+        """Return whether there are other hosts; asked for each removal."""
+        now = time.monotonic()
+        if now > self._shared_until:
+            self._shared = len(self.hosts()) > 1
+            self._shared_until = now + _SHARED_SECONDS
+        return self._shared
+
+    def hosts(self) -> list[str]:
+        """Return the hosts that share the storage, as nova notes them.
+
+        The note is not renewed here, as nova does it before: on a full disk
+        that loses the others.
+        """
+        users = storage_users.get_storage_users(CONF.instances_path)
+        return sorted({self._host(), *users})
+
+    def disk_usage(self) -> int:
+        """Return the bytes on disk, as nova's own manager counts them.
+
+        None are of the instances' if the cache has a device of its own.
+        """
+        try:
+            if (os.stat(CONF.instances_path).st_dev
+                    != os.stat(cache_dir()).st_dev):
+                return 0
+            with os.scandir(cache_dir()) as files:
+                return sum(file.stat().st_blocks * 512 for file in files
+                           if file.is_file())
+        except OSError:  # it is not there, or something went meanwhile
+            return 0
+
+
+def _entry(file: 'os.DirEntry[str]') -> Entry | None:
+    name = entry_mod.parse(file.name)
+    if name is None:
+        return None
+    try:
+        status = file.stat(follow_symlinks=False)
+    except FileNotFoundError:  # it went while we looked
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    allocated = status.st_blocks * 512
+    return Entry(file.name, name.kind, name.sha1,
+                 max(status.st_size, allocated), allocated,
+                 status.st_mtime_ns, status.st_ino)

@@ -1,0 +1,274 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Keeps an image cache within its limits, and what is needed in it."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import time
+from typing import Protocol
+
+from oslo_log import log as logging
+
+from cache_aware_sched.imagecache import backing
+from cache_aware_sched.imagecache import busy
+from cache_aware_sched.imagecache.entry import Entry
+from cache_aware_sched.imagecache.entry import Kind
+from cache_aware_sched.imagecache import history
+from cache_aware_sched.imagecache import limits
+from cache_aware_sched.imagecache import protected
+from cache_aware_sched.imagecache import store
+from cache_aware_sched.imagecache.used import Used
+from cache_aware_sched import once
+
+LOG = logging.getLogger(__name__)
+_ONCE = once.Once(LOG)
+
+#: Seconds without a write after which a fetch is over that left its files
+#: behind. Converting an image takes minutes, and leaves one of the two idle.
+ABANDONED_SECONDS = 3600
+
+#: Why the remains of a fetch that was killed go.
+_LEFT_BEHIND = 'left_behind'
+
+
+class Policy(Protocol):
+    """What decides, see BaseImageCacheManager."""
+
+    reason: str
+
+    def expired(self, entries: Sequence[Entry], now: float
+                ) -> Iterable[Entry]:
+        """Return what goes although nobody asks for room."""
+
+    def order(self, entries: Sequence[Entry], now: float) -> Iterable[Entry]:
+        """Return what goes when a limit asks for room, the first first."""
+
+
+@dataclasses.dataclass(slots=True)
+class View:
+    """A cache at one moment.
+
+    :param entries: all that are there
+    :param in_use: names of those that something needs
+    :param protected: names of those that are protected
+    :param need: of what is being fetched
+    """
+
+    entries: list[Entry]
+    in_use: set[str]
+    protected: set[str]
+    need: limits.Need
+
+    def evictable(self, gone: set[str]) -> list[Entry]:
+        """Return what nothing keeps, without what is gone already."""
+        kept = self.in_use | self.protected | gone
+        return [entry for entry in self.entries if entry.name not in kept]
+
+
+@dataclasses.dataclass(slots=True)
+class Outcome:
+    """What became of a cache.
+
+    :param evicted: entries and the reason of each
+    :param exceeded: limits that are exceeded nevertheless
+    """
+
+    evicted: list[tuple[Entry, str]] = dataclasses.field(default_factory=list)
+    exceeded: list[limits.Limit] = dataclasses.field(default_factory=list)
+
+
+class Keeper:
+    """Looks at a cache, guards what is needed, and removes the rest.
+
+    :param host: for logs
+    :param where: the cache
+    :param policy: what decides
+    :param dry_run: whether everything stays
+    """
+
+    def __init__(self, host: str, where: store.Store, policy: Policy,
+                 allowed: limits.Limits, keep: protected.ProtectedImages,
+                 known: history.ImageHistory, dry_run: bool) -> None:
+        self._host = host
+        self._store = where
+        self._policy = policy
+        self.limits = allowed
+        self._protected = keep
+        self._history = known
+        self._dry_run = dry_run
+        self.busy = busy.Busy()
+        self.fetching: dict[str, limits.Need] = {}
+
+    def protected(self) -> dict[str, str]:
+        """Return the ids of the protected images by their sha1."""
+        return self._protected.by_sha1()
+
+    def entries(self) -> list[Entry]:
+        """Return the entries with what is known of their images.
+
+        :raises OSError: if they cannot be told
+        """
+        now = time.time()
+        protected_ids = self.protected()
+        return [dataclasses.replace(
+            entry,
+            image_id=(protected_ids.get(entry.sha1)
+                      or self._history.image_id(entry.sha1)),
+            boots=self._history.boots(entry.sha1, now),
+        ) if entry.sha1 else entry for entry in self._store.entries()]
+
+    def exceeded(self, entries: list[Entry]) -> bool:
+        """Return whether anything has to go."""
+        nothing = View(entries, set(), set(), _need(entries, self.fetching))
+        return bool(self.budget(nothing, set()).exceeded())
+
+    def view(self, entries: list[Entry], used: Used) -> View:
+        """Return the cache with what is needed of it.
+
+        All of it is, if nobody can tell.
+        """
+        fetching = dict(self.fetching)
+        in_use = {entry.name for entry in used.entries(entries)}
+        images = self.busy.sha1s() | set(fetching)
+        in_use |= {entry.name for entry in entries if entry.sha1 in images}
+        in_use |= _arriving(entries, time.time())
+        names = {entry.name for entry in entries}
+        try:
+            in_use = self._store.backing(names, in_use)
+        except backing.UnreadableDisk as error:
+            _ONCE.warning(
+                ('disk', str(error)),
+                'Host %(host)s evicts nothing from its image cache: it cannot '
+                'tell what this disk is made on top of: %(error)s',
+                {'host': self._host, 'error': error})
+            in_use = names
+        safe = self.protected()
+        return View(entries, in_use,
+                    {entry.name for entry in entries if entry.sha1 in safe
+                     and entry.kind is not Kind.TEMPORARY},
+                    _need(entries, fetching))
+
+    def budget(self, view: View, gone: set[str]) -> limits.Budget:
+        """Return the account of a cache without what is gone.
+
+        What is larger than the limit and needed nevertheless is not counted:
+        nothing else need go for it, as the limit would not be kept then.
+        """
+        free = {entry.name for entry in view.evictable(gone)}
+        return limits.Budget(
+            self.limits,
+            [entry for entry in view.entries if entry.name not in gone
+             and not (entry.kind is Kind.TEMPORARY
+                      and entry.sha1 in self.fetching)
+             and (entry.name in free or not self._too_large(entry.size))],
+            self._store.disk(), view.need)
+
+    def expire(self, view: View, outcome: Outcome) -> None:
+        """Remove what the policy does not want to keep."""
+        free = [entry for entry in view.evictable(set())
+                if entry.kind is not Kind.TEMPORARY]
+        for entry in self._ask(self._policy.expired, free):
+            self._remove(entry, self._policy.reason, outcome)
+
+    def make_fit(self, view: View, outcome: Outcome) -> None:
+        """Remove what has to go for the limits to be kept."""
+        gone = {entry.name for entry, _reason in outcome.evicted}
+        budget = self.budget(view, gone)
+        if not budget.exceeded():
+            return
+        outcome.exceeded = limits.make_fit(
+            budget, self._order(view.evictable(gone)),
+            lambda entry, limit: self._remove(entry, limit.value, outcome),
+            self._store.disk)
+
+    def _order(self, free: list[Entry]) -> list[Entry]:
+        """Return what may go, in the order in which it goes.
+
+        First what is of no use to anybody, then what exceeds the limit alone:
+        it has to go whatever else goes.
+        """
+        left = [entry for entry in free if entry.kind is Kind.TEMPORARY]
+        order = self._ask(self._policy.order, [
+            entry for entry in free if entry.kind is not Kind.TEMPORARY])
+        return left + sorted(
+            order, key=lambda entry: not self._too_large(entry.size))
+
+    def _ask(self, question: Callable[[Sequence[Entry], float],
+                                      Iterable[Entry]],
+             free: list[Entry]) -> list[Entry]:
+        """Return the answer of the policy as far as it makes sense."""
+        by_name = {entry.name: entry for entry in free}
+        try:
+            answer = question(tuple(free), time.time())
+            names = dict.fromkeys(entry.name for entry in answer)
+        except Exception:
+            LOG.exception('The image cache manager %(manager)s fails on host '
+                          '%(host)s, and evicts nothing.',
+                          {'manager': type(self._policy).__name__,
+                           'host': self._host})
+            return []
+        return [by_name[name] for name in names if name in by_name]
+
+    def _too_large(self, size: int) -> bool:
+        return bool(self.limits.max_bytes and size > self.limits.max_bytes)
+
+    def _remove(self, entry: Entry, reason: str, outcome: Outcome) -> bool:
+        if entry.kind is Kind.TEMPORARY:
+            reason = _LEFT_BEHIND
+        what = {'host': self._host, 'file': entry.name, 'size': entry.size,
+                'image': entry.image_id or 'unknown', 'reason': reason}
+        if self._dry_run:
+            LOG.info('Host %(host)s would evict %(file)s (image %(image)s, '
+                     '%(size)d bytes): %(reason)s', what)
+            outcome.evicted.append((entry, reason))
+            return True
+        with self.busy.holding_off(entry.sha1) as in_use:
+            removal = (store.Removal.IN_USE if in_use else self._store.remove(
+                entry, lambda: self._still_free(entry)))
+        if removal is store.Removal.REMOVED:
+            LOG.info('Host %(host)s evicted %(file)s (image %(image)s, '
+                     '%(size)d bytes): %(reason)s', what)
+            outcome.evicted.append((entry, reason))
+        else:
+            LOG.debug('Host %(host)s did not evict %(file)s (image '
+                      '%(image)s): %(removal)s',
+                      {**what, 'removal': removal.value})
+        return removal in (store.Removal.REMOVED, store.Removal.GONE)
+
+    def _still_free(self, entry: Entry) -> bool:
+        return entry.sha1 not in self.protected()
+
+
+def _arriving(entries: list[Entry], now: float) -> set[str]:
+    """Return the files of fetches that go on, also on another host."""
+    written = [entry for entry in entries if entry.kind is Kind.TEMPORARY]
+    going_on = {entry.sha1 for entry in written
+                if now - entry.last_used < ABANDONED_SECONDS}
+    return {entry.name for entry in written if entry.sha1 in going_on}
+
+
+def _need(entries: list[Entry], fetching: dict[str, limits.Need]
+          ) -> limits.Need:
+    """Add up what is being fetched."""
+    there = {entry.sha1 for entry in entries
+             if entry.kind is not Kind.TEMPORARY}
+    return limits.Need(
+        peak=sum(need.peak for need in fetching.values()),
+        final=sum(need.final for need in fetching.values()),
+        written=sum(entry.allocated for entry in entries
+                    if entry.kind is Kind.TEMPORARY
+                    and entry.sha1 in fetching),
+        images=sum(need.images for sha1, need in fetching.items()
+                   if sha1 not in there))

@@ -1,0 +1,67 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Loads the image cache manager that nova.conf names."""
+
+from importlib import metadata
+from typing import Any
+
+from oslo_config import cfg
+from stevedore import driver
+from stevedore import exception
+
+from cache_aware_sched.conf import imagecache as conf
+from cache_aware_sched.imagecache import manager
+
+
+def load(name: str) -> manager.BaseImageCacheManager:
+    """Return a new image cache manager.
+
+    :param name: of an entry point
+    :raises oslo_config.cfg.ConfigFileValueError: which names those that are
+        installed, or tells what is wrong with this one
+    """
+    try:
+        loaded: Any = driver.DriverManager(
+            conf.MANAGERS, name, invoke_on_load=True,
+            on_load_failure_callback=_raise).driver
+    except exception.NoMatches:
+        raise cfg.ConfigFileValueError(
+            f'[cache_aware_sched] image_cache_manager is {name!r}, which is '
+            f'not installed. Installed are: {", ".join(installed())}.'
+        ) from None
+    except exception.MultipleMatches as error:
+        raise cfg.ConfigFileValueError(
+            f'[cache_aware_sched] image_cache_manager is {name!r}, which '
+            f'several packages install: {error}') from error
+    except cfg.ConfigFileValueError:
+        raise
+    except Exception as error:
+        raise cfg.ConfigFileValueError(
+            f'[cache_aware_sched] image_cache_manager {name!r} cannot be '
+            f'loaded: {type(error).__name__}: {error}') from error
+    if not isinstance(loaded, manager.BaseImageCacheManager):
+        raise cfg.ConfigFileValueError(
+            f'[cache_aware_sched] image_cache_manager {name!r} is a '
+            f'{type(loaded).__name__}, not a subclass of '
+            f'{manager.__name__}.BaseImageCacheManager.')
+    return loaded
+
+
+def installed() -> list[str]:
+    """Return the names of the managers that can be chosen."""
+    return sorted(metadata.entry_points(group=conf.MANAGERS).names)
+
+
+def _raise(_manager: Any, _entry_point: metadata.EntryPoint,
+           error: BaseException) -> None:
+    raise error

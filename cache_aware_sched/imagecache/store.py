@@ -1,0 +1,93 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Where the entries of an image cache are: what a manager can do with them.
+
+The policies and limits do not know of it, so that a driver without a directory
+can bring a store of its own.
+"""
+
+import abc
+from collections.abc import Callable
+from collections.abc import Collection
+import enum
+
+from cache_aware_sched.imagecache.entry import Entry
+from cache_aware_sched.imagecache.limits import Disk
+
+
+class Removal(enum.Enum):
+    """What became of an entry that was to be removed."""
+
+    REMOVED = 'removed'
+    #: It was not there any more.
+    GONE = 'gone'
+    #: Somebody uses it or has just used it.
+    IN_USE = 'in use'
+    #: The file system does not let it go.
+    FAILED = 'failed'
+
+
+class Store(abc.ABC):
+    """The entries of one image cache."""
+
+    @abc.abstractmethod
+    def path(self) -> str | None:
+        """Return what to call it; None if there is no cache yet."""
+
+    @abc.abstractmethod
+    def entries(self) -> list[Entry]:
+        """Return all entries.
+
+        :raises OSError: if they cannot be told
+        """
+
+    @abc.abstractmethod
+    def backing(self, names: Collection[str], known: Collection[str]
+                ) -> set[str]:
+        """Return the known names and those of entries that disks need.
+
+        :param names: of all entries
+        :raises cache_aware_sched.imagecache.backing.UnreadableDisk:
+        """
+
+    @abc.abstractmethod
+    def disk(self) -> Disk | None:
+        """Return how full the file system is; None if it has no bounds."""
+
+    @abc.abstractmethod
+    def touch(self, name: str) -> None:
+        """Note that an entry is used now; what is not there is let be."""
+
+    @abc.abstractmethod
+    def claim(self, sha1: str) -> None:
+        """Note that an image is about to be used, for other processes.
+
+        Who removes it later sees that it was used; if it is being removed,
+        this returns when it is gone.
+        """
+
+    @abc.abstractmethod
+    def remove(self, entry: Entry,
+               still_free: Callable[[], bool]) -> Removal:
+        """Remove an entry if it is still as it was found.
+
+        :param still_free: asked when nobody can begin to use it any more
+        """
+
+    @abc.abstractmethod
+    def hosts(self) -> list[str]:
+        """Return the hosts whose instances use this cache."""
+
+    @abc.abstractmethod
+    def disk_usage(self) -> int:
+        """Return the bytes it takes of the disk that instances use."""
