@@ -219,6 +219,11 @@ class Directory(Store):
         except OSError:  # it is not there, or something went meanwhile
             return 0
 
+    def history_path(self) -> str:
+        """Return a file beside the one in which nova notes the hosts."""
+        return os.path.join(str(CONF.instances_path),
+                            f'image-cache-{self._host()}.json')
+
 
 def _entry(file: 'os.DirEntry[str]') -> Entry | None:
     name = entry_mod.parse(file.name)

@@ -127,7 +127,7 @@ class ImageHistory:
                     ('write', self._path),
                     'Cannot write %(path)s: %(error)s. How popular the images '
                     'of this host are will be forgotten when nova-compute '
-                    'ends. Check [DEFAULT] state_path.',
+                    'ends. Check [DEFAULT] instances_path.',
                     {'path': self._path, 'error': error.strerror or error})
 
 
@@ -136,7 +136,6 @@ def _write(path: str, images: dict[str, _Image]) -> None:
         'version': 1, 'images': {
             sha1: [image.image_id, round(image.boots, 4), round(image.at)]
             for sha1, image in images.items()}})
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     # Whoever reads it finds the old file or the new one.
     temporary = f'{path}.new'
     with open(temporary, 'wb') as file:

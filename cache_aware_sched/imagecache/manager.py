@@ -29,7 +29,6 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import functools
-import os
 import threading
 from typing import Any
 
@@ -256,7 +255,7 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
     @functools.cached_property
     def _history(self) -> history.ImageHistory:
         return history.ImageHistory(
-            os.path.join(CONF.state_path, f'image-cache-{self.host}.json'),
+            self.store.history_path(),
             self._options.image_cache_popularity_half_life_hours * 3600)
 
     def _hosts(self) -> list[str]:

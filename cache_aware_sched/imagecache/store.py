@@ -91,3 +91,7 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def disk_usage(self) -> int:
         """Return the bytes it takes of the disk that instances use."""
+
+    @abc.abstractmethod
+    def history_path(self) -> str | None:
+        """Return the file of the host's history; None to have none."""

@@ -110,6 +110,9 @@ class FakeStore(store.Store):
         """Return that no disk is used."""
         return 0
 
+    def history_path(self) -> None:
+        """Return that it ends with the process, as the images do."""
+
     def _by_name(self) -> dict[str, Held]:
         return {report.image_sha1(held.image_id): held
                 for held in self._cache().held()}

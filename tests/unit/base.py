@@ -46,7 +46,7 @@ class TestCase(base.BaseTestCase):
         self._config = self.useFixture(
             config_fixture.Config(nova.conf.CONF))
         self.set_nova(
-            state_path=self.useFixture(fixtures.TempDir()).path)
+            instances_path=self.useFixture(fixtures.TempDir()).path)
         self._capture_log()
         self._forget()
         self.context = nova_context.RequestContext(
