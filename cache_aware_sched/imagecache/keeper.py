@@ -132,7 +132,14 @@ class Keeper:
     def exceeded(self, entries: list[Entry]) -> bool:
         """Return whether anything has to go."""
         nothing = View(entries, set(), set(), _need(entries, self.fetching))
-        return bool(self.budget(nothing, set()).exceeded())
+        return bool(self._budget(nothing, set()).exceeded())
+
+    def lacking(self, view: View) -> list[limits.Limit]:
+        """Return the limits that are exceeded when all goes that may go."""
+        budget = self._budget(view, set())
+        for entry in view.evictable(set()):
+            budget.without(entry)
+        return budget.exceeded()
 
     def view(self, entries: list[Entry], used: Used) -> View:
         """Return the cache with what is needed of it.
@@ -160,7 +167,7 @@ class Keeper:
                      and entry.kind is not Kind.TEMPORARY},
                     _need(entries, fetching))
 
-    def budget(self, view: View, gone: set[str]) -> limits.Budget:
+    def _budget(self, view: View, gone: set[str]) -> limits.Budget:
         """Return the account of a cache without what is gone.
 
         What is larger than the limit and needed nevertheless is not counted:
@@ -185,7 +192,10 @@ class Keeper:
     def make_fit(self, view: View, outcome: Outcome) -> None:
         """Remove what has to go for the limits to be kept."""
         gone = {entry.name for entry, _reason in outcome.evicted}
-        budget = self.budget(view, gone)
+        budget = self._budget(view, set() if self._dry_run else gone)
+        if self._dry_run:
+            for entry, _reason in outcome.evicted:
+                budget.without(entry)
         if not budget.exceeded():
             return
         outcome.exceeded = limits.make_fit(

@@ -15,6 +15,7 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import threading
 
 from nova import context as nova_context
@@ -95,13 +96,16 @@ class Room:
                 {'host': self._host, 'image': image_id, 'error': error})
             return limits.Need()
         allowed = self._limits.max_bytes
-        if not allowed or need.final <= allowed:
+        if not allowed or need.peak <= allowed:
             return need
-        why = (f'it takes {need.final} bytes, more than the whole cache may: '
-               f'[cache_aware_sched] image_cache_max_size_gb is '
+        why = (f'it takes {need.peak} bytes while it is fetched and '
+               f'{need.final} bytes then, the whole cache may take '
+               f'{allowed}: [cache_aware_sched] image_cache_max_size_gb is '
                f'{allowed // limits.GIB}.')
         if ahead:
             raise NoRoom(image=image_id, host=self._host, why=why)
+        if need.final <= allowed:  # the limit is exceeded for a moment only
+            return dataclasses.replace(need, peak=need.final)
         LOG.info('Nothing is evicted on host %(host)s for image %(image)s, '
                  'which is fetched for a server: %(why)s',
                  {'host': self._host, 'image': image_id, 'why': why})
@@ -146,8 +150,7 @@ class Room:
             return
         view = self._keeper.view(entries, self._used())
         if ahead:
-            everything = {entry.name for entry in view.evictable(set())}
-            lacking = self._keeper.budget(view, everything).exceeded()
+            lacking = self._keeper.lacking(view)
             if lacking:  # then nothing need go for it
                 self._refuse(image_id, lacking)
         self._keeper.make_fit(view, outcome)

@@ -167,10 +167,14 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
 
     def manage_image_cache(self, context: nova_context.RequestContext,
                            all_instances: Any) -> None:
-        """Make a pass of the image cache manager."""
-        self.image_cache_manager.update(context, [
-            instance for instance in all_instances
-            if instance.host == self._cache_host])
+        """Make a pass of the image cache manager.
+
+        nova takes hosts with the same ``instances_path`` for users of one
+        cache; here each has its own, also in one process.
+        """
+        self.image_cache_manager.update(
+            context, objects.InstanceList.get_by_host(
+                context, self._cache_host, expected_attrs=[]))
 
     def boot_image(self, context: nova_context.RequestContext,
                    instance: 'objects.Instance', size: int) -> None:

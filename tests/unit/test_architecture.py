@@ -94,6 +94,17 @@ class TestDirections(base.TestCase):
     def test_scoring_needs_no_nova(self):
         self.assert_independent(f'{PACKAGE}.scheduler.scoring', of=['nova'])
 
+    def test_eviction_policies_need_no_nova(self):
+        for module in ('entry', 'limits', 'policies'):
+            self.assert_independent(
+                f'{PACKAGE}.imagecache.{module}', of=['nova'])
+
+    def test_image_cache_managers_know_no_driver(self):
+        self.assert_independent(
+            f'{PACKAGE}.imagecache',
+            of=[f'{PACKAGE}.virt', f'{PACKAGE}.scheduler', 'nova.scheduler',
+                'nova.virt.libvirt'])
+
     def test_options_need_no_nova(self):
         self.assert_independent(f'{PACKAGE}.conf', of=['nova'])
 
@@ -118,6 +129,7 @@ class TestDirections(base.TestCase):
     def test_all_this_loads_without_nova(self):
         self.assert_loads_without(
             ('nova',), f'{PACKAGE}.report', f'{PACKAGE}.scheduler.scoring',
+            f'{PACKAGE}.imagecache.policies', f'{PACKAGE}.imagecache.limits',
             f'{PACKAGE}.conf.opts', f'{PACKAGE}.once')
 
     def test_libvirt_driver_loads_without_libvirt(self):
