@@ -62,6 +62,8 @@ class Event:
 class ImageCachePayload(notification_base.NotificationPayloadBase):
     """The payload of the versioned notifications."""
 
+    OBJ_PROJECT_NAMESPACE = 'cache_aware_sched'
+
     # Version 1.0: Initial version
     VERSION = '1.0'
 

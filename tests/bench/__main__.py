@@ -25,6 +25,7 @@ from nova import objects
 
 from tests.bench import cloud as cloud_mod
 from tests.bench import directory
+from tests.bench import manager
 from tests.bench import reports
 from tests.bench import scheduling
 from tests.bench import show
@@ -50,18 +51,27 @@ class Plan:
     images: tuple[int, ...]
     instances: tuple[int, ...]
     files: tuple[int, ...]
+    passes: tuple[manager.Case, ...]
 
     @property
     def steps(self) -> int:
         """Of the progress bar."""
         return (len(self.rounds) * len(self.images)
                 + 2 * len(self.instances) + 3
-                + len(self.images) + len(self.files))
+                + len(self.images) + len(self.files) + len(self.passes))
 
 
 FULL = Plan({100: 51, 1_000: 31, 10_000: 9}, (10, 100, 1_000), (5, 50, 200),
-            (1_000, 10_000))
-QUICK = Plan({100: 15, 1_000: 9}, (100, 1_000), (5, 50, 200), (1_000,))
+            (1_000, 10_000),
+            (manager.Case(1_000, disks=False, rounds=3),
+             manager.Case(10_000, disks=False, rounds=1),
+             manager.Case(100, disks=True, rounds=1),
+             manager.Case(1_000, disks=True, rounds=0),
+             manager.Case(10_000, disks=True, rounds=0)))
+QUICK = Plan({100: 15, 1_000: 9}, (100, 1_000), (5, 50, 200), (1_000,),
+             (manager.Case(1_000, disks=False, rounds=1),
+              manager.Case(20, disks=True, rounds=1),
+              manager.Case(1_000, disks=True, rounds=0)))
 
 
 def _requests(plan: Plan, steps: show.Steps) -> Iterator[
@@ -120,6 +130,14 @@ def _each(steps: show.Steps, name: str, measure: Callable[[int], T],
         steps.done()
 
 
+def _passes(plan: Plan, steps: show.Steps) -> Iterator[manager.Cost]:
+    for case in plan.passes:
+        steps(f'image cache of {case.files:,}')
+        if manager.possible(case):
+            yield manager.measure(case)
+        steps.done()
+
+
 def _prepare() -> None:
     objects.register_all()
     # No configuration file: the defaults are measured.
@@ -151,10 +169,12 @@ def main() -> None:
         report = list(_each(steps, 'report of', reports.measure, plan.images))
         directories = list(_each(
             steps, 'directory of', directory.measure, plan.files))
+        passes = list(_passes(plan, steps))
     show.requests(out, requests)
     show.states(out, HOSTS, IMAGES, states)
     show.report(out, report)
     show.directories(out, directories)
+    show.passes(out, passes)
 
 
 if __name__ == '__main__':
