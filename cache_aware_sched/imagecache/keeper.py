@@ -170,17 +170,18 @@ class Keeper:
     def _budget(self, view: View, gone: set[str]) -> limits.Budget:
         """Return the account of a cache without what is gone.
 
-        What is larger than the limit and needed nevertheless is not counted:
-        nothing else need go for it, as the limit would not be kept then.
+        The bytes of what is larger than the limit and needed nevertheless are
+        not counted: nothing else need go for it, as the limit would not be
+        kept then.
         """
+        there = [entry for entry in view.entries if entry.name not in gone
+                 and not (entry.kind is Kind.TEMPORARY
+                          and entry.sha1 in self.fetching)]
         free = {entry.name for entry in view.evictable(gone)}
         return limits.Budget(
-            self.limits,
-            [entry for entry in view.entries if entry.name not in gone
-             and not (entry.kind is Kind.TEMPORARY
-                      and entry.sha1 in self.fetching)
-             and (entry.name in free or not self._too_large(entry.size))],
-            self._store.disk(), view.need)
+            self.limits, there, self._store.disk(), view.need,
+            {entry.name for entry in there if entry.name not in free
+             and self._too_large(entry.size)})
 
     def expire(self, view: View, outcome: Outcome) -> None:
         """Remove what the policy does not want to keep."""

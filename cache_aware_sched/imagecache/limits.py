@@ -14,6 +14,7 @@
 
 import collections
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
@@ -85,18 +86,20 @@ class Budget:
     """Keeps account of a cache while entries go.
 
     :param entries: all that are there, but not what is being fetched
+    :param beyond: names of those whose bytes no limit can be kept with
     :param disk: of the file system; None if it cannot be told
     :param need: of all that is being fetched or about to be
     """
 
     def __init__(self, limits: Limits, entries: Iterable[Entry],
-                 disk: Disk | None, need: Need) -> None:
+                 disk: Disk | None, need: Need,
+                 beyond: Collection[str] = ()) -> None:
         self._limits = limits
         self._bytes = need.peak
         self._files: collections.Counter[str | None] = (
             collections.Counter())
         for entry in entries:
-            self._bytes += entry.size
+            self._bytes += 0 if entry.name in beyond else entry.size
             if _is_of_an_image(entry):
                 self._files[entry.sha1] += 1
         self._more_images = need.images

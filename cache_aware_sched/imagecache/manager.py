@@ -189,7 +189,8 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         """Mark what is used, and remove what is not to be kept."""
         uses = used.by_instances(self._list_running_instances, context,
                                  all_instances, self._hosts())
-        self._history.add_ids(*uses.image_ids)
+        self._history.add_ids(
+            *uses.image_ids, *self._keeper.protected().values())
         outcome = keeper.Outcome()
         with self._lock:
             view = self._keeper.view(self._entries, uses)

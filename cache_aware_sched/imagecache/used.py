@@ -23,6 +23,7 @@ from nova import objects
 from oslo_log import log as logging
 
 from cache_aware_sched.imagecache.entry import Entry
+from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched import once
 from cache_aware_sched import report
 
@@ -53,10 +54,14 @@ class Used:
         return {report.image_sha1(image_id) for image_id in self.image_ids}
 
     def entries(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Return those of the entries that are used."""
+        """Return those of the entries that are used.
+
+        The files of a fetch are not: whoever fetches knows that it does.
+        """
         sha1s = self.sha1s()
         return [entry for entry in entries
-                if entry.sha1 in sha1s or entry.name in self.names]
+                if entry.kind is not Kind.TEMPORARY
+                and (entry.sha1 in sha1s or entry.name in self.names)]
 
 
 def by_instances(list_running: Callable[..., dict[str, Any]],
