@@ -12,9 +12,9 @@
 
 """Which entries are backing files of disks, down the whole chain."""
 
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
+import errno
 import os
 import re
 import stat
@@ -104,13 +104,14 @@ def backing_file(path: str) -> str:
     # Not to be kept waiting by a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             return ''
         head = os.pread(descriptor, _HEAD.size, 0)
         if len(head) < _HEAD.size:
             return ''
         magic, _version, offset, size = _HEAD.unpack(head)
-        if magic != _MAGIC or not offset or offset >= 2 ** 63:
+        if magic != _MAGIC or not 0 < offset < status.st_size:
             return ''
         name = os.pread(descriptor, min(size, _MAX_NAME), offset)
         return name.decode('utf-8', errors='replace')
@@ -125,34 +126,25 @@ def _files(instances_path: str, cache_path: str) -> Iterator[str]:
     """
     others = (os.path.basename(cache_path), _LOCKS)
     for entry in _list(instances_path, needed=True):
-        if entry.name not in others and _is(entry.is_dir):
+        if entry.name not in others:
             needed = _INSTANCE.match(entry.name) is not None
             for below in _list(entry.path, needed):
-                if _is(below.is_dir):
-                    yield from (file.path
-                                for file in _list(below.path, needed=False))
-                else:
-                    yield below.path
-
-
-def _is(question: Callable[[], bool]) -> bool:
-    try:
-        return question()
-    except OSError:  # a link that leads nowhere, or in a circle
-        return False
+                yield below.path
+                yield from (file.path
+                            for file in _list(below.path, needed=False))
 
 
 def _list(path: str, needed: bool) -> list['os.DirEntry[str]']:
-    """Return what is in a directory.
+    """Return what is in a directory; nothing if it is none.
 
     :param needed: whether there may be disks in it
     """
     try:
         with os.scandir(path) as entries:
             return list(entries)
-    except (FileNotFoundError, NotADirectoryError):  # it went meanwhile
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        if needed:
+        if needed and error.errno != errno.ELOOP:
             raise UnreadableDisk(path, error) from error
         return []

@@ -64,12 +64,14 @@ class View:
     :param in_use: names of those that something needs
     :param protected: names of those that are protected
     :param need: of what is being fetched
+    :param disk: how full the file system is
     """
 
     entries: list[Entry]
     in_use: set[str]
     protected: set[str]
     need: limits.Need
+    disk: limits.Disk | None
 
     def evictable(self, gone: set[str]) -> list[Entry]:
         """Return what nothing keeps, without what is gone already."""
@@ -82,10 +84,12 @@ class Outcome:
     """What became of a cache.
 
     :param evicted: entries and the reason of each
+    :param gone: names of these, and of what somebody else removed meanwhile
     :param exceeded: limits that are exceeded nevertheless
     """
 
     evicted: list[tuple[Entry, str]] = dataclasses.field(default_factory=list)
+    gone: set[str] = dataclasses.field(default_factory=set)
     exceeded: list[limits.Limit] = dataclasses.field(default_factory=list)
 
 
@@ -131,12 +135,13 @@ class Keeper:
 
     def exceeded(self, entries: list[Entry]) -> bool:
         """Return whether anything has to go."""
-        nothing = View(entries, set(), set(), _need(entries, self.fetching))
-        return bool(self._budget(nothing, set()).exceeded())
+        return bool(self._budget(View(
+            entries, set(), set(), _need(entries, self.fetching),
+            self._store.disk())).exceeded())
 
     def lacking(self, view: View) -> list[limits.Limit]:
         """Return the limits that are exceeded when all goes that may go."""
-        budget = self._budget(view, set())
+        budget = self._budget(view)
         for entry in view.evictable(set()):
             budget.without(entry)
         return budget.exceeded()
@@ -165,22 +170,22 @@ class Keeper:
         return View(entries, in_use,
                     {entry.name for entry in entries if entry.sha1 in safe
                      and entry.kind is not Kind.TEMPORARY},
-                    _need(entries, fetching))
+                    _need(entries, fetching), self._store.disk())
 
-    def _budget(self, view: View, gone: set[str]) -> limits.Budget:
-        """Return the account of a cache without what is gone.
+    def _budget(self, view: View) -> limits.Budget:
+        """Return the account of a cache.
 
         The bytes of what is larger than the limit and needed nevertheless are
         not counted: nothing else need go for it, as the limit would not be
         kept then.
         """
-        there = [entry for entry in view.entries if entry.name not in gone
-                 and not (entry.kind is Kind.TEMPORARY
-                          and entry.sha1 in self.fetching)]
-        free = {entry.name for entry in view.evictable(gone)}
+        free = {entry.name for entry in view.evictable(set())}
+        counted = [entry for entry in view.entries
+                   if not (entry.kind is Kind.TEMPORARY
+                           and entry.sha1 in self.fetching)]
         return limits.Budget(
-            self.limits, there, self._store.disk(), view.need,
-            {entry.name for entry in there if entry.name not in free
+            self.limits, counted, view.disk, view.need,
+            {entry.name for entry in counted if entry.name not in free
              and self._too_large(entry.size)})
 
     def expire(self, view: View, outcome: Outcome) -> None:
@@ -192,17 +197,23 @@ class Keeper:
 
     def make_fit(self, view: View, outcome: Outcome) -> None:
         """Remove what has to go for the limits to be kept."""
-        gone = {entry.name for entry, _reason in outcome.evicted}
-        budget = self._budget(view, set() if self._dry_run else gone)
-        if self._dry_run:
-            for entry, _reason in outcome.evicted:
-                budget.without(entry)
-        if not budget.exceeded():
-            return
+        budget = self._budget(view)
+        for entry in view.entries:
+            if entry.name in outcome.gone:
+                budget.without(entry, self._disk_now())
+
+        def remove(entry: Entry, limit: limits.Limit) -> bool:
+            gone = self._remove(entry, limit.value, outcome)
+            if not gone and self._too_large(entry.size):
+                budget.beyond(entry)
+            return gone
+
         outcome.exceeded = limits.make_fit(
-            budget, self._order(view.evictable(gone)),
-            lambda entry, limit: self._remove(entry, limit.value, outcome),
-            self._store.disk)
+            budget, self._order(view.evictable(outcome.gone)), remove,
+            self._disk_now)
+
+    def _disk_now(self) -> limits.Disk | None:
+        return None if self._dry_run else self._store.disk()
 
     def _order(self, free: list[Entry]) -> list[Entry]:
         """Return what may go, in the order in which it goes.
@@ -244,6 +255,7 @@ class Keeper:
             LOG.info('Host %(host)s would evict %(file)s (image %(image)s, '
                      '%(size)d bytes): %(reason)s', what)
             outcome.evicted.append((entry, reason))
+            outcome.gone.add(entry.name)
             return True
         with self.busy.holding_off(entry.sha1) as in_use:
             removal = (store.Removal.IN_USE if in_use else self._store.remove(
@@ -256,10 +268,13 @@ class Keeper:
             LOG.debug('Host %(host)s did not evict %(file)s (image '
                       '%(image)s): %(removal)s',
                       {**what, 'removal': removal.value})
-        return removal in (store.Removal.REMOVED, store.Removal.GONE)
+        if removal in (store.Removal.REMOVED, store.Removal.GONE):
+            outcome.gone.add(entry.name)
+        return entry.name in outcome.gone
 
     def _still_free(self, entry: Entry) -> bool:
-        return entry.sha1 not in self.protected()
+        return (entry.kind is Kind.TEMPORARY
+                or entry.sha1 not in self.protected())
 
 
 def _arriving(entries: list[Entry], now: float) -> set[str]:

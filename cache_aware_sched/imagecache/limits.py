@@ -140,6 +140,10 @@ class Budget:
             if not self._files[entry.sha1]:
                 del self._files[entry.sha1]
 
+    def beyond(self, entry: Entry) -> None:
+        """Count the bytes of an entry no longer, which cannot go."""
+        self._bytes -= entry.size
+
     def files_of(self, sha1: str | None) -> int:
         """Return how many files of an image there are."""
         return self._files[sha1]
@@ -199,5 +203,5 @@ def _victims(budget: Budget, entry: Entry, exceeded: list[Limit],
         yield entry
         return
     files = by_image.get(entry.sha1 or '', [])
-    if files and budget.files_of(entry.sha1) == len(files):
+    if entry in files and budget.files_of(entry.sha1) == len(files):
         yield from list(files)

@@ -70,16 +70,19 @@ class ProtectedImages:
 
     def _read_if_changed(self, path: str) -> None:
         # Not to be kept waiting by a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with open(descriptor, 'rb') as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError('it is not a file')
             version = (status.st_ino, status.st_size, status.st_mtime_ns)
             if version != self._version:
-                data = file.read(MAX_BYTES + 1)
+                with open(descriptor, 'rb', closefd=False) as file:
+                    data = file.read(MAX_BYTES + 1)
                 self._listed = _by_sha1(_ids(data, path))
                 self._version = version
+        finally:
+            os.close(descriptor)
         _ONCE.forget(('file', path))
 
 
@@ -92,7 +95,8 @@ def _ids(data: bytes, path: str) -> list[str]:
             {'path': path, 'bytes': MAX_BYTES})
         data = data[:MAX_BYTES].rpartition(b'\n')[0]
     found, bad = [], []
-    lines = data.decode('utf-8-sig', errors='replace').splitlines()
+    # Not splitlines(): the numbers shall be those of an editor.
+    lines = data.decode('utf-8-sig', errors='replace').split('\n')
     for number, line in enumerate(lines, start=1):
         word = line.partition('#')[0].strip()
         if uuidutils.is_uuid_like(word):
