@@ -13,6 +13,7 @@
 """nova's configuration with the options of this package in it."""
 
 import nova.conf
+from nova import exception
 from oslo_config import cfg
 
 from cache_aware_sched import conf
@@ -24,9 +25,13 @@ conf.register_opts(CONF)
 def checked() -> cfg.ConfigOpts.GroupAttr:
     """Return the option group after reading every option of it once.
 
-    :raises oslo_config.cfg.ConfigFileValueError: naming the option whose
-        value is out of bounds
+    :raises nova.exception.InvalidConfiguration: naming the option whose value
+        is out of bounds. Not a ValueError, as oslo.config's is: of that nova
+        makes "Compute driver ... is not of type ..." (nova 34.0.0).
     """
-    conf.check(CONF)
+    try:
+        conf.check(CONF)
+    except ValueError as error:
+        raise exception.InvalidConfiguration(str(error)) from error
     options: cfg.ConfigOpts.GroupAttr = CONF.cache_aware_sched
     return options

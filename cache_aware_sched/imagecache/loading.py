@@ -15,9 +15,9 @@
 from importlib import metadata
 from typing import Any
 
-from oslo_config import cfg
+from nova import exception
 from stevedore import driver
-from stevedore import exception
+from stevedore import exception as stevedore_exception
 
 from cache_aware_sched.conf import imagecache as conf
 from cache_aware_sched.imagecache import manager
@@ -27,30 +27,30 @@ def load(name: str) -> manager.BaseImageCacheManager:
     """Return a new image cache manager.
 
     :param name: of an entry point
-    :raises oslo_config.cfg.ConfigFileValueError: which names those that are
+    :raises nova.exception.InvalidConfiguration: which names those that are
         installed, or tells what is wrong with this one
     """
     try:
         loaded: Any = driver.DriverManager(
             conf.MANAGERS, name, invoke_on_load=True,
             on_load_failure_callback=_raise).driver
-    except exception.NoMatches:
-        raise cfg.ConfigFileValueError(
+    except stevedore_exception.NoMatches:
+        raise exception.InvalidConfiguration(
             f'[cache_aware_sched] image_cache_manager is {name!r}, which is '
             f'not installed. Installed are: {", ".join(installed())}.'
         ) from None
-    except exception.MultipleMatches as error:
-        raise cfg.ConfigFileValueError(
+    except stevedore_exception.MultipleMatches as error:
+        raise exception.InvalidConfiguration(
             f'[cache_aware_sched] image_cache_manager is {name!r}, which '
             f'several packages install: {error}') from error
-    except cfg.ConfigFileValueError:
+    except exception.InvalidConfiguration:
         raise
     except Exception as error:
-        raise cfg.ConfigFileValueError(
+        raise exception.InvalidConfiguration(
             f'[cache_aware_sched] image_cache_manager {name!r} cannot be '
             f'loaded: {type(error).__name__}: {error}') from error
     if not isinstance(loaded, manager.BaseImageCacheManager):
-        raise cfg.ConfigFileValueError(
+        raise exception.InvalidConfiguration(
             f'[cache_aware_sched] image_cache_manager {name!r} is a '
             f'{type(loaded).__name__}, not a subclass of '
             f'{manager.__name__}.BaseImageCacheManager.')

@@ -145,7 +145,8 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         :param hit: whether the image was in the cache
         :param size: bytes of the image; None if it did not arrive
         """
-        self._history.add_boot(image_id)
+        if size is not None:
+            self._history.add_boot(image_id)
         notification.send(notification.Event(
             'hit' if hit else 'miss', image_id, self.host, size=size,
             file=report.image_sha1(image_id), instance_uuid=instance_uuid),

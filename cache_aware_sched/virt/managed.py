@@ -60,11 +60,9 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
     def spawn(self, context: nova_context.RequestContext,
               instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
         """Start a server whose images stay in the cache meanwhile."""
-        images = [getattr(instance, name) for name in (
-            'image_ref', 'kernel_id', 'ramdisk_id') if name in instance]
         self._cache_boots.add(instance.uuid)
         try:
-            with self.image_cache_manager.using(*images):
+            with self.image_cache_manager.using(*_images(instance)):
                 return super().spawn(context, instance, *args, **kwargs)
         finally:
             self._cache_boots.discard(instance.uuid)
@@ -100,3 +98,16 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         if not self.caches_images():
             return contextlib.nullcontext()
         return self.image_cache_manager.fetching(context, image_id, ahead)
+
+
+def _images(instance: 'objects.Instance') -> list[str | None]:
+    """Return the ids of all images that a server is made from.
+
+    One that is unshelved is made from its snapshot, and its disk is then
+    moved to the image that it once was made from.
+    """
+    images = [getattr(instance, name) for name in (
+        'image_ref', 'kernel_id', 'ramdisk_id') if name in instance]
+    if 'system_metadata' in instance:
+        images.append(instance.system_metadata.get('image_base_image_ref'))
+    return images

@@ -18,9 +18,13 @@ from tests.functional import base
 
 import time
 
+from nova import context as nova_context
+
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
 from cache_aware_sched.virt import fake
+
+SIZE = 10 * base.GIB
 
 
 class FakeDriverTests(base.CloudTestCase):
@@ -106,3 +110,103 @@ class FakeDriverTests(base.CloudTestCase):
         self.report('host1')
 
         self.assertIs(Holding.COLD, self.holding('host1', image))
+
+
+class ManagedCacheTests(base.CloudTestCase):
+    """The cache of host1 is managed: two images, 50 GiB."""
+
+    def configure(self):
+        super().configure()
+        self.set(image_cache_manager='lru', image_cache_max_images=2,
+                 image_cache_max_size_gb=50)
+
+    def setUp(self):
+        super().setUp()
+        self.start('host1')
+        self.old, self.young = self.image(SIZE), self.image(SIZE)
+        for image in (self.old, self.young):
+            fake.image_cache('host1').put(image, SIZE)
+        self.report('host1')
+
+    def left(self):
+        return [image for image in (self.old, self.young)
+                if fake.image_cache('host1').has(image)]
+
+    def holding(self, image):
+        return self.reported('host1').holding(report.image_key(image))
+
+    def told(self):
+        return [(message.event_type, message.payload)
+                for message in self.notifier.notifications
+                if message.event_type.startswith('image_cache.')]
+
+    def payload(self, image, **fields):
+        return {'image_id': image, 'host': 'host1', 'size': SIZE,
+                'file': report.image_sha1(image), 'reason': None,
+                'instance_uuid': None, **fields}
+
+    def run_pass(self):
+        self.flags(host='host1')
+        context = nova_context.get_admin_context()
+        with nova_context.target_cell(
+                context, self.host_mappings['host1'].cell_mapping) as cell:
+            self.computes['host1'].manager._run_image_cache_manager_pass(cell)
+
+    def test_boot_of_a_cached_image_is_a_hit(self):
+        server = self.boot(self.old)
+
+        self.assertEqual(
+            [('image_cache.hit', self.payload(
+                self.old, instance_uuid=server['id']))], self.told())
+
+    def test_boot_of_another_image_is_a_miss_and_evicts_the_oldest(self):
+        image = self.image(SIZE)
+
+        server = self.boot(image)
+
+        self.assertEqual([self.young], self.left())
+        evicted, missed = self.told()
+        self.assertEqual(
+            ('image_cache.evict', self.payload(
+                self.old, image_id=None,  # nobody has named it yet
+                reason='image_cache_max_images')), evicted)
+        self.assertEqual(
+            ('image_cache.miss', self.payload(
+                image, instance_uuid=server['id'])), missed)
+
+    def test_image_of_a_server_stays(self):
+        self.boot(self.old)
+        # Given it was used before the other one
+        fake.image_cache('host1').touch(self.young)
+
+        self.boot(self.image())
+
+        self.assertEqual([self.old], self.left())
+
+    def test_scheduler_learns_of_an_eviction_at_once(self):
+        self.assertIs(Holding.WARM, self.holding(self.old))
+        fake.image_cache('host1').put(self.image(), SIZE)
+
+        self.run_pass()
+
+        end = time.monotonic() + 20
+        while self.holding(self.old) is not Holding.COLD:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+        self.assertIs(Holding.WARM, self.holding(self.young))
+
+    def test_pre_cache_of_what_is_too_large_is_refused(self):
+        image = self.image(size=60 * base.GIB)
+        aggregate = self.aggregate(['host1'])
+
+        self.api.api_post(f'/os-aggregates/{aggregate}/images',
+                          {'cache': [{'id': image}]})
+        self.notifier.wait_for_versioned_notifications(
+            'aggregate.cache_images.end')
+
+        self.assertFalse(fake.image_cache('host1').has(image))
+        self.assertEqual([self.old, self.young], self.left())
+        self.assertRegex(
+            self.stdlog.logger.output,
+            f'ERROR .*Failed to cache image {image}: .*'
+            'image_cache_max_size_gb is 50')

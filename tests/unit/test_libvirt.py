@@ -15,12 +15,19 @@ import os
 from unittest import mock
 
 import fixtures
+from nova.compute import manager as compute_manager
+from nova.image import glance
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
+from nova import utils
 from nova.virt import driver as nova_driver
+from nova.virt import imagecache as nova_imagecache
 from nova.virt.libvirt import driver as libvirt_driver
+from nova.virt import storage_users
+from oslo_concurrency import lockutils
 from oslo_versionedobjects import base as ovo
 
+from cache_aware_sched.imagecache import directory
 from cache_aware_sched import report
 from cache_aware_sched.virt import libvirt
 from tests.unit import base
@@ -178,6 +185,19 @@ class TestFetch(LibvirtTestCase):
                 self.driver.cache_image(self.context, factories.IMAGE))
 
 
+class TestManager(LibvirtTestCase):
+
+    def test_nova_knows_that_the_cache_is_managed(self):
+        self.assertTrue(self.driver.capabilities['has_imagecache'])
+
+    def test_pass_is_made_by_the_manager_of_the_driver(self):
+        with mock.patch.object(self.driver.image_cache_manager, 'update',
+                               autospec=True) as update:
+            self.driver.manage_image_cache(self.context, [])
+
+        update.assert_called_once_with(self.context, [])
+
+
 class TestNova(base.TestCase):
     """What of nova's own this package stands on: look here first."""
 
@@ -253,3 +273,65 @@ class TestNova(base.TestCase):
     def test_image_backends_fetch_into_the_cache_directory(self):
         self.assertEqual('_base', base.nova.conf.CONF
                          .image_cache.subdirectory_name)
+
+    def test_fetch_of_an_image_is_called_as_it_is_overridden(self):
+        self.assertEqual(
+            self.parameters(
+                libvirt_driver.LibvirtDriver._try_fetch_image_cache),
+            self.parameters(libvirt.LibvirtDriver._try_fetch_image_cache),
+            'see cache_aware_sched.virt.libvirt')
+
+    def test_manager_tells_what_instances_use(self):
+        server = factories.instance(
+            id=1, kernel_id='kernel', ramdisk_id='', task_state=None)
+
+        with mock.patch.object(
+                objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',
+                autospec=True, return_value={}):
+            running = (nova_imagecache.ImageCacheManager()
+                       ._list_running_instances(self.context, [server]))
+
+        self.assertEqual(
+            ({factories.IMAGE, 'kernel', ''}, set(), set()),
+            (set(running['used_images']), running['used_swap_images'],
+             running['used_ephemeral_images']),
+            'see cache_aware_sched.imagecache.used')
+
+    def test_hosts_that_share_the_storage_are_noted(self):
+        path = base.nova.conf.CONF.instances_path
+        storage_users.register_storage_use(path, 'other')
+
+        self.assertEqual(['other'], storage_users.get_storage_users(path),
+                         'see cache_aware_sched.imagecache.directory')
+        self.assertEqual(['h', 'other'],
+                         directory.Directory(lambda: 'h').hosts())
+
+    def test_image_service_has_a_client(self):
+        client = mock.Mock(spec=())
+
+        self.assertIs(client, glance.GlanceImageServiceV2(client)._client,
+                      'see cache_aware_sched.imagecache.size')
+        self.assertEqual(
+            ['self', 'context', 'version', 'method', 'controller', 'args'],
+            self.parameters(glance.GlanceClientWrapper.call)[:6])
+
+    def test_base_files_are_locked_under_the_same_name(self):
+        path = directory.lock_path()
+
+        @utils.synchronized(SHA1, external=True, lock_path=path)
+        def lock_again():
+            with directory.lock(SHA1, blocking=False):
+                pass
+
+        self.assertRaises(
+            lockutils.AcquireLockFailedException, lock_again)
+        self.assertEqual([f'nova-{SHA1}'], os.listdir(path),
+                         'see cache_aware_sched.imagecache.directory')
+
+    def test_pass_is_a_periodic_task_of_nova_s(self):
+        manager = compute_manager.ComputeManager
+
+        self.assertEqual(
+            base.nova.conf.CONF.image_cache.manager_interval,
+            manager._periodic_spacing['_run_image_cache_manager_pass'],
+            'see nova.compute.manager')
