@@ -200,7 +200,8 @@ class Keeper:
         budget = self._budget(view)
         for entry in view.entries:
             if entry.name in outcome.gone:
-                budget.without(entry, self._disk_now())
+                budget.without(entry)
+        budget.see(self._disk_now())
 
         def remove(entry: Entry, limit: limits.Limit) -> bool:
             gone = self._remove(entry, limit.value, outcome)

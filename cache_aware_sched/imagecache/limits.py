@@ -107,10 +107,16 @@ class Budget:
         self._coming = max(0, need.peak - need.written)
         self._used = disk.used + self._coming if disk else 0
         self._available = disk.available - self._coming if disk else 0
-        self._emptying = self._fuller_than(limits.high)
+        self._emptying: bool | None = None
 
     def exceeded(self) -> list[Limit]:
-        """Return the limits that are exceeded."""
+        """Return the limits that are exceeded.
+
+        When it is first asked, the high watermark decides whether there is
+        anything to empty; from then on the low one does.
+        """
+        if self._emptying is None:
+            self._emptying = self._fuller_than(self._limits.high)
         return [limit for limit, exceeded in (
             (Limit.SIZE, self._limits.max_bytes
              and self._bytes > self._limits.max_bytes),
@@ -123,22 +129,25 @@ class Budget:
              and self._available < self._limits.min_free),
         ) if exceeded]
 
-    def without(self, entry: Entry, disk: Disk | None = None) -> None:
-        """Take account of an entry that is gone.
-
-        :param disk: what the file system says now. Some free space late, so
-            it is only believed if it has more than was to be expected.
-        """
+    def without(self, entry: Entry) -> None:
+        """Take account of an entry that is gone."""
         self._bytes -= entry.size
         self._used -= entry.allocated
         self._available += entry.allocated
-        if disk and disk.available - self._coming > self._available:
-            self._used = disk.used + self._coming
-            self._available = disk.available - self._coming
         if _is_of_an_image(entry):
             self._files[entry.sha1] -= 1
             if not self._files[entry.sha1]:
                 del self._files[entry.sha1]
+
+    def see(self, disk: Disk | None) -> None:
+        """Take account of what the file system says now.
+
+        Some free space late, so it is only believed if it has more than was
+        to be expected.
+        """
+        if disk and disk.available - self._coming > self._available:
+            self._used = disk.used + self._coming
+            self._available = disk.available - self._coming
 
     def beyond(self, entry: Entry) -> None:
         """Count the bytes of an entry no longer, which cannot go."""
@@ -185,7 +194,8 @@ def make_fit(budget: Budget, order: Iterable[Entry],
                 by_image[victim.sha1 or ''].remove(victim)
             if not remove(victim, exceeded[0]):
                 break
-            budget.without(victim, disk())
+            budget.without(victim)
+            budget.see(disk())
     return budget.exceeded()
 
 
