@@ -1,0 +1,406 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What tests of image cache managers have in common."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import traceback
+from unittest import mock
+
+import fixtures
+from nova import exception
+from nova.image import glance
+from nova import objects
+from nova.privsep import fs as nova_fs
+from nova import rpc
+from nova.virt import storage_users
+from oslo_concurrency import lockutils
+import oslo_messaging
+
+from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import loading
+from cache_aware_sched.imagecache import manager as manager_mod
+from tests.unit import base
+from tests.unit import factories
+
+GIB = factories.GIB
+HOST, OTHER_HOST = 'host1', 'host2'
+#: Where Linux has a file system in memory.
+MEMORY = '/dev/shm'
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+class LargestFirst(manager_mod.BaseImageCacheManager):
+    """A manager as another project would write one."""
+
+    def order(self, entries, now):
+        """Return the entries, the largest and oldest first."""
+        return sorted(
+            entries, key=lambda entry: (-entry.size, entry.used_ns))
+
+
+def image(number):
+    """Return the id of an image."""
+    return f'aaaaaaaa-0000-4000-8000-{number:012d}'
+
+
+def sha1(number):
+    """Return the name of an image's base file."""
+    return hashlib.sha1(image(number).encode()).hexdigest()
+
+
+def server(number=None, host=HOST, **fields):
+    """Return a server of an image."""
+    fields = {'id': 1, 'vm_state': 'active', 'task_state': None,
+              'kernel_id': None, 'ramdisk_id': None, 'os_type': None, **fields}
+    return objects.Instance(
+        uuid=factories.new_uuid(), host=host,
+        image_ref=None if number is None else image(number), **fields)
+
+
+def swap_disk(mib):
+    return _blank_disk(mib, guest_format='swap')
+
+
+def ephemeral_disk(gib):
+    return _blank_disk(gib, guest_format=None)
+
+
+def ephemeral_name(gib):
+    """Return the name of the base file of an ephemeral disk."""
+    ending = nova_fs.get_file_extension_for_os_type('default', None)
+    return f'ephemeral_{gib}_{ending}'
+
+
+def _blank_disk(size, guest_format):
+    return objects.BlockDeviceMapping(
+        source_type='blank', destination_type='local', volume_size=size,
+        guest_format=guest_format, device_name='/dev/vdb', disk_bus=None,
+        device_type=None, boot_index=-1, no_device=False, encrypted=False,
+        encryption_secret_uuid=None, encryption_format=None,
+        encryption_options=None)
+
+
+def make_qcow2(path, backing=None, size=GIB):
+    """Make a qcow2 file with qemu-img; return its path.
+
+    :param backing: the path of its backing file
+    """
+    command = ['qemu-img', 'create', '-q', '-f', 'qcow2']
+    if backing:
+        with open(backing, 'rb') as file:
+            qcow2 = file.read(4) == b'QFI\xfb'
+        command += ['-b', backing, '-F', 'qcow2' if qcow2 else 'raw']
+    subprocess.run([*command, path, str(size)], check=True)
+    return path
+
+
+@functools.cache
+def head_of_disk(backing):
+    """Return the first bytes of a qcow2 disk, as qemu-img writes them."""
+    with tempfile.TemporaryDirectory() as home:
+        base = os.path.join(home, backing)
+        with open(base, 'wb') as file:
+            file.truncate(GIB)
+        with open(make_qcow2(os.path.join(home, 'disk'), base), 'rb') as file:
+            return file.read(2048)
+
+
+class Database:
+    """What nova's database has of servers, without one."""
+
+    def __init__(self):
+        self.servers = []
+        #: Block devices by the uuid of the server.
+        self.disks = {}
+        self.migrations = []
+
+    def disks_of(self, context, uuids):
+        return {uuid: objects.BlockDeviceMappingList(objects=disks)
+                for uuid, disks in self.disks.items() if uuid in uuids}
+
+    def migrations_by(self, context, filters):
+        return objects.MigrationList(objects=[
+            migration for migration in self.migrations
+            if migration.status in filters['status'] and filters['host'] in (
+                migration.source_compute, migration.dest_compute)])
+
+    def servers_by(self, context, filters, expected_attrs=None,
+                   use_slave=False):
+        return objects.InstanceList(objects=[
+            one for one in self.servers
+            if one.uuid in filters.get('uuid', (one.uuid,))
+            and one.host in filters.get('host', (one.host,))])
+
+
+class Glance:
+    """The image service, as far as it is asked how large an image is."""
+
+    def __init__(self):
+        self._images = {}
+        self._client = self
+
+    def add(self, number, size, virtual_size=None):
+        """Have an image.
+
+        :param virtual_size: bytes of the disk in it if it is not raw
+        """
+        self._images[image(number)] = {
+            'size': size, 'virtual_size': virtual_size,
+            'disk_format': 'qcow2' if virtual_size else 'raw'}
+
+    def show(self, context, image_id):
+        if image_id not in self._images:
+            raise exception.ImageNotFound(image_id=image_id)
+        known = dict(self._images[image_id])
+        del known['virtual_size']
+        return known
+
+    def call(self, context, version, method, args):
+        return self._images[args[0]]
+
+
+class MeddlingStore(directory.Directory):
+    """A directory in which something happens just before each removal."""
+
+    def __init__(self, host, meddle):
+        super().__init__(lambda: host)
+        self._meddle = meddle
+
+    def remove(self, entry, still_free):
+        self._meddle(entry)
+        return super().remove(entry, still_free)
+
+
+class ManagerTestCase(base.TestCase):
+    """A host with an empty image cache."""
+
+    #: The entry point, or a class, of the manager.
+    manager = 'lru'
+
+    def setUp(self):
+        super().setUp()
+        self.set_nova(host=HOST)
+        self.path = base.nova.conf.CONF.instances_path
+        self.cache = os.path.join(self.path, '_base')
+        os.mkdir(self.cache)
+        self.database = Database()
+        self.glance = Glance()
+        for owner, name, answer in (
+                (objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',
+                 self.database.disks_of),
+                (objects.MigrationList, 'get_by_filters',
+                 self.database.migrations_by),
+                (objects.InstanceList, 'get_by_filters',
+                 self.database.servers_by),
+                (glance, 'get_remote_image_service',
+                 lambda context, image_id: (self.glance, image_id))):
+            self.useFixture(fixtures.MockPatchObject(owner, name, answer))
+        self.changes = 0
+
+    # Given.
+
+    def start(self, manager=None, host=HOST, store=None):
+        """Return a manager as it is after a start of nova-compute.
+
+        :param store: what it uses instead of a directory
+        """
+        manager = manager or self.manager
+        started = (loading.load(manager) if isinstance(manager, str)
+                   else manager())
+        started.on_change = self.count_change
+        started.store = store or started.store
+        started.init_host(host)
+        return started
+
+    def count_change(self):
+        self.changes += 1
+
+    def put(self, name, size=GIB, age=0):
+        """Put a file without content into the cache.
+
+        :param age: seconds since it was last used
+        """
+        path = os.path.join(self.cache, name)
+        with open(path, 'wb') as file:
+            file.truncate(size)
+        self.set_age(path, age)
+        return name
+
+    def put_images(self, *numbers, size=GIB, age=0, step=60):
+        """Put images into the cache, the first least recently used.
+
+        :returns: the names of the files
+        """
+        return [self.put(sha1(number), size,
+                         age + step * (len(numbers) - place))
+                for place, number in enumerate(numbers)]
+
+    def set_age(self, path, age):
+        then = time.time() - age
+        os.utime(path, (then, then))
+
+    def boot(self, number=None, disks=(), **fields):
+        """Have a server of an image in the database."""
+        booted = server(number, **fields)
+        self.database.servers.append(booted)
+        if disks:
+            self.database.disks[booted.uuid] = list(disks)
+        return booted
+
+    def migrate(self, booted, status, source=HOST, destination=OTHER_HOST):
+        self.database.migrations.append(objects.Migration(
+            instance_uuid=booted.uuid, status=status, source_compute=source,
+            dest_compute=destination))
+
+    def make_disk(self, backing=None, name='disk', of=None, size=GIB):
+        """Make a qcow2 disk of a server.
+
+        :param backing: the path of its backing file, or the name of one in
+            the cache
+        :param of: the directory of the server, a new one by default
+        :returns: the path
+        """
+        folder = os.path.join(self.path, of or factories.new_uuid())
+        os.makedirs(folder, exist_ok=True)
+        return make_qcow2(os.path.join(folder, name),
+                          backing and os.path.join(self.cache, backing), size)
+
+    def write_disk(self, folder, backing, name='disk'):
+        """Write the head of a disk, which is all that is ever read of it.
+
+        :param folder: of the server
+        :param backing: the name of a file of the cache, or of none
+        """
+        folder = os.path.join(self.path, folder)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, name), 'wb') as file:
+            file.write(head_of_disk(backing))
+
+    def share_storage(self, *hosts):
+        """Have hosts note that they use this storage, as nova does."""
+        for host in hosts:
+            storage_users.register_storage_use(self.path, host)
+
+    def prepare_for_many_cases(self):
+        """Log nothing: hypothesis tells what matters.
+
+        :returns: a directory, in memory if that can be had
+        """
+        self.addCleanup(logging.disable, logging.NOTSET)
+        logging.disable(logging.CRITICAL)
+        return self.useFixture(fixtures.TempDir(
+            MEMORY if os.access(MEMORY, os.W_OK) else None)).path
+
+    def limit_disk(self, gib, other=0):
+        """Pretend that the cache is on a disk of some GiB.
+
+        The files are taken for as large as they are long.
+
+        :param other: bytes of what else is on it
+        """
+        def usage(path):
+            used = other + sum(os.lstat(os.path.join(path, name)).st_size
+                               for name in os.listdir(path))
+            return shutil._ntuple_diskusage(
+                gib * GIB, used, gib * GIB - used)
+
+        self.useFixture(fixtures.MonkeyPatch('shutil.disk_usage', usage))
+
+    def listen(self):
+        """Return a mock that nova's notifiers are replaced with."""
+        notifier = mock.create_autospec(oslo_messaging.Notifier, instance=True)
+        notifier.prepare.return_value = notifier
+        for name in ('LEGACY_NOTIFIER', 'NOTIFIER'):
+            self.useFixture(fixtures.MockPatchObject(rpc, name, notifier))
+        return notifier
+
+    # When.
+
+    def run_pass(self, manager=None):
+        """Make a pass, with the servers that nova hands over."""
+        manager = manager or self.start()
+        hosts = {manager.host, *storage_users.get_storage_users(self.path)}
+        manager.update(self.context, objects.InstanceList(objects=[
+            one for one in self.database.servers if one.host in hosts]))
+        return manager
+
+    def run_in_child(self, function):
+        """Run a function in a process of its own.
+
+        :returns: the exit code, and what it returned
+        """
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                os.write(writing, json.dumps(function()).encode())
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        os.close(writing)
+        with open(reading, 'rb') as pipe:
+            answer = pipe.read()
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return code, json.loads(answer) if answer else None
+
+    @contextlib.contextmanager
+    def locked_elsewhere(self, name):
+        """Have another process hold nova's lock of a file."""
+        held, let_go = os.pipe(), os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                os.close(let_go[1])
+                with lockutils.lock(name, 'nova-', external=True,
+                                    lock_path=os.path.join(
+                                        self.path, 'locks')):
+                    os.write(held[1], b'x')
+                    os.read(let_go[0], 1)
+            finally:
+                os._exit(0)
+        try:
+            os.close(held[1])
+            self.assertEqual(b'x', os.read(held[0], 1))
+            yield
+        finally:
+            for descriptor in (held[0], *let_go):
+                os.close(descriptor)
+            os.waitpid(child, 0)
+
+    # Then.
+
+    def names(self):
+        """Return what is in the cache."""
+        return set(os.listdir(self.cache))
+
+    def assert_left(self, *names):
+        self.assertEqual(set(names), self.names())
+
+    def evictions(self, notifier):
+        """Return the payloads of the unversioned notifications."""
+        return [payload for _context, event, payload in (
+            call.args for call in notifier.info.call_args_list)
+            if event == 'image_cache.evict' and 'file' in payload]
