@@ -30,14 +30,11 @@ from cache_aware_sched.imagecache import limits
 from cache_aware_sched.imagecache import protected
 from cache_aware_sched.imagecache import store
 from cache_aware_sched.imagecache.used import Used
+from cache_aware_sched.imagecache import view as view_mod
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
-
-#: Seconds without a write after which a fetch is over that left its files
-#: behind. Converting an image takes minutes, and leaves one of the two idle.
-ABANDONED_SECONDS = 3600
 
 #: Why the remains of a fetch that was killed go.
 _LEFT_BEHIND = 'left_behind'
@@ -54,29 +51,6 @@ class Policy(Protocol):
 
     def order(self, entries: Sequence[Entry], now: float) -> Iterable[Entry]:
         """Return what goes when a limit asks for room, the first first."""
-
-
-@dataclasses.dataclass(slots=True)
-class View:
-    """A cache at one moment.
-
-    :param entries: all that are there
-    :param in_use: names of those that something needs
-    :param protected: names of those that are protected
-    :param need: of what is being fetched
-    :param disk: how full the file system is
-    """
-
-    entries: list[Entry]
-    in_use: set[str]
-    protected: set[str]
-    need: limits.Need
-    disk: limits.Disk | None
-
-    def evictable(self, gone: set[str]) -> list[Entry]:
-        """Return what nothing keeps, without what is gone already."""
-        kept = self.in_use | self.protected | gone
-        return [entry for entry in self.entries if entry.name not in kept]
 
 
 @dataclasses.dataclass(slots=True)
@@ -135,18 +109,18 @@ class Keeper:
 
     def exceeded(self, entries: list[Entry]) -> bool:
         """Return whether anything has to go."""
-        return bool(self._budget(View(
-            entries, set(), set(), _need(entries, self.fetching),
+        return bool(self._budget(view_mod.View(
+            entries, set(), set(), view_mod.need(entries, self.fetching),
             self._store.disk())).exceeded())
 
-    def lacking(self, view: View) -> list[limits.Limit]:
+    def lacking(self, view: view_mod.View) -> list[limits.Limit]:
         """Return the limits that are exceeded when all goes that may go."""
         budget = self._budget(view)
         for entry in view.evictable(set()):
             budget.without(entry)
         return budget.exceeded()
 
-    def view(self, entries: list[Entry], used: Used) -> View:
+    def view(self, entries: list[Entry], used: Used) -> view_mod.View:
         """Return the cache with what is needed of it.
 
         All of it is, if nobody can tell.
@@ -155,7 +129,7 @@ class Keeper:
         in_use = {entry.name for entry in used.entries(entries)}
         images = self.busy.sha1s() | set(fetching)
         in_use |= {entry.name for entry in entries if entry.sha1 in images}
-        in_use |= _arriving(entries, time.time())
+        in_use |= view_mod.arriving(entries, time.time())
         names = {entry.name for entry in entries}
         try:
             in_use = self._store.backing(names, in_use)
@@ -167,12 +141,12 @@ class Keeper:
                 {'host': self._host, 'error': error})
             in_use = names
         safe = self.protected()
-        return View(entries, in_use,
+        return view_mod.View(entries, in_use,
                     {entry.name for entry in entries if entry.sha1 in safe
                      and entry.kind is not Kind.TEMPORARY},
-                    _need(entries, fetching), self._store.disk())
+                    view_mod.need(entries, fetching), self._store.disk())
 
-    def _budget(self, view: View) -> limits.Budget:
+    def _budget(self, view: view_mod.View) -> limits.Budget:
         """Return the account of a cache.
 
         The bytes of what is larger than the limit and needed nevertheless are
@@ -188,14 +162,14 @@ class Keeper:
             {entry.name for entry in counted if entry.name not in free
              and self._too_large(entry.size)})
 
-    def expire(self, view: View, outcome: Outcome) -> None:
+    def expire(self, view: view_mod.View, outcome: Outcome) -> None:
         """Remove what the policy does not want to keep."""
         free = [entry for entry in view.evictable(set())
                 if entry.kind is not Kind.TEMPORARY]
         for entry in self._ask(self._policy.expired, free):
             self._remove(entry, self._policy.reason, outcome)
 
-    def make_fit(self, view: View, outcome: Outcome) -> None:
+    def make_fit(self, view: view_mod.View, outcome: Outcome) -> None:
         """Remove what has to go for the limits to be kept."""
         budget = self._budget(view)
         for entry in view.entries:
@@ -276,26 +250,3 @@ class Keeper:
     def _still_free(self, entry: Entry) -> bool:
         return (entry.kind is Kind.TEMPORARY
                 or entry.sha1 not in self.protected())
-
-
-def _arriving(entries: list[Entry], now: float) -> set[str]:
-    """Return the files of fetches that go on, also on another host."""
-    written = [entry for entry in entries if entry.kind is Kind.TEMPORARY]
-    going_on = {entry.sha1 for entry in written
-                if now - entry.last_used < ABANDONED_SECONDS}
-    return {entry.name for entry in written if entry.sha1 in going_on}
-
-
-def _need(entries: list[Entry], fetching: dict[str, limits.Need]
-          ) -> limits.Need:
-    """Add up what is being fetched."""
-    there = {entry.sha1 for entry in entries
-             if entry.kind is not Kind.TEMPORARY}
-    return limits.Need(
-        peak=sum(need.peak for need in fetching.values()),
-        final=sum(need.final for need in fetching.values()),
-        written=sum(entry.allocated for entry in entries
-                    if entry.kind is Kind.TEMPORARY
-                    and entry.sha1 in fetching),
-        images=sum(need.images for sha1, need in fetching.items()
-                   if sha1 not in there))

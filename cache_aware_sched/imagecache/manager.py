@@ -22,7 +22,6 @@ A manager of your own is a class and an entry point in the namespace
 """
 
 import abc
-import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -47,6 +46,7 @@ from cache_aware_sched.imagecache import notification
 from cache_aware_sched.imagecache import protected
 from cache_aware_sched.imagecache import room
 from cache_aware_sched.imagecache import store as store_mod
+from cache_aware_sched.imagecache import telling
 from cache_aware_sched.imagecache import used
 from cache_aware_sched import report
 
@@ -65,9 +65,12 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
 
     :cvar reason: why entries go that :meth:`expired` returned, for logs and
         notifications
+    :cvar needs_limit: whether it is of no use as long as no limit is set;
+        nova-compute then warns of that when it starts
     """
 
     reason = 'expired'
+    needs_limit = False
 
     # What a plug-in brings.
 
@@ -113,7 +116,9 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         Reads what is protected, so that a mistake is told at the start.
         """
         self.host = host
-        self._keeper.protected()
+        telling.of_the_start(
+            host, self._options, len(self._keeper.protected()),
+            self.needs_limit)
 
     @contextlib.contextmanager
     def using(self, *image_ids: str | None) -> Iterator[None]:
@@ -199,7 +204,8 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
             self._keeper.make_fit(view, outcome)
         for entry in uses.entries(self._entries):
             self.store.touch(entry.name)
-        self._summarize(view, outcome)
+        telling.of_a_pass(self.host, view, outcome,
+                          self._options.image_cache_dry_run)
         self._tell(outcome)
 
     def get_disk_usage(self) -> int:
@@ -210,27 +216,6 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
     def cache_dir(self) -> str:
         """The directory of the cache."""
         return directory.cache_dir()
-
-    # What happened.
-
-    def _summarize(self, view: keeper.View, outcome: keeper.Outcome) -> None:
-        why = collections.Counter(reason for _entry, reason in outcome.evicted)
-        LOG.info(
-            'Image cache of host %(host)s: %(files)d files, %(bytes)d bytes; '
-            'in use %(used)d, protected %(protected)d, %(evicted)s '
-            '%(gone)d (%(freed)d bytes%(why)s)%(exceeded)s',
-            {'host': self.host, 'files': len(view.entries),
-             'bytes': sum(entry.size for entry in view.entries),
-             'used': len(view.in_use), 'protected': len(view.protected),
-             'evicted': ('would evict' if self._options.image_cache_dry_run
-                         else 'evicted'),
-             'gone': len(outcome.evicted),
-             'freed': sum(entry.size for entry, _reason in outcome.evicted),
-             'why': ''.join(f', {reason} {number}'
-                            for reason, number in sorted(why.items())),
-             'exceeded': '; still exceeded: ' + ', '.join(
-                 limit.value for limit in outcome.exceeded)
-                if outcome.exceeded else ''})
 
     def _tell(self, outcome: keeper.Outcome) -> None:
         """Tell the scheduler and the bus of what was evicted."""

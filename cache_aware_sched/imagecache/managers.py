@@ -46,6 +46,8 @@ class AgeImageCacheManager(manager.BaseImageCacheManager):
 class LRUImageCacheManager(manager.BaseImageCacheManager):
     """``lru``: keeps what it can, and what was used last."""
 
+    needs_limit = True
+
     def order(self, entries: Sequence[Entry], now: float) -> Iterable[Entry]:
         """Return the entries, the one not used for longest first."""
         return policies.least_recently_used(entries)
@@ -53,6 +55,8 @@ class LRUImageCacheManager(manager.BaseImageCacheManager):
 
 class PopularityImageCacheManager(manager.BaseImageCacheManager):
     """``popularity``: keeps what it can, and what is booted most."""
+
+    needs_limit = True
 
     def order(self, entries: Sequence[Entry], now: float) -> Iterable[Entry]:
         """Return the entries, the one with fewest recent boots first."""
