@@ -130,6 +130,9 @@ class Database:
     """What nova's database has of servers, without one."""
 
     def __init__(self):
+        self.clear()
+
+    def clear(self):
         self.servers = []
         #: Block devices by the uuid of the server.
         self.disks = {}
@@ -258,6 +261,14 @@ class ManagerTestCase(base.TestCase):
         self.set_age(path, age)
         return name
 
+    def write(self, name, size):
+        """Fill a file of the cache, and keep its time."""
+        path = os.path.join(self.cache, name)
+        used_ns = os.stat(path).st_mtime_ns
+        with open(path, 'wb') as file:
+            file.write(b'x' * size)
+        os.utime(path, ns=(used_ns, used_ns))
+
     def put_images(self, *numbers, size=GIB, age=0, step=60):
         """Put images into the cache, the first least recently used.
 
@@ -333,8 +344,8 @@ class ManagerTestCase(base.TestCase):
         def usage(path):
             used = other + sum(os.lstat(os.path.join(path, name)).st_size
                                for name in os.listdir(path))
-            return shutil._ntuple_diskusage(
-                gib * GIB, used, gib * GIB - used)
+            total = int(gib * GIB)
+            return shutil._ntuple_diskusage(total, used, total - used)
 
         self.useFixture(fixtures.MonkeyPatch('shutil.disk_usage', usage))
 

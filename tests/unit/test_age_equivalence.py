@@ -163,7 +163,7 @@ class TestSameAsNova(EquivalenceTestCase):
 
         :returns: what is below their disks, by the name of the directory
         """
-        self.database.__init__()
+        self.database.clear()
         disks = {}
         for number, fields in enumerate(servers, start=1):
             blank = []

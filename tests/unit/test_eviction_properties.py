@@ -380,7 +380,7 @@ class PropertyTestCase(managers.ManagerTestCase):
                  image_cache_low_watermark_percent=limits.low,
                  image_cache_min_free_gb=limits.free,
                  protected_images=[image(n) for n in case.protected])
-        self.database.__init__()
+        self.database.clear()
         for place, number in enumerate(sorted(case.servers)):
             self.boot(number, [
                 managers.swap_disk(512), managers.ephemeral_disk(1),

@@ -12,6 +12,7 @@
 
 """One suite that all image cache managers pass, and what sets them apart."""
 
+import contextlib
 import dataclasses
 import errno
 import logging
@@ -141,12 +142,26 @@ class InUseSuite:
     def test_both_ends_of_what_moves(self):
         for source, destination in (
                 (HOST, OTHER_HOST), (OTHER_HOST, HOST)):
-            self.database.__init__()
+            self.database.clear()
             # The server is the other host's already, or not here yet.
             moving = self.boot(1, host=OTHER_HOST, kernel_id=image(2))
             self.migrate(moving, 'migrating', source, destination)
 
             self.assert_stays(*self.put_images(1, 2, size=2 ** 20))
+
+    def test_move_in_each_state(self):
+        for status in ('accepted', 'queued', 'preparing', 'pre-migrating',
+                       'migrating', 'running', 'running (post-copy)',
+                       'post-migrating', 'finished', 'confirming',
+                       'reverting'):
+            self.database.clear()
+            self.migrate(self.boot(1, host=OTHER_HOST), status)
+            self.put_images(1)
+            self.squeeze()
+
+            self.run_pass()
+
+            self.assertIn(sha1(1), self.names(), status)
 
     def test_move_that_is_over(self):
         self.migrate(self.boot(1, host=OTHER_HOST), 'confirmed')
@@ -604,6 +619,20 @@ class LimitsSuite:
 
         self.assert_left(*self.unneeded(*old, *new, of=2))
 
+    def test_image_of_which_a_copy_is_needed(self):
+        """One file less would not be one image less."""
+        self.set(image_cache_max_images=2)
+        original = self.put_images(1, age=HOUR)
+        copy = self.put(f'{sha1(1)}_20', age=HOUR)
+        self.write_disk('aaaaaaaa-server', copy)
+        names = self.put_images(2, 3)
+
+        self.run_pass()
+
+        self.assert_left(
+            copy, *(original if self.keeps_unused else ()),
+            *self.unneeded(*names))
+
     def test_swap_and_ephemeral_disks_are_no_images(self):
         self.set(image_cache_max_images=1)
         names = [self.put('swap_512'), self.put(sha1(1)),
@@ -706,14 +735,6 @@ class LimitsSuite:
 
         self.assert_left(*self.unneeded(*names, of=3))
 
-    def write(self, name, size):
-        """Write a file that has no holes, and keep its time."""
-        path = os.path.join(self.cache, name)
-        used_ns = os.stat(path).st_mtime_ns
-        with open(path, 'wb') as file:
-            file.write(b'x' * size)
-        os.utime(path, ns=(used_ns, used_ns))
-
     def test_all_limits_at_once(self):
         self.set(image_cache_max_size_gb=5, image_cache_max_images=3,
                  image_cache_high_watermark_percent=60,
@@ -744,21 +765,15 @@ class LimitsSuite:
         self.set(image_cache_high_watermark_percent=80,
                  image_cache_low_watermark_percent=50)
         self.boot(1)
-        self.put_images(1, size=0)
-        names = self.put_images(2, 3, 4, 5, 6, 7, 8, 9, size=0)
-        for name in (sha1(1), *names):
-            age = time.time() - os.lstat(
-                os.path.join(self.cache, name)).st_mtime
-            self.fill(os.path.join(self.cache, name), MIB)
-            self.set_age(os.path.join(self.cache, name), age)
-        self.fill(os.path.join(self.path, 'rest'), 10 * MIB)
+        needed, *names = self.put_images(1, 2, 3, 4, 5, 6, 7, 8, 9, size=0)
+        for name in (needed, *names):
+            self.write(name, MIB)
+        self.fill_disk()
 
         self.run_pass()
 
-        # Five of the nine that were there are half of it, and some has been
-        # taken before.
         usage = shutil.disk_usage(self.path)
-        self.assertIn(sha1(1), self.names())
+        self.assertIn(needed, self.names())
         self.assertEqual([], self.errors())
         if self.evicts:
             self.assertLessEqual(usage.used, usage.total // 2)
@@ -775,12 +790,13 @@ class LimitsSuite:
         self.addCleanup(subprocess.run, ['umount', self.path], check=True)
         os.mkdir(self.cache)
 
-    def fill(self, path, size):
-        """Write a file, of fewer bytes if the disk is full."""
-        with open(path, 'wb', buffering=0) as file:
+    def fill_disk(self):
+        """Write until there is no room left."""
+        with open(os.path.join(self.path, 'rest'), 'wb',
+                  buffering=0) as file:
             try:
-                for _ in range(size // 2 ** 16):
-                    file.write(b'x' * 2 ** 16)
+                while True:
+                    file.write(b'x' * 2 ** 12)
             except OSError as error:
                 self.assertEqual(errno.ENOSPC, error.errno)
 
@@ -956,6 +972,29 @@ class FetchSuite:
 
             self.assert_left(part, *(names if self.keeps_unused else ()))
 
+    def test_copies_that_are_there_are_of_the_image(self):
+        self.set(image_cache_max_images=3)
+        names = [*self.put_images(1, 2), self.put(f'{sha1(4)}_20')]
+        self.glance.add(4, GIB)
+
+        left = self.fetch(self.start(), 4)
+
+        self.assertEqual(set(names), left)
+
+    def test_what_is_on_the_disk_already_is_not_to_come(self):
+        self.set(image_cache_high_watermark_percent=60)
+        self.limit_disk(10 / 1024)
+        names = self.put_images(1, 2, size=MIB)
+        self.glance.add(4, 4 * MIB)
+        manager = self.start()
+
+        with manager.fetching(self.context, image(4)):
+            part = self.put(f'{sha1(4)}.part', 0)
+            self.write(part, 3 * MIB)
+            self.run_pass(manager)
+
+            self.assert_left(part, *(names if self.keeps_unused else ()))
+
     def test_image_that_glance_does_not_know(self):
         self.set(image_cache_max_size_gb=1)
         names = self.put_images(1, 2)
@@ -1060,6 +1099,16 @@ class ArrivingSuite:
         left = self.fetch(self.start(), 5)
 
         self.assertEqual(set(names), left)
+
+    def test_why_the_remains_of_a_fetch_go(self):
+        self.set(image_cache_max_size_gb=1)
+        notifier = self.listen()
+        self.put(f'{sha1(4)}.part', 2 * GIB, age=HOUR + 60)
+
+        self.run_pass()
+
+        [payload] = self.evictions(notifier)
+        self.assertEqual('left_behind', payload['reason'])
 
     def test_fetch_that_was_killed_is_no_image(self):
         self.set(image_cache_max_images=2)
@@ -2021,6 +2070,26 @@ class TestBadPolicies(OrderTestCase):
         unused = self.run_bad(order=look, expired=look)
 
         self.assertEqual([set(unused), set(unused)], shown)
+
+    def test_boot_that_begins_while_the_manager_decides(self):
+        class Store(directory.Directory):
+            def claim(self, sha1):
+                """Leave no trace."""
+
+        def decide(manager, entries, now):
+            boots.enter_context(manager.using(image(901)))
+            return entries
+
+        class Slow(managers.LargestFirst):
+            order = decide
+
+        self.squeeze()
+        manager = self.start(Slow, store=Store(lambda: HOST))
+
+        with contextlib.ExitStack() as boots:
+            self.run_pass(manager)
+
+        self.assert_left(sha1(901))
 
     def test_what_an_entry_tells(self):
         shown = []
