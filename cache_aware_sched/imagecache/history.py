@@ -115,8 +115,10 @@ class ImageHistory:
 
     def _save(self, now: float) -> None:
         if len(self._images) > MAX_IMAGES:
-            kept = sorted(self._images.items(), reverse=True,
-                          key=lambda item: self._boots(item[1], now))
+            # Of equals those stay that were told last.
+            newest_first = list(reversed(self._images.items()))
+            kept = sorted(newest_first,
+                          key=lambda item: -self._boots(item[1], now))
             self._images = dict(kept[:MAX_IMAGES])
         if self._path:
             try:

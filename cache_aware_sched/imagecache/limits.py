@@ -107,24 +107,31 @@ class Budget:
         self._coming = max(0, need.peak - need.written)
         self._used = disk.used + self._coming if disk else 0
         self._available = disk.available - self._coming if disk else 0
-        self._emptying: bool | None = None
+        self._emptying = False
 
     def exceeded(self) -> list[Limit]:
-        """Return the limits that are exceeded.
+        """Return the limits that are exceeded."""
+        return self._exceeded(self._limits.high)
 
-        When it is first asked, the high watermark decides whether there is
-        anything to empty; from then on the low one does.
+    def asking(self) -> list[Limit]:
+        """Return the limits that ask for room.
+
+        Once the high watermark was exceeded, it goes on to ask until the low
+        one is not.
         """
-        if self._emptying is None:
-            self._emptying = self._fuller_than(self._limits.high)
+        high = self._limits.high
+        self._emptying = self._emptying or self._fuller_than(high)
+        return self._exceeded(
+            min(self._limits.low or high, high) if self._emptying else 0)
+
+    def _exceeded(self, percent: int) -> list[Limit]:
         return [limit for limit, exceeded in (
             (Limit.SIZE, self._limits.max_bytes
              and self._bytes > self._limits.max_bytes),
             (Limit.IMAGES, self._limits.max_images
              and len(self._files) + self._more_images
              > self._limits.max_images),
-            (Limit.WATERMARK, self._emptying and self._fuller_than(
-                self._limits.low or self._limits.high)),
+            (Limit.WATERMARK, self._fuller_than(percent)),
             (Limit.FREE, self._disk and self._limits.min_free
              and self._available < self._limits.min_free),
         ) if exceeded]
@@ -183,16 +190,16 @@ def make_fit(budget: Budget, order: Iterable[Entry],
             by_image[entry.sha1 or ''].append(entry)
     tried: set[str] = set()
     for entry in waiting:
-        exceeded = budget.exceeded()
-        if not exceeded:
+        asking = budget.asking()
+        if not asking:
             break
-        for victim in _victims(budget, entry, exceeded, by_image):
+        for victim in _victims(budget, entry, asking, by_image):
             if victim.name in tried:
                 continue
             tried.add(victim.name)
             if _is_of_an_image(victim):
                 by_image[victim.sha1 or ''].remove(victim)
-            if not remove(victim, exceeded[0]):
+            if not remove(victim, asking[0]):
                 break
             budget.without(victim)
             budget.see(disk())
@@ -203,13 +210,13 @@ def _is_of_an_image(entry: Entry) -> bool:
     return entry.kind in (Kind.IMAGE, Kind.RESIZED)
 
 
-def _victims(budget: Budget, entry: Entry, exceeded: list[Limit],
+def _victims(budget: Budget, entry: Entry, asking: list[Limit],
              by_image: dict[str, list[Entry]]) -> Iterator[Entry]:
     """Return what has to go with an entry for it to be of any use.
 
     One file less is one image less only if no other file of it is left.
     """
-    if exceeded != [Limit.IMAGES]:
+    if asking != [Limit.IMAGES]:
         yield entry
         return
     files = by_image.get(entry.sha1 or '', [])

@@ -254,13 +254,14 @@ class TestWatermark(LimitsTestCase):
         files = [file_of(name, 10) for name in (A, B, C)]
         budget = Budget(
             Limits(high=90, low=70), files, Disk(95, 5), Need())
-        self.assert_exceeded([Limit.WATERMARK], budget)
+        self.assertEqual([Limit.WATERMARK], budget.asking())
 
-        for file, exceeded in zip(
+        for file, asking in zip(
                 files, ([Limit.WATERMARK], [Limit.WATERMARK], []),
                 strict=True):
             budget.without(file)
-            self.assert_exceeded(exceeded, budget)
+            self.assertEqual(asking, budget.asking())
+            self.assert_exceeded([], budget)
 
     def test_nothing_to_do_between_the_watermarks(self):
         for used in (71, 80, 90):
@@ -407,7 +408,18 @@ class TestExceeded(LimitsTestCase):
 
         budget.without(file_of(A, 10))
 
-        self.assert_exceeded([], budget)
+        self.assertEqual([], budget.asking())
+
+    def test_low_watermark_that_cannot_be_reached(self):
+        """It is where emptying ends, and no limit itself."""
+        budget = Budget(Limits(high=85, low=50), [file_of(A, 10)],
+                        Disk(90, 10), Need())
+
+        exceeded = limits.make_fit(
+            budget, [file_of(A, 10)], lambda file, limit: True)
+
+        self.assertEqual([], exceeded)
+        self.assertEqual([Limit.WATERMARK], budget.asking())
 
     def test_all_of_them(self):
         self.assert_exceeded(list(Limit), Budget(
@@ -670,10 +682,11 @@ class TestAnyCache(base.TestCase):
         hypothesis.assume(gone)
 
         before = Budget(allowed, files, disk, need)
+        before.asking()
         for file in gone[:-1]:
             before.without(file)
 
-        self.assertTrue(before.exceeded())
+        self.assertTrue(before.asking())
 
     @hypothesis.given(caches(), st.integers(1, 300), NEEDS)
     def test_size_is_kept_with_the_first_few(self, cache, max_bytes, need):
