@@ -59,11 +59,13 @@ class Outcome:
 
     :param evicted: entries and the reason of each
     :param gone: names of these, and of what somebody else removed meanwhile
+    :param stuck: entries that could not be removed
     :param exceeded: limits that are exceeded nevertheless
     """
 
     evicted: list[tuple[Entry, str]] = dataclasses.field(default_factory=list)
     gone: set[str] = dataclasses.field(default_factory=set)
+    stuck: list[Entry] = dataclasses.field(default_factory=list)
     exceeded: list[limits.Limit] = dataclasses.field(default_factory=list)
 
 
@@ -175,7 +177,11 @@ class Keeper:
         for entry in view.entries:
             if entry.name in outcome.gone:
                 budget.without(entry)
+        for entry in outcome.stuck:
+            if self._too_large(entry.size):
+                budget.beyond(entry)
         budget.see(self._disk_now())
+        stuck = {entry.name for entry in outcome.stuck}
 
         def remove(entry: Entry, limit: limits.Limit) -> bool:
             gone = self._remove(entry, limit.value, outcome)
@@ -184,7 +190,7 @@ class Keeper:
             return gone
 
         outcome.exceeded = limits.make_fit(
-            budget, self._order(view.evictable(outcome.gone)), remove,
+            budget, self._order(view.evictable(outcome.gone | stuck)), remove,
             self._disk_now)
 
     def _disk_now(self) -> limits.Disk | None:
@@ -245,6 +251,8 @@ class Keeper:
                       {**what, 'removal': removal.value})
         if removal in (store.Removal.REMOVED, store.Removal.GONE):
             outcome.gone.add(entry.name)
+        else:
+            outcome.stuck.append(entry)
         return entry.name in outcome.gone
 
     def _still_free(self, entry: Entry) -> bool:

@@ -73,8 +73,8 @@ class CountingDriver(fake.FakeDriver):
         super().spawn(context, instance, *args, **kwargs)
         self.started.add(instance.uuid)
 
-    def fetch(self, image_id: str, size: int) -> bool:
-        fetched = super().fetch(image_id, size)
+    def fetch(self, image_id, size, room):
+        fetched = super().fetch(image_id, size, room)
         if fetched:
             self.fetched.add(self._spawning.uuid)
         return fetched

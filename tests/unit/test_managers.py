@@ -324,7 +324,9 @@ class DiskSuite:
     def test_directory_of_a_server_that_cannot_be_read(self):
         unused = self.squeeze()
         self.make_disk(unused[0], of='aaaaaaaa-secret')
-        os.chmod(os.path.join(self.path, 'aaaaaaaa-secret'), 0)
+        secret = os.path.join(self.path, 'aaaaaaaa-secret')
+        os.chmod(secret, 0)
+        self.addCleanup(os.chmod, secret, 0o700)
 
         warnings = self.run_pass_as_nobody()
 
@@ -1273,6 +1275,18 @@ class TroubleSuite:
         self.run_pass(manager)
 
         self.assert_left(sha1(901), sha1(902))
+
+    def test_file_that_cannot_be_removed_is_tried_once(self):
+        """In a pass: what is too old may exceed a limit, too."""
+        self.squeeze()
+        manager = self.start()
+        self.useFixture(fixtures.MockPatchObject(
+            directory.os, 'unlink', autospec=True,
+            side_effect=PermissionError(errno.EPERM, 'Not permitted')))
+
+        self.run_pass(manager)
+
+        self.assertEqual(2 if self.evicts else 0, len(self.errors()))
 
     def test_file_that_vanishes(self):
         def vanish(entry):
