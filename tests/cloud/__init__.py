@@ -1,0 +1,20 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A real cloud on one machine, and what is tested on it.
+
+``python -m tests.cloud`` installs nova, keystone, glance and placement at
+pinned versions and this package as a wheel, starts all of it with MariaDB,
+RabbitMQ and a libvirt for each compute host, plays the scenarios, and takes
+everything down again. It needs Debian 12 and root, and leaves alone whatever
+it did not start itself.
+"""

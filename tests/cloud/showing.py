@@ -1,0 +1,132 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What is printed."""
+
+from collections.abc import Sequence
+import contextlib
+import os
+import sys
+import time
+
+import rich.box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tests.cloud import cloud as cloud_mod
+from tests.cloud import playing
+from tests.cloud import procfs
+from tests.cloud import scenario as scenario_mod
+from tests.cloud import settings as settings_mod
+
+#: What to try next: a command each, and what follows it.
+_NEXT = (
+    ('status', ''),
+    ('shell', ' -- openstack compute service list'),
+    ('shell', ' -- openstack server create --image try --flavor tiny '
+              '--nic none --wait one'),
+    ('shell', ' -- openstack console log show one'),
+    ('shell', ''),
+    ('run', ' smoke'),
+    ('down', ''),
+)
+
+COLORS = {playing.PASSED: 'green', playing.FAILED: 'red',
+          playing.SKIPPED: 'yellow'}
+
+
+class Reporter:
+    """Says what is done, and when since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Print a line."""
+        seconds = time.monotonic() - self._start
+        # Whoever read it may be gone, and there is a cloud to take down.
+        with contextlib.suppress(OSError):
+            sys.stdout.write(f'{seconds:6.1f} s  {text}\n')
+            sys.stdout.flush()
+
+
+def console() -> Console:
+    """Return a console that is wide enough for a table."""
+    made = Console(highlight=False)
+    made.width = max(made.width, 80)
+    return made
+
+
+def results(found: Sequence[playing.Result]) -> None:
+    """Print a table of scenarios and figures."""
+    table = Table('scenario', 'result', 'seconds', 'figures',
+                  box=rich.box.SIMPLE_HEAD)
+    table.columns[2].justify = 'right'
+    for one in found:
+        figures = [f'{name}: {value}' for name, value in one.facts.items()]
+        if one.why:
+            figures.append(one.why.strip().split('\n')[-1])
+        table.add_row(one.name, Text(one.outcome, COLORS[one.outcome]),
+                      f'{one.seconds:.1f}', Text('\n'.join(figures)))
+    console().print(table)
+    console().print(', '.join(
+        f'{sum(one.outcome == outcome for one in found)} {outcome}'
+        for outcome in COLORS))
+
+
+def status(cloud: cloud_mod.Cloud) -> bool:
+    """Print what runs; return whether all of it does."""
+    table = Table('process', 'id', 'MiB', 'state',
+                  box=rich.box.SIMPLE_HEAD)
+    processes = cloud.processes
+    names = processes.names()
+    members = processes.members(names)
+    good = True
+    for name in names:
+        record = processes.recorded(name)
+        alive = processes.alive(name)
+        good &= alive
+        table.add_row(
+            name, str(record.pid if record else ''),
+            str(sum(map(procfs.memory, members[name])) >> 20),
+            Text('runs', 'green') if alive else Text('ended', 'red'))
+    console().print(table)
+    settings = cloud.settings
+    console().print(
+        f'{settings.computes} computes with libvirt '
+        f'({settings.virt_type.upper()}), {settings.fakes} fake, '
+        f'{settings.schedulers} schedulers; '
+        f'keystone is {settings.url("keystone", "/v3")}; '
+        f'logs are in {settings.tree.logs}')
+    return good
+
+
+def what_next(settings: settings_mod.Settings) -> None:
+    """Print what a person can do with the cloud."""
+    me = ('python3 tools/tox.py -e cloud --' if 'TOX_ENV_NAME' in os.environ
+          else 'python -m tests.cloud')
+    state = settings.tree.state
+    where = '' if state == settings_mod.STATE else f' --state {state}'
+    out = ['', 'The cloud runs until you take it down. What to try next:', '']
+    out += [f'  {me} {command}{where}{rest}' for command, rest in _NEXT]
+    out += ['', f'The logs are in {settings.tree.logs}',
+            f'What each host has is in {settings.run}/hosts', '']
+    sys.stdout.write('\n'.join(out) + '\n')
+
+
+def scenarios(found: Sequence[scenario_mod.Scenario]) -> None:
+    """Print what scenarios there are."""
+    table = Table('scenario', 'what it checks', box=rich.box.SIMPLE_HEAD)
+    for one in found:
+        table.add_row(one.name, Text(one.summary))
+    console().print(table)
