@@ -143,10 +143,11 @@ class Keeper:
                 {'host': self._host, 'error': error})
             in_use = names
         safe = self.protected()
-        return view_mod.View(entries, in_use,
-                    {entry.name for entry in entries if entry.sha1 in safe
-                     and entry.kind is not Kind.TEMPORARY},
-                    view_mod.need(entries, fetching), self._store.disk())
+        return view_mod.View(
+            entries, in_use,
+            {entry.name for entry in entries if entry.sha1 in safe
+             and entry.kind is not Kind.TEMPORARY},
+            view_mod.need(entries, fetching), self._store.disk())
 
     def _budget(self, view: view_mod.View) -> limits.Budget:
         """Return the account of a cache.

@@ -535,91 +535,59 @@ def with_files(test):
         hypothesis.given(CASES)(test))
 
 
+def with_properties(case_class):
+    """Give a class tests of its own: hypothesis wants none inherited."""
+    @in_memory
+    def test_in_memory(self, case):
+        self.check_memory(case)
+
+    @with_files
+    def test_with_files(self, case):
+        self.limit_disk(20, case.other * GIB)
+        self.check_files(case)
+
+    case_class.test_in_memory = test_in_memory
+    case_class.test_with_files = test_with_files
+    return case_class
+
+
+@with_properties
 class TestAge(PropertyTestCase):
 
     name = 'age'
     manager = package_managers.AgeImageCacheManager
 
-    @in_memory
-    def test_in_memory(self, case):
-        self.check_memory(case)
 
-    @with_files
-    def test_with_files(self, case):
-        self.limit_disk(20, case.other * GIB)
-        self.check_files(case)
-
-
+@with_properties
 class TestLRU(PropertyTestCase):
 
     name = 'lru'
     manager = package_managers.LRUImageCacheManager
 
-    @in_memory
-    def test_in_memory(self, case):
-        self.check_memory(case)
 
-    @with_files
-    def test_with_files(self, case):
-        self.limit_disk(20, case.other * GIB)
-        self.check_files(case)
-
-
+@with_properties
 class TestPopularity(PropertyTestCase):
 
     name = 'popularity'
     manager = package_managers.PopularityImageCacheManager
 
-    @in_memory
-    def test_in_memory(self, case):
-        self.check_memory(case)
 
-    @with_files
-    def test_with_files(self, case):
-        self.limit_disk(20, case.other * GIB)
-        self.check_files(case)
-
-
+@with_properties
 class TestProtected(PropertyTestCase):
 
     name = 'protected'
     manager = package_managers.ProtectedImageCacheManager
 
-    @in_memory
-    def test_in_memory(self, case):
-        self.check_memory(case)
 
-    @with_files
-    def test_with_files(self, case):
-        self.limit_disk(20, case.other * GIB)
-        self.check_files(case)
-
-
+@with_properties
 class TestNone(PropertyTestCase):
 
     name = 'none'
     manager = package_managers.NoneImageCacheManager
 
-    @in_memory
-    def test_in_memory(self, case):
-        self.check_memory(case)
 
-    @with_files
-    def test_with_files(self, case):
-        self.limit_disk(20, case.other * GIB)
-        self.check_files(case)
-
-
+@with_properties
 class TestThirdParty(PropertyTestCase):
 
     name = 'third'
     manager = managers.LargestFirst
-
-    @in_memory
-    def test_in_memory(self, case):
-        self.check_memory(case)
-
-    @with_files
-    def test_with_files(self, case):
-        self.limit_disk(20, case.other * GIB)
-        self.check_files(case)
