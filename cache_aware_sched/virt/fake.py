@@ -181,10 +181,11 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         """Have the image of a server in the cache."""
         image_id = instance.image_ref
         with self.image_used(context, image_id, instance) as boot:
-            boot.size = size
+            boot.hit = False  # unless the fetch ends well
             boot.hit = not self.fetch(
                 image_id, size,
                 lambda: self.room_for(context, image_id))
+            boot.size = size
 
     def cached_files(self, without: Collection[str]
                      ) -> Collection[report.BaseFile]:

@@ -118,6 +118,17 @@ class TestFakeDriver(FakeDriverTestCase):
 
         self.assertEqual([], self.cache.files())
 
+    def test_fetch_that_fails_is_no_hit(self):
+        self.useFixture(fixtures.MockPatchObject(
+            fake.time, 'sleep', autospec=True, side_effect=OSError('no')))
+        with mock.patch.object(self.driver.image_cache_manager, 'booted',
+                               autospec=True) as booted:
+            self.assertRaises(OSError, self.spawn)
+
+        hit, size = booted.call_args.args[2:4]
+        self.assertFalse(hit)
+        self.assertIsNone(size)
+
     def test_image_of_unknown_size(self):
         server = factories.instance()
         self.driver.spawn(self.context, server, objects.ImageMeta(id=IMAGE),
