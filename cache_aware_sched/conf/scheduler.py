@@ -157,8 +157,8 @@ Related options:
 How long nova-scheduler remembers where it has just placed a server.
 
 A server that was placed a moment ago is in no table yet; without this memory
-the requests that follow would be placed as if it did not exist. It is
-forgotten earlier when the host shows the server.
+the requests that follow would be placed as if it did not exist, and its host
+were as idle as before. It is forgotten earlier when the host shows the server.
 
 Possible values:
 

@@ -12,29 +12,128 @@
 
 """How busy hosts are, in absolute terms."""
 
+import collections
+from collections.abc import Callable
 from collections.abc import Sequence
+import dataclasses
+import threading
+import time
 from typing import Any
 
 from cache_aware_sched import request as request_mod
 
 
-def loads(request: request_mod.Request,
-          host_states: Sequence[Any]) -> list[float]:
-    """Return each host's load with the server of the request on it.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Used:
+    """What is used of a host.
 
-    The larger of the shares of vCPUs and of memory, overcommit included: what
-    runs out first is what makes a host full. A share of nothing is 0.
+    :param memory_mb: MiB
     """
-    vcpus, memory = request.vcpus, request.memory_mb
-    result = []
-    for host in host_states:
-        ram = host.total_usable_ram_mb or 0
-        cpu_share = ((host.vcpus_total or 0)
-                     * (host.cpu_allocation_ratio or 1))
-        ram_share = ram * (host.ram_allocation_ratio or 1)
-        result.append(max(
-            ((host.vcpus_used or 0) + vcpus) / cpu_share
-            if cpu_share > 0 else 0.0,
-            (ram - (host.free_ram_mb or 0) + memory) / ram_share
-            if ram_share > 0 else 0.0))
-    return result
+
+    vcpus: int
+    memory_mb: int
+
+    def __add__(self, other: 'Used') -> 'Used':
+        return Used(self.vcpus + other.vcpus,
+                    self.memory_mb + other.memory_mb)
+
+    def at_least(self, other: 'Used') -> 'Used':
+        """Return the larger of each."""
+        return Used(max(self.vcpus, other.vcpus),
+                    max(self.memory_mb, other.memory_mb))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Placement:
+    """A server that was just placed on a host.
+
+    :param before: what the host's row showed at that moment
+    :param wanted: by the server
+    """
+
+    before: Used
+    wanted: Used
+    expires: float
+
+
+class RecentLoads:
+    """How busy hosts are, with what was placed on them a moment ago.
+
+    Until a host has claimed a server its row does not show it, and requests
+    that come at the same time would all find the same host idle.
+
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._placements: dict[str, collections.deque[_Placement]] = {}
+        self._lock = threading.Lock()
+
+    def place(self, request: request_mod.Request, host_state: Any,
+              seconds: float) -> None:
+        """Remember for so long that a server was placed on a host."""
+        if seconds <= 0:
+            return
+        with self._lock:
+            self._drop_expired(host_state.host)
+            self._placements.setdefault(
+                host_state.host, collections.deque()).append(_Placement(
+                    _used(host_state), _wanted(request),
+                    self._clock() + seconds))
+
+    def loads(self, request: request_mod.Request,
+              host_states: Sequence[Any]) -> list[float]:
+        """Return each host's load with the server of the request on it.
+
+        The larger of the shares of vCPUs and of memory, overcommit included:
+        what runs out first is what makes a host full. A share of nothing is 0.
+        """
+        wanted = _wanted(request)
+        if not self._placements:
+            return [_load(host, _used(host), wanted) for host in host_states]
+        with self._lock:
+            for name in list(self._placements):
+                self._drop_expired(name)
+            return [_load(host, self._expected(host), wanted)
+                    for host in host_states]
+
+    def _expected(self, host_state: Any) -> Used:
+        """Return what a host will show at least.
+
+        What its row showed at the oldest of the placements, and all of them:
+        as soon as the row has them too, they are not counted twice.
+        """
+        used = _used(host_state)
+        placements = self._placements.get(host_state.host)
+        if not placements:
+            return used
+        expected = placements[0].before
+        for placement in placements:
+            expected += placement.wanted
+        return used.at_least(expected)
+
+    def _drop_expired(self, host: str) -> None:
+        placements = self._placements.get(host)
+        now = self._clock()
+        while placements and placements[0].expires <= now:
+            placements.popleft()
+        if placements is not None and not placements:
+            del self._placements[host]
+
+
+def _wanted(request: request_mod.Request) -> Used:
+    return Used(request.vcpus, request.memory_mb)
+
+
+def _used(host: Any) -> Used:
+    return Used(host.vcpus_used or 0,
+                (host.total_usable_ram_mb or 0) - (host.free_ram_mb or 0))
+
+
+def _load(host: Any, used: Used, wanted: Used) -> float:
+    vcpus = (host.vcpus_total or 0) * (host.cpu_allocation_ratio or 1)
+    memory = (host.total_usable_ram_mb or 0) * (host.ram_allocation_ratio or 1)
+    return max(
+        (used.vcpus + wanted.vcpus) / vcpus if vcpus > 0 else 0.0,
+        (used.memory_mb + wanted.memory_mb) / memory if memory > 0 else 0.0)

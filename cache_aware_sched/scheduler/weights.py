@@ -81,6 +81,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
     def __init__(self) -> None:
         self._options = config.checked()
         self._counter = count_mod.shared()
+        self._loads = load.RecentLoads()
         self._thread = _Thread()
         self._seen_a_report = False
 
@@ -159,7 +160,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         caps = cap_mod.caps(request, [host.aggregates for host in chosen])
         counts = self._counter.count(
             spec, request, chosen, caps, again=True)
-        loads = load.loads(request, hosts) if guarded else []
+        loads = self._loads.loads(request, hosts) if guarded else []
         average = scoring.mean(loads)
         guards = {
             place: (scoring.headroom(count, cap),
@@ -202,6 +203,8 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         winner = weighed[place].obj
         if not self._counter.place(spec, request, winner.host):
             return
+        self._loads.place(
+            request, winner, self._options.recent_placement_seconds)
         LOG.info(
             'Server %(server)s, image %(image)s: host %(host)s leads among '
             '%(number)d candidates, with %(weight).3f of its weight for its '

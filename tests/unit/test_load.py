@@ -18,7 +18,7 @@ from tests.unit import factories
 class TestLoads(base.TestCase):
 
     def loads(self, *hosts, **flavor):
-        return load.loads(factories.request(**flavor), hosts)
+        return load.RecentLoads().loads(factories.request(**flavor), hosts)
 
     def test_share_of_vcpus_with_the_server_on_the_host(self):
         host = factories.host(vcpus=100, vcpus_used=30)
@@ -49,3 +49,77 @@ class TestLoads(base.TestCase):
             setattr(host, name, None)
 
         self.assertEqual([0.0], self.loads(host))
+
+
+class TestRecentPlacements(base.TestCase):
+    """Hosts of 100 vCPUs; each server wants 10, and all but no memory."""
+
+    def setUp(self):
+        super().setUp()
+        self.now = 0.0
+        self.recent = load.RecentLoads(lambda: self.now)
+        self.request = factories.request(vcpus=10, memory_mb=1)
+
+    def place(self, host, times=1):
+        for _ in range(times):
+            self.recent.place(self.request, host, 10)
+
+    def assert_loads(self, expected, *hosts):
+        self.assertEqual(expected, self.recent.loads(self.request, hosts))
+
+    def test_count_before_the_row_shows_them(self):
+        busy, idle = factories.hosts(2)
+
+        self.place(busy, times=2)
+
+        self.assert_loads([0.3, 0.1], busy, idle)
+
+    def test_count_in_memory(self):
+        host = factories.host(memory_mb=1000)
+        request = factories.request(vcpus=1, memory_mb=100)
+
+        self.recent.place(request, host, 10)
+
+        self.assertEqual([0.2], self.recent.loads(request, [host]))
+
+    def test_do_not_count_twice_once_the_row_shows_them(self):
+        self.place(factories.host(), times=2)
+
+        self.assert_loads([0.3], factories.host(vcpus_used=20))
+
+    def test_count_with_what_else_the_row_shows(self):
+        self.place(factories.host())
+
+        self.assert_loads([0.6], factories.host(vcpus_used=50))
+
+    def test_are_forgotten(self):
+        host = factories.host()
+        self.place(host)
+
+        self.now = 10.0
+
+        self.assert_loads([0.1], host)
+
+    def test_servers_that_come_and_go_do_not_add_up(self):
+        for _ in range(100):
+            self.place(factories.host(vcpus_used=10))
+            self.now += 5.0
+
+        self.assert_loads([0.3], factories.host(vcpus_used=10))
+
+    def test_placements_of_one_request_on_a_consumed_host(self):
+        host = factories.host()
+        self.place(host)
+        # So nova notes what a multi-create has placed.
+        host.vcpus_used += 10
+        self.place(host)
+        host.vcpus_used += 10
+
+        self.assert_loads([0.3], host)
+
+    def test_not_remembered(self):
+        host = factories.host()
+
+        self.recent.place(self.request, host, 0)
+
+        self.assert_loads([0.1], host)

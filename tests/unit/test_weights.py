@@ -44,6 +44,8 @@ class WeigherTestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.set_nova('scheduler', max_placement_results=100_000)
+        # For most tests each request is the first one.
+        self.set(recent_placement_seconds=0)
         self.weigher = weights.ImageCacheWeigher()
         self.query = mock.create_autospec(query.CellQuery, instance=True)
         self.query.servers.return_value = {}
@@ -248,7 +250,8 @@ class TestGuards(WeigherTestCase):
 
     def test_requests_in_the_same_instant_do_not_pile_up(self):
         """Each sees where those before it were placed."""
-        self.set(image_cache_weight_multiplier=10,
+        self.set(recent_placement_seconds=10,
+                 image_cache_weight_multiplier=10,
                  max_same_image_instances_per_host=4)
 
         winners = []
@@ -365,7 +368,6 @@ class TestMultiplier(WeigherTestCase):
         self.assertAlmostEqual(0.5 * ALL * WARM, self.weigh()['warm'])
 
     def test_garbage_has_no_effect_and_is_warned_of_once(self):
-        self.set(recent_placement_seconds=0)
         values = ('x', '', 'nan', 'inf', '-inf', '1e9', '1,5', '0x2')
         for value in values:
             self.hosts[0].aggregates = [self.aggregate(value)]
@@ -386,6 +388,10 @@ class TestMultiplier(WeigherTestCase):
 
 class TestWinner(WeigherTestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.set(recent_placement_seconds=10)
+
     def test_is_remembered(self):
         spec = factories.spec()
 
@@ -394,6 +400,22 @@ class TestWinner(WeigherTestCase):
         [(host, placed)] = self.counter.placements.by_host().items()
         self.assertEqual('resized', host)
         self.assertEqual([spec.instance_uuid], list(placed))
+
+    def test_makes_its_host_busier_before_a_table_shows_it(self):
+        """Of servers of many images not all go to the host that has them."""
+        images = [factories.new_uuid() for _ in range(6)]
+        holds_all = factories.host('holds all', vcpus=16, text=report.encode(
+            [factories.file_of(image) for image in images],
+            max_bytes=16384))
+        others = factories.hosts(3, vcpus=16, text=factories.cold())
+
+        weights_ = [self.weigh(
+            [holds_all, *others], factories.spec(image, vcpus=1))['holds all']
+            for image in images]
+
+        self.assertAlmostEqual(ALL * WARM, weights_[0])
+        self.assertGreater(weights_[0], weights_[1])
+        self.assertEqual([0.0] * 4, weights_[2:])
 
     def test_is_remembered_once(self):
         """nova weighs once more for alternates, without the winner."""
