@@ -24,6 +24,7 @@ from tests.cloud import cloud as cloud_mod
 from tests.cloud import interrupts
 from tests.cloud import packages
 from tests.cloud import playing
+from tests.cloud import recording
 from tests.cloud import running
 from tests.cloud import scenario as scenario_mod
 from tests.cloud import scenarios as scenarios_mod
@@ -73,6 +74,8 @@ def _arguments(words: list[str]) -> argparse.Namespace:
                      help='by default all')
     one.add_argument('--keep', action='store_true',
                      help='leave the cloud running')
+    one.add_argument('--record', action='store_true',
+                     help='note the results as a run of stestr')
     one.add_argument('--list', action='store_true',
                      help='only list the scenarios')
     commands.add_parser('up', parents=[common, make],
@@ -164,7 +167,7 @@ def _run(arguments: argparse.Namespace, say: running.Say) -> int:
                 'aggregates are deleted')
             cloud.renew()
             cloud.reset()
-            status = _play(cloud, chosen)
+            status = _play(cloud, chosen, arguments.record)
             cloud.hand_over()
             return status
         taking_down.take_down(tree, say)
@@ -174,7 +177,7 @@ def _run(arguments: argparse.Namespace, say: running.Say) -> int:
         _start(cloud)
         keep = False
         try:
-            status = _play(cloud, chosen)
+            status = _play(cloud, chosen, arguments.record)
             if arguments.keep:
                 cloud.hand_over()
                 keep = True
@@ -201,10 +204,12 @@ def _chosen(names: Sequence[str]) -> list[scenario_mod.Scenario]:
 
 
 def _play(cloud: cloud_mod.Cloud,
-          chosen: Sequence[scenario_mod.Scenario]) -> int:
+          chosen: Sequence[scenario_mod.Scenario], record: bool) -> int:
     """Play scenarios and show the results; return the exit status."""
     results = playing.play(cloud, chosen)
     showing.results(results)
+    if record:
+        recording.record(results)
     if all(one.outcome != playing.FAILED for one in results):
         return 0
     cloud.say(f'all logs are in {playing.collect(cloud, results)}')

@@ -12,6 +12,7 @@
 
 """The cloud as its users and administrators see it, and its database."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 import json
 from typing import Any
@@ -92,6 +93,16 @@ class Client:
             f'{host} is not reported as {wanted[0].name} for {image_id}',
             lambda: self.holding(host, image_id) in wanted, within, poll=0.05)
 
+    def wait_for_no_builds(self, host: str) -> None:
+        """Wait until nova has seen that a host builds no server any more.
+
+        Until then its IoOpsWeigher keeps others away, by as much as an image
+        cache can weigh.
+        """
+        running.wait_for(
+            f'{host} still counts a build',
+            lambda: int(self.stats(host).get('io_workload', 1)) == 0, 90.0)
+
     def aggregate(self, name: str, hosts: Iterable[str],
                   metadata: dict[str, str] | None = None) -> str:
         """Create an aggregate of hosts; return its id."""
@@ -102,6 +113,13 @@ class Client:
         if metadata:
             compute.set_aggregate_metadata(made, metadata)
         return made
+
+    def disable(self, hosts: Collection[str]) -> None:
+        """Have no server placed on hosts."""
+        compute = self.sdk.compute
+        for one in compute.services(binary='nova-compute'):
+            if one.host in hosts:
+                compute.disable_service(one)
 
     def precache(self, aggregate: str, *image_ids: str) -> None:
         """Have the hosts of an aggregate fetch images; return at once."""

@@ -62,6 +62,7 @@ class Cloud:
                            (computes_mod.FAKE, settings.fakes)):
             for number in range(many):
                 self.computes.add(members.Member(f'{kind}{number + 1}'))
+        self._offered = self.computes.names
         self._client: client_mod.Client | None = None
 
     @property
@@ -119,7 +120,7 @@ class Cloud:
 
     def configure(self, options: conf.Conf | None = None,
                   ours: bool = True) -> None:
-        """Restart all schedulers and computes with other options.
+        """Restart the schedulers and the offered hosts with other options.
 
         :param options: what their configuration is to have instead of the
             usual, until the end of the scenario
@@ -127,13 +128,28 @@ class Cloud:
         """
         running.together(
             lambda: self.schedulers.restart(ours=ours, options=options),
-            lambda: self.computes.restart(ours=ours, options=options))
+            lambda: self.computes.restart(
+                *self._offered, ours=ours, options=options))
+
+    def offer(self, computes: bool, fakes: bool) -> None:
+        """Let servers be placed on one kind of hosts, or on both."""
+        kinds = ((self.computes.with_libvirt, computes),
+                 (self.computes.fakes, fakes))
+        self._offered = [host for hosts, wanted in kinds if wanted
+                         for host in hosts]
+        for hosts, wanted in kinds:
+            if hosts and not wanted:
+                self.client.disable(hosts)
 
     def reset(self) -> None:
-        """Have all run as it did when the cloud came up, with no servers."""
+        """Have all run as it did when the cloud came up, with no servers.
+
+        What they left in the image caches is gone too.
+        """
         self.control.start(*self.control.services)
         running.together(self.schedulers.restore, self.computes.restore)
         self.client.clear()
+        self.computes.empty_caches()
 
     def _start_control(self) -> None:
         self.infra.start()

@@ -16,6 +16,7 @@ import pathlib
 
 from tests.cloud import conf as conf_mod
 from tests.cloud import hosts
+from tests.cloud import images
 from tests.cloud import infra as infra_mod
 from tests.cloud import members
 from tests.cloud import openstack_conf
@@ -81,6 +82,18 @@ class Computes(members.Members):
         except FileNotFoundError:
             return set()
 
+    def holders(self, image_id: str) -> list[str]:
+        """Return the hosts with a libvirt that have an image, complete."""
+        name = images.sha1(image_id)
+        return [host for host in self.with_libvirt
+                if name in self.images(host)]
+
+    def empty_caches(self) -> None:
+        """Remove all images from all caches; no server may be left."""
+        for host in self.with_libvirt:
+            for path in self.cache(host).glob('*'):
+                path.unlink()
+
     def start_hosts(self) -> None:
         """Start what nova-compute needs on its host."""
         self.hosts.start(*self.with_libvirt)
@@ -99,6 +112,8 @@ class Computes(members.Members):
                 'ram_allocation_ratio': 8.0,
                 'disk_allocation_ratio': 16.0,
                 'reserved_host_memory_mb': 0,
+                # By default nova sees after a minute that a build has ended.
+                'update_resources_interval': 10,
             },
             # The cap is checked on the host too.
             'filter_scheduler': openstack_conf.SCHEDULER[

@@ -28,9 +28,11 @@ from tests.cloud import service as service_mod
 from tests.cloud import settings as settings_mod
 
 
+#: By the same three columns nova tells whether a service is up.
 _ALIVE = """
 select host from {database}.services where host = '{host}' and deleted = 0
-and last_seen_up > utc_timestamp() - interval {seconds} second;
+and coalesce(last_seen_up, updated_at, created_at)
+    > utc_timestamp() - interval {seconds} second;
 """
 
 
@@ -146,7 +148,11 @@ class Members(abc.ABC):
 
     def said(self, name: str, text: str) -> bool:
         """Return whether a service logged a text since it was started."""
-        return self.processes.said(self.process(name), text)
+        return self.times_said(name, text) > 0
+
+    def times_said(self, name: str, text: str) -> int:
+        """Return how often a service logged a text since it was started."""
+        return self.processes.times_said(self.process(name), text)
 
     def log(self, name: str) -> pathlib.Path:
         """Return the log file of a service."""
@@ -173,15 +179,15 @@ class Members(abc.ABC):
     def _joined(self, name: str) -> bool:
         """Return whether a service of nova is ready.
 
-        It says so in its log if that has debug messages, and some seconds
-        later in the database.
+        It says so in its log if that has debug messages, and in the database;
+        if that was long ago, nova takes it for down until it says so again.
         """
-        if self.said(name, openstack_conf.READY):
-            return True
         started = self.processes.record(self.process(name)).stat().st_mtime
+        since = time.time() - started
+        if self.said(name, openstack_conf.READY):
+            since = max(since, openstack_conf.DOWN_TIME / 2)
         return bool(self._infra.sql(_ALIVE.format(
-            database=self.database, host=name,
-            seconds=int(time.time() - started))))
+            database=self.database, host=name, seconds=int(since))))
 
 
 class Schedulers(Members):

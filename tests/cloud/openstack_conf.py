@@ -25,6 +25,9 @@ OUR_FILTER = 'cache_aware_sched.scheduler.filters.ImageAntiAffinityFilter'
 #: What a service of nova logs when it is ready, as a debug message.
 READY = 'join new ServiceGroup member'
 
+#: Seconds after which a service that says nothing is taken for down.
+DOWN_TIME = 20
+
 #: nova's default.
 FILTERS = ('ComputeFilter', 'ComputeCapabilitiesFilter',
            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
@@ -129,7 +132,7 @@ def nova(settings: settings_mod.Settings, host: str,
             'shutdown_timeout': 2,
             'shutdown_retry_interval': 1,
             'report_interval': 3,
-            'service_down_time': 20,
+            'service_down_time': DOWN_TIME,
             'instance_usage_audit': False,
         },
         'oslo_concurrency': {'lock_path': f'{state}/lock'},

@@ -80,6 +80,7 @@ def _play(cloud: cloud_mod.Cloud, one: scenario_mod.Scenario) -> Result:
     result = Result(one.name, PASSED)
     start = time.monotonic()
     try:
+        cloud.offer(computes=bool(one.computes), fakes=bool(one.fakes))
         one.function(cloud, result.facts)
     except Exception:
         result.outcome = FAILED

@@ -69,12 +69,16 @@ class Processes:
 
     def said(self, name: str, text: str) -> bool:
         """Return whether a process logged a text since it was started."""
+        return self.times_said(name, text) > 0
+
+    def times_said(self, name: str, text: str) -> int:
+        """Return how often a process logged a text since it was started."""
         try:
             with self.log(name).open('rb') as log:
                 log.seek(self._starts.get(name, 0))
-                return text.encode() in log.read()
+                return log.read().count(text.encode())
         except OSError:
-            return False
+            return 0
 
     def tail(self, name: str) -> str:
         """Return the last lines of a log."""

@@ -22,7 +22,8 @@ A module below :mod:`tests.cloud.scenarios` has functions like::
         facts['second boot'] = f'{seconds:.1f} s'
 
 Each finds the cloud as it came up: no servers, aggregates and images, and all
-services with their usual configuration. What it changes through
+services with their usual configuration. Servers are only placed on the kinds
+of hosts that it asks for. What it changes through
 :class:`~tests.cloud.cloud.Cloud` and its members is undone after it.
 """
 

@@ -71,3 +71,5 @@ def soft_cap(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
 
     facts['servers a host'] = ' + '.join(map(str, sorted(spread.values())))
     assert spread.total() == REQUESTS, spread
+    # Two schedulers that do not see each other's last placements.
+    assert max(spread.values()) <= 1.1 * REQUESTS / HOSTS, spread
