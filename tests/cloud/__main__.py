@@ -38,13 +38,15 @@ from tests.cloud import taking_down
 USUAL = {'computes': 3, 'fakes': 0, 'schedulers': 1}
 KINDS = tuple(USUAL)
 
+MAX_PORT = 65_535
+
 COMMANDS = ('run', 'up', 'down', 'status', 'shell')
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        '--state', type=pathlib.Path, default=settings_mod.STATE,
+        '--state', type=_directory, default=settings_mod.STATE,
         metavar='DIR', help='where everything is kept (%(default)s)')
     make = argparse.ArgumentParser(add_help=False)
     make.add_argument('--computes', type=_number, metavar='N',
@@ -55,7 +57,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     make.add_argument('--virt-type', choices=('auto', 'kvm', 'qemu'),
                       default='auto',
                       help='by default kvm where a guest boots with it')
-    make.add_argument('--port-base', type=int, metavar='PORT',
+    make.add_argument('--port-base', type=_port_base, metavar='PORT',
                       default=settings_mod.PORT_BASE,
                       help='the first of the ports (%(default)s)')
     make.add_argument('--port', type=_port, action='append', default=[],
@@ -99,10 +101,24 @@ def _number(text: str) -> int:
     return number
 
 
+def _directory(text: str) -> pathlib.Path:
+    """Return the path as processes elsewhere, and /proc, have it."""
+    return pathlib.Path(text).resolve()
+
+
+def _port_base(text: str) -> int:
+    base, last = int(text), MAX_PORT + 1 - len(settings_mod.LISTENERS)
+    if not 1 <= base <= last:
+        raise argparse.ArgumentTypeError(f'1 to {last} are possible')
+    return base
+
+
 def _port(text: str) -> tuple[str, int]:
     name, _, port = text.partition('=')
     if name not in settings_mod.LISTENERS or not port.isdecimal():
         raise argparse.ArgumentTypeError('use NAME=PORT')
+    if not 1 <= int(port) <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f'1 to {MAX_PORT} are possible')
     return name, int(port)
 
 

@@ -113,7 +113,7 @@ class Computes(members.Members):
                 'disk_allocation_ratio': 16.0,
                 'reserved_host_memory_mb': 0,
                 # By default nova sees after a minute that a build has ended.
-                'update_resources_interval': 10,
+                'update_resources_interval': 10 if libvirt else None,
             },
             # The cap is checked on the host too.
             'filter_scheduler': openstack_conf.SCHEDULER[

@@ -74,8 +74,11 @@ _CODE = bytes.fromhex(
 def sectors(text: str) -> bytes:
     """Return the first two sectors of a disk.
 
-    :param text: what its guest prints; up to 500 characters of ASCII
+    :param text: what its guest prints, with a zero behind it in one sector
+    :raises ValueError: if it is too long, or not ASCII
     """
+    if len(text) >= SECTOR:
+        raise ValueError(f'{len(text)} characters, {SECTOR - 1} are possible')
     where = _CODE.index(b'\xbe\0\0') + 1
     address = _LOADED + len(_CODE)
     code = _CODE[:where] + address.to_bytes(2, 'little') + _CODE[where + 2:]

@@ -50,7 +50,9 @@ class _State:
 
     arrived = 0
     shields = 0
-    deaf = False
+    deaf = 0
+    #: Of the number of blocks, which can be of several threads.
+    lock = threading.Lock()
 
 
 _event = threading.Event()
@@ -126,11 +128,13 @@ def shield() -> Iterator[None]:
 @contextlib.contextmanager
 def deaf() -> Iterator[None]:
     """Have signals do no more than print a line."""
-    before, _State.deaf = _State.deaf, True
+    with _State.lock:
+        _State.deaf += 1
     try:
         yield
     finally:
-        _State.deaf = before
+        with _State.lock:
+            _State.deaf -= 1
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:

@@ -130,7 +130,6 @@ def nova(settings: settings_mod.Settings, host: str,
             'graceful_shutdown_timeout': 4,
             # The guests do not know how to shut down.
             'shutdown_timeout': 2,
-            'shutdown_retry_interval': 1,
             'report_interval': 3,
             'service_down_time': DOWN_TIME,
             'instance_usage_audit': False,
@@ -158,7 +157,6 @@ def nova_control(settings: settings_mod.Settings, cell: str) -> conf.Conf:
 def nova_databases(settings: settings_mod.Settings, cell: str) -> conf.Conf:
     """Return what computes need not know."""
     return {
-        'api': {'auth_strategy': 'keystone'},
         'api_database': {'connection': settings.database('nova_api')},
         'database': {'connection': settings.database(f'nova_{cell}')},
     }

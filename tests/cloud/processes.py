@@ -42,7 +42,8 @@ PATIENCE = 20.0
 #: Lines of a log that are shown when something fails.
 TAIL = 25
 
-_LAUNCH = 'read -r line </proc/$$/stat; echo "$line" >"$0"; exec "$@"'
+_LAUNCH = ('read -r line </proc/$$/stat && echo "$line" >"$0" && '
+           'exec "$@"')
 
 
 class Processes:
@@ -120,6 +121,8 @@ class Processes:
         self._records.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
         record = self.record(name)
+        if self.members([name])[name]:
+            self.kill(name)  # what an earlier start has left
         record.unlink(missing_ok=True)
         log = self.log(name)
         self._starts[name] = log.stat().st_size if log.exists() else 0
@@ -137,7 +140,9 @@ class Processes:
             self._children[name] = child
             end = time.monotonic() + PATIENCE
             while self.recorded(name) is None:
-                if child.poll() is not None or time.monotonic() > end:
+                ended = child.poll() is not None or time.monotonic() > end
+                # It may have come and gone since the look above.
+                if ended and self.recorded(name) is None:
                     raise service_mod.Failed(
                         f'{name} cannot be started:\n{self.tail(name)}')
                 time.sleep(0.005)

@@ -50,9 +50,10 @@ def parse(line: str) -> Stat:
     # The name is in parentheses, and anything can be in it.
     before, bracket, after = line.rpartition(')')
     fields = after.split()
-    if not bracket or len(fields) <= _START:
+    numbers = before.split(None, 1)
+    if not bracket or not numbers or len(fields) <= _START:
         raise ValueError(f'no line of /proc/PID/stat: {line!r}')
-    return Stat(int(before.split(None, 1)[0]), fields[_STATE],
+    return Stat(int(numbers[0]), fields[_STATE],
                 int(fields[_GROUP]), int(fields[_SESSION]),
                 int(fields[_START]))
 
@@ -60,7 +61,8 @@ def parse(line: str) -> Stat:
 def stat(pid: int) -> Stat | None:
     """Return a process, None if there is none."""
     try:
-        return parse((PROC / str(pid) / 'stat').read_text())
+        return parse((PROC / str(pid) / 'stat').read_text(
+            errors='replace'))
     except (OSError, ValueError):
         return None
 
