@@ -103,7 +103,11 @@ def _number(text: str) -> int:
 
 def _directory(text: str) -> pathlib.Path:
     """Return the path as processes elsewhere, and /proc, have it."""
-    return pathlib.Path(text).resolve()
+    path = pathlib.Path(text).resolve()
+    if any(one.isspace() for one in str(path)):
+        # Some commands are lines of a configuration file.
+        raise argparse.ArgumentTypeError('it must not have spaces in it')
+    return path
 
 
 def _port_base(text: str) -> int:
@@ -132,9 +136,12 @@ def _new(arguments: argparse.Namespace, usual: Mapping[str, int],
         value = getattr(arguments, name)
         return usual[name] if value is None else int(value)
 
+    try:
+        port = settings_mod.ports(arguments.port_base, dict(arguments.port))
+    except ValueError as error:
+        raise service_mod.Failed(f'{error}: choose others') from None
     return cloud_mod.Cloud(settings_mod.Settings(
-        state=str(arguments.state), virt_type=arguments.virt_type,
-        port=settings_mod.ports(arguments.port_base, dict(arguments.port)),
+        state=str(arguments.state), virt_type=arguments.virt_type, port=port,
         computes=number('computes'), fakes=number('fakes'),
         schedulers=number('schedulers')), say)
 

@@ -79,7 +79,8 @@ def processes() -> Iterator[Stat]:
 def name(pid: int) -> str:
     """Return the short name of the program that a process runs, or ''."""
     try:
-        return (PROC / str(pid) / 'comm').read_text().strip()
+        return (PROC / str(pid) / 'comm').read_text(
+            errors='replace').strip()
     except OSError:
         return ''
 
@@ -87,7 +88,7 @@ def name(pid: int) -> str:
 def mounts(pid: int) -> str:
     """Return the mounts that a process sees, '' if it is gone."""
     try:
-        return (PROC / str(pid) / 'mountinfo').read_text()
+        return (PROC / str(pid) / 'mountinfo').read_text(errors='replace')
     except OSError:
         return ''
 

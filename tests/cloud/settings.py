@@ -33,9 +33,17 @@ REGION = 'region1'
 
 def ports(base: int = PORT_BASE,
           chosen: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return the port of each listener."""
-    return {name: base + number for number, name in enumerate(LISTENERS)
-            } | dict(chosen or {})
+    """Return the port of each listener.
+
+    :raises ValueError: if two have the same
+    """
+    found = {name: base + number for number, name in enumerate(LISTENERS)
+             } | dict(chosen or {})
+    twice = [name for name, port in found.items()
+             if list(found.values()).count(port) > 1]
+    if twice:
+        raise ValueError(f'{" and ".join(twice)} have the same port')
+    return found
 
 
 class Tree:

@@ -154,6 +154,12 @@ class TestSettings(ConfTestCase):
         self.assertEqual('http://127.0.0.1:9292/v2', self.settings(
             port=ports).url('glance', '/v2'))
 
+    def test_two_of_one_port(self):
+        error = self.assertRaises(
+            ValueError, settings_mod.ports, 20_000, {'keystone': 20_001})
+
+        self.assertIn('keystone and placement', str(error))
+
     def test_what_is_made_is_found(self):
         settings = self.settings()
         settings.run.mkdir()

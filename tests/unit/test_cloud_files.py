@@ -13,6 +13,7 @@
 import os
 import pathlib
 import subprocess
+from unittest import mock
 
 import fixtures
 import hypothesis
@@ -101,6 +102,17 @@ class TestProcfs(base.TestCase):
             process.kill()
 
         self.assertIsNotNone(found)
+
+    def test_mounts_that_are_no_utf_8(self):
+        """Anybody's: those of all processes are looked at."""
+        proc = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (proc / '1').mkdir()
+        (proc / '1' / 'mountinfo').write_bytes(b'/mnt/\xff\n/run-1/hosts/')
+        (proc / '1' / 'comm').write_bytes(b'caf\xc3\n')
+
+        with mock.patch.object(procfs, 'PROC', proc):
+            self.assertIn('/run-1/hosts/', procfs.mounts(1))
+            self.assertIn('caf', procfs.name(1))
 
 
 class TestDisk(FilesTestCase):

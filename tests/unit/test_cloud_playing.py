@@ -283,9 +283,9 @@ class TestCommandLine(PlayingTestCase):
                       ('--port', 'cinder=1'), ('--port-base', 'x')):
             self.assert_refused(*words)
 
-    def test_ports_that_cannot_be_are_refused(self):
+    def test_what_cannot_be_is_refused(self):
         for words in (('--port', 'glance=65536'), ('--port', 'glance=0'),
-                      ('--port-base', '65530'), ('--port-base', '-1')):
+                      ('--port-base', '65530'), ('--state', 'a b')):
             self.assert_refused(*words)
 
     def test_state_directory_is_the_real_one(self):
