@@ -81,7 +81,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
     def __init__(self) -> None:
         self._options = config.checked()
         self._counter = count_mod.shared()
-        self._loads = load.RecentLoads()
+        self._loads = load.RecentLoads(self._counter.clock)
         self._thread = _Thread()
         self._seen_a_report = False
 

@@ -17,6 +17,7 @@ there; then the same with an editable installation of the checkout.
 """
 
 import collections.abc
+import configparser
 import os
 import pathlib
 import subprocess
@@ -122,9 +123,15 @@ def check_contents(wheel: pathlib.Path) -> None:
 
 
 def check_requirements(metadata: str) -> None:
-    """Check that the metadata require what requirements.txt lists."""
+    """Check that the metadata require what ours list."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     expected = {line.split("#")[0].strip() for line in lines} - {""}
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    for extra, names in settings["options.extras_require"].items():
+        expected |= {
+            f'{name}; extra == "{extra}"' for name in names.split("\n") if name
+        }
     prefix = "Requires-Dist: "
     found = {
         line.removeprefix(prefix)
@@ -132,7 +139,7 @@ def check_requirements(metadata: str) -> None:
         if line.startswith(prefix)
     }
     difference("the requirements of the wheel", expected, found)
-    ok("the wheel requires what requirements.txt lists")
+    ok("the wheel requires what requirements.txt and setup.cfg list")
 
 
 def probe(python: str, cwd: pathlib.Path, what: str) -> None:
@@ -142,6 +149,17 @@ def probe(python: str, cwd: pathlib.Path, what: str) -> None:
     command = start.format(str(PROBE))
     sys.stdout.write(run(python, "-c", command, cwd=cwd))
     ok(what)
+
+
+def check_command(directory: pathlib.Path, cwd: pathlib.Path) -> None:
+    """Run what the installed command can do without a simulation."""
+    command = str(directory / DISTRIBUTION)
+    said = run(command, "--version", cwd=cwd)
+    if not said.startswith(f"{DISTRIBUTION} "):
+        fail(f"--version says {said!r}")
+    if "--trace" not in run(command, "simulate", "--help", cwd=cwd):
+        fail("simulate --help says nothing of --trace")
+    ok(f"the command runs: {said.strip()}")
 
 
 def main() -> None:
@@ -161,6 +179,7 @@ def main() -> None:
         run(*install, str(wheel))
         run(*pip, "check")
         probe(python, elsewhere, "the installed wheel")
+        check_command(work / "venv" / "bin", elsewhere)
 
         run(*pip, "uninstall", "--yes", DISTRIBUTION)
         run(python, "-c", "import nova.virt.libvirt.driver", cwd=elsewhere)
@@ -168,6 +187,7 @@ def main() -> None:
         run(*install, "--editable", str(ROOT))
         probe(python, elsewhere, "the editable installation")
         probe(python, ROOT, "the editable installation, in the checkout")
+        check_command(work / "venv" / "bin", elsewhere)
 
 
 if __name__ == "__main__":

@@ -126,11 +126,65 @@ class TestDirections(base.TestCase):
         self.assert_independent(
             PACKAGE, of=['tests', 'nova.tests', 'unittest', 'hypothesis'])
 
+    def test_workloads_need_no_nova(self):
+        for module in ('workload', 'options', 'trace', 'images', 'synthetic'):
+            self.assert_independent(
+                f'{PACKAGE}.simulator.{module}', of=['nova'])
+
+    def test_reading_nova_s_databases_needs_no_scheduler(self):
+        self.assert_independent(
+            f'{PACKAGE}.simulator.nova_history',
+            of=['nova.scheduler', 'nova.compute', 'nova.virt'])
+
+    def test_model_of_the_simulator_needs_no_nova(self):
+        for module in ('allocations', 'bandwidth', 'cache', 'loop',
+                       'measures', 'policy', 'recorder', 'result',
+                       'settings', 'workload'):
+            self.assert_independent(
+                f'{PACKAGE}.simulator.{module}', of=['nova'])
+
+    def test_simulator_acts_on_no_host(self):
+        """Of the compute half it takes the rules, and nothing that acts."""
+        allowed = [f'{PACKAGE}.imagecache.entry',
+                   f'{PACKAGE}.imagecache.limits',
+                   f'{PACKAGE}.imagecache.policies',
+                   f'{PACKAGE}.virt.fetch_rate']
+        for name, path in modules().items():
+            if below(name, f'{PACKAGE}.simulator'):
+                for imported in imports(path):
+                    self.assertFalse(
+                        below(imported, f'{PACKAGE}.imagecache',
+                              f'{PACKAGE}.virt', 'nova.virt', 'nova.compute')
+                        and not below(imported, *allowed),
+                        f'{name} imports {imported}')
+
+    def test_nothing_needs_the_simulator(self):
+        """But what runs it."""
+        for name, path in modules().items():
+            if not below(name, f'{PACKAGE}.simulator', f'{PACKAGE}.cli'):
+                for imported in imports(path):
+                    self.assertFalse(
+                        below(imported, f'{PACKAGE}.simulator'),
+                        f'{name} imports {imported}')
+
     def test_all_this_loads_without_nova(self):
         self.assert_loads_without(
             ('nova',), f'{PACKAGE}.report', f'{PACKAGE}.scheduler.scoring',
             f'{PACKAGE}.imagecache.policies', f'{PACKAGE}.imagecache.limits',
             f'{PACKAGE}.conf.opts', f'{PACKAGE}.once')
+
+    def test_help_of_the_command_needs_no_nova(self):
+        """It takes seconds to load; plotly may not be there at all."""
+        self.assert_loads_without(
+            ('nova', 'plotly', 'rich', 'sqlalchemy'), f'{PACKAGE}.cli.app',
+            f'{PACKAGE}.cli.simulate')
+
+    def test_nothing_needs_the_command(self):
+        for name, path in modules().items():
+            if not below(name, f'{PACKAGE}.cli'):
+                for imported in imports(path):
+                    self.assertFalse(below(imported, f'{PACKAGE}.cli'),
+                                     f'{name} imports {imported}')
 
     def test_libvirt_driver_loads_without_libvirt(self):
         """So that a mistake in nova.conf is told as such."""

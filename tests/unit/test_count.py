@@ -35,10 +35,9 @@ class CountTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.counter = count.SameImageCounter()
         self.query = mock.create_autospec(query.CellQuery, instance=True)
         self.query.servers.return_value = {CELL: []}
-        self.counter._query = self.query
+        self.counter = count.SameImageCounter(cells=self.query)
 
     def answer(self, *servers):
         """Let the cell answer with these servers, and nothing else."""
@@ -562,3 +561,25 @@ class TestShared(base.TestCase):
 
     def test_filter_and_weigher_share_one_counter(self):
         self.assertIs(count.shared(), count.shared())
+
+
+class TestGiven(base.TestCase):
+
+    def test_given_one_is_shared(self):
+        counter = count.SameImageCounter()
+
+        count.share(counter)
+        self.assertIs(counter, count.shared())
+
+        count.share(None)
+        self.assertIsNot(counter, count.shared())
+
+    def test_clock(self):
+        now = [0.0]
+        counter = count.SameImageCounter(lambda: now[0])
+        counter.placements.record('uuid', 'h', factories.IMAGE, PROJECT, 10)
+        self.assertEqual(['h'], list(counter.placements.by_host()))
+
+        now[0] = 10.0
+
+        self.assertEqual([], list(counter.placements.by_host()))

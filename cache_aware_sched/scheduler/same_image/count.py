@@ -24,9 +24,12 @@ more than it shows, one query a cell answers for the whole request. It also
 does when no host seems to be below its cap: nothing is refused on hearsay.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Sequence
+import time
 from typing import Any
+from typing import Protocol
 import weakref
 
 from cache_aware_sched.config import CONF
@@ -37,13 +40,30 @@ from cache_aware_sched.scheduler.same_image import query
 from cache_aware_sched.scheduler.same_image import tally
 
 
-class SameImageCounter:
-    """Counts; one for a scheduler process, shared by filter and weigher."""
+class Cells(Protocol):
+    """What says which servers of an image there are."""
 
-    def __init__(self) -> None:
-        self.index = index.InstanceIndex()
-        self.placements = placements.RecentPlacements()
-        self._query = query.CellQuery()
+    def servers(
+        self, image: str, hosts: Collection[str] | None,
+        cell_uuids: Collection[str],
+    ) -> dict[str, list[query.Server]]:
+        """Return the servers of an image by cell; see :mod:`.query`."""
+
+
+class SameImageCounter:
+    """Counts; one for a scheduler process, shared by filter and weigher.
+
+    :param clock: monotonic seconds
+    :param cells: asked where memory does not suffice; nova's databases if not
+        given
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic,
+                 cells: Cells | None = None) -> None:
+        self.clock = clock
+        self.index = index.InstanceIndex(clock)
+        self.placements = placements.RecentPlacements(clock)
+        self._query = query.CellQuery() if cells is None else cells
         self._progress: weakref.WeakKeyDictionary[Any, tally.Progress] = (
             weakref.WeakKeyDictionary())
 
@@ -172,6 +192,15 @@ def _whom_to_ask(
 #: nova makes the filters and the weighers of a scheduler one after the other;
 #: whoever comes first makes the counter.
 _shared: SameImageCounter | None = None
+
+
+def share(counter: SameImageCounter | None) -> None:
+    """Let the filters and weighers that are made from now on share a counter.
+
+    :param counter: None for one that whoever comes first makes
+    """
+    global _shared
+    _shared = counter
 
 
 def shared() -> SameImageCounter:

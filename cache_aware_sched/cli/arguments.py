@@ -1,0 +1,218 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Arguments of the command line that are made of the fields of dataclasses."""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import functools
+import inspect
+import math
+import re
+import shlex
+from typing import Any
+from typing import TypeVar
+
+T = TypeVar('T')
+Field = dataclasses.Field[Any]
+
+#: The password in a URL.
+_PASSWORD = re.compile(r'(://[^/:@\s]*):\S*@')
+
+_PARAMETER = re.compile(r'^:param (\w+): ')
+
+
+def described(class_: type[Any]) -> dict[str, str]:
+    """Return what the docstring of a class says of its fields, by name."""
+    texts: dict[str, list[str]] = {}
+    name = ''
+    for line in (inspect.getdoc(class_) or '').splitlines():
+        found = _PARAMETER.match(line)
+        if found:
+            name = found[1]
+            texts[name] = [line[found.end():]]
+        elif name and line.startswith(' '):
+            texts[name].append(line.strip())
+        else:
+            name = ''
+    return {name: ' '.join(lines).replace('``', '"')
+            for name, lines in texts.items()}
+
+
+class Usage(Exception):
+    """The command line asks for what cannot be; the message says why."""
+
+
+def number(text: str) -> float:
+    """Return a number.
+
+    :raises argparse.ArgumentTypeError: if it is none, or infinite
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number')
+    return value
+
+
+def _moment(text: str) -> datetime.datetime:
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a time like 2026-01-31T12:00') from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition('=')
+    if not (name and separator and value):
+        raise argparse.ArgumentTypeError(f'{text!r} is not NAME=VALUE')
+    return name, value
+
+
+def _flavor(text: str) -> tuple[int, int, float]:
+    try:
+        vcpus, ram_mb, weight = text.split(':')
+        return int(vcpus), int(ram_mb), float(weight)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not VCPUS:RAM_MB:WEIGHT') from None
+
+
+#: How a text becomes a value, and what stands for it in the help. Those of a
+#: tuple are of one of its items.
+_TYPES: dict[Any, tuple[Callable[[str], Any], str]] = {
+    int: (int, 'N'),
+    float: (number, 'X'),
+    str: (str, 'NAME'),
+    float | None: (number, 'X'),
+    datetime.datetime | None: (_moment, 'TIME'),
+    tuple[str, ...]: (str, 'VALUE'),
+    tuple[tuple[str, str], ...]: (_pair, 'NAME=VALUE'),
+    tuple[tuple[int, int, float], ...]: (_flavor, 'VCPUS:RAM_MB:WEIGHT'),
+}
+
+
+def option(field: Field) -> str:
+    """Return the name of a field as the command line has it.
+
+    What may be given more than once names one of them.
+    """
+    name = (field.name.removesuffix('s') if isinstance(field.default, tuple)
+            else field.name)
+    return '--' + name.replace('_', '-')
+
+
+def meaning(class_: type[Any], field: Field) -> str:
+    """Return what a field is for: its help, or what the docstring says."""
+    text = (field.metadata.get('help')
+            or described(class_).get(field.name)
+            or 'The option of nova.conf of this name')
+    # But "nova", "vCPUs" and names of options stay as they are.
+    first = text.split()[0]
+    if first.strip(",.;").isalpha() and first.islower() and first != 'nova':
+        text = text[0].upper() + text[1:]
+    return text.rstrip('.') + '.'
+
+
+def _usable(field: Field, skip: Collection[str]) -> bool:
+    return field.name not in skip and not dataclasses.is_dataclass(field.type)
+
+
+def add(group: argparse._ActionsContainer, class_: type[Any],
+        skip: Collection[str] = (),
+        choices: Mapping[str, Collection[str]] | None = None) -> None:
+    """Add an argument for each field.
+
+    None stands for an argument that is not given.
+
+    :param skip: names of fields that get none
+    :param choices: the allowed values of fields
+    """
+    for field in dataclasses.fields(class_):
+        if _usable(field, skip):
+            _add(group, field, meaning(class_, field),
+                 (choices or {}).get(field.name))
+
+
+def _add(group: argparse._ActionsContainer, field: Field, text: str,
+         choices: Collection[str] | None) -> None:
+    if isinstance(field.default, tuple):
+        text += ' Can be repeated.'
+    default = readable(field.default)
+    if default:
+        text += f' Default: {default}.'
+    add_to = functools.partial(
+        group.add_argument, option(field), dest=field.name, default=None,
+        help=text.replace('%', '%%'))
+    if field.type is bool:
+        add_to(action=argparse.BooleanOptionalAction)
+        return
+    parse, metavar = _TYPES[field.type]
+    if choices:
+        add_to(choices=tuple(choices))
+    elif isinstance(field.default, tuple):
+        add_to(type=parse, metavar=metavar, action='append')
+    else:
+        add_to(type=parse, metavar=metavar)
+
+
+def readable(value: Any) -> str:
+    """Return the value of an option for people; nothing for None."""
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, tuple):
+        return ', '.join(
+            ':'.join(readable(part) for part in item)
+            if isinstance(item, tuple) else str(item) for item in value)
+    if isinstance(value, float):
+        return f'{value:g}'
+    return '' if value is None else str(value)
+
+
+def masked(text: str) -> str:
+    """Return a text without the passwords in its URLs."""
+    return _PASSWORD.sub(r'\1:***@', text)
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Return a command line for people, without passwords."""
+    return masked(shlex.join(argv))
+
+
+def given(class_: type[Any], arguments: argparse.Namespace,
+          skip: Collection[str] = ()) -> list[Field]:
+    """Return the fields that arguments were given for."""
+    return [field for field in dataclasses.fields(class_)
+            if _usable(field, skip)
+            and getattr(arguments, field.name, None) is not None]
+
+
+def make(class_: type[T], arguments: argparse.Namespace,
+         skip: Collection[str] = (), **more: Any) -> T:
+    """Return an instance with what was given, and the rest as it is.
+
+    :param more: fields that have no argument
+    :raises ValueError: as the class does
+    """
+    values = {field.name: getattr(arguments, field.name)
+              for field in given(class_, arguments, skip)}
+    return class_(**{
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()}, **more)

@@ -1,0 +1,109 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How the figures of a result are called and written, for people."""
+
+from collections.abc import Callable
+import dataclasses
+import math
+from typing import Any
+
+from cache_aware_sched.simulator.result import TB
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """A figure.
+
+    :param name: as :meth:`.result.Result.columns` has it
+    :param short: title where there is little room
+    :param title: with its unit, in lines
+    :param meaning: a sentence
+    :param text: how its value is written
+    """
+
+    name: str
+    short: str
+    title: str
+    meaning: str
+    text: Callable[[Any], str]
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with so many digits, and no more zeros than these."""
+    if not value:
+        return '0'
+    after = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+    return f'{value:,.{after}f}'
+
+
+def _terabytes(value: float) -> str:
+    return significant(value / TB)
+
+
+def _count(value: float) -> str:
+    return f'{value:,}'
+
+
+def _percent(value: float) -> str:
+    return f'{100 * value:.1f}'
+
+
+def _seconds(value: float) -> str:
+    return f'{value:.1f}'
+
+
+def _ratio(value: float) -> str:
+    return f'{value:.3f}'
+
+
+#: What a table shows, in this order.
+COLUMNS = (
+    Column('policy', 'Policy', 'Policy',
+           'What decides where servers go.', str),
+    Column('cold_boots', 'Cold', 'Cold\nboots',
+           'Servers for which the image had to be fetched.', _count),
+    Column('cold_share', 'Cold %', 'Cold\n%',
+           'The same, of all servers that were not refused.', _percent),
+    Column('fetched_bytes', 'TB', 'Fetched\nTB',
+           'Image data that all hosts fetched; 10**12 bytes.', _terabytes),
+    Column('floor_bytes', 'Floor TB', 'Floor\nTB',
+           "The least that had to be fetched: each image once for as many "
+           "servers as the policy's cap lets one host run.", _terabytes),
+    Column('wait_mean', 'Mean s', 'ACTIVE\nmean s',
+           'Seconds from the request to ACTIVE.', _seconds),
+    Column('wait_p50', 'p50 s', '\np50 s',
+           'Half of the servers were ACTIVE within these seconds.', _seconds),
+    Column('wait_p95', 'p95 s', '\np95 s',
+           '95 % of the servers were ACTIVE within these seconds.', _seconds),
+    Column('wait_p99', 'p99 s', '\np99 s',
+           '99 % of the servers were ACTIVE within these seconds.', _seconds),
+    Column('max_same_image', 'Image max', 'Same\nimage',
+           'Most servers of one image on one host at any time.', _count),
+    Column('max_same_image_project', 'Project max', 'in one\nproject',
+           'The same for the servers of one project.', _count),
+    Column('worst_host_share', 'Loss %', 'Worst\nhost, %',
+           'Share of its servers that a project would lose with the one host '
+           'that is worst for it; a mean.', _percent),
+    Column('vcpu_imbalance', 'vCPU imb.', 'vCPU im-\nbalance',
+           "Standard deviation / mean of the hosts' allocated vCPUs; a mean "
+           'over time.', _ratio),
+    Column('ram_imbalance', 'RAM imb.', 'RAM im-\nbalance',
+           'The same for memory.', _ratio),
+    Column('refused', 'Refused', '\nRefused',
+           'Servers that no host was left for.', _count),
+    Column('rescheduled', 'Resched.', 'Resched-\nuled',
+           'Times that a host sent a server to another one because of the '
+           'cap.', _count),
+)
+
+BY_NAME = {column.name: column for column in COLUMNS}

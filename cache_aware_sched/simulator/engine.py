@@ -1,0 +1,70 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Simulates a cloud under one policy."""
+
+from collections.abc import Iterator
+import contextlib
+import gc
+import time
+
+from cache_aware_sched.simulator import configuration
+from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.settings import Settings
+from cache_aware_sched.simulator.simulation import Progress
+from cache_aware_sched.simulator.simulation import Simulation
+from cache_aware_sched.simulator import workload as workload_mod
+
+
+def run(workload: workload_mod.Workload, settings: Settings,
+        policy: policy_mod.Policy, seed: int = 0,
+        progress: Progress | None = None) -> Result:
+    """Simulate a cloud under one policy.
+
+    :param seed: of everything that is left to chance
+    :raises cache_aware_sched.simulator.configuration.BadFragment: naming the
+        policy and the option that cannot be used
+    """
+    return simulate(workload, settings, policy, seed, progress)[1]
+
+
+def simulate(workload: workload_mod.Workload, settings: Settings,
+             policy: policy_mod.Policy, seed: int = 0,
+             progress: Progress | None = None) -> tuple[Simulation, Result]:
+    """Do what :func:`run` does, and return also what was simulated."""
+    start = time.monotonic()
+    try:
+        with configuration.applied(policy, settings) as configured:
+            simulation = Simulation(workload, configured, policy, seed)
+            with _rare_collections():
+                simulation.run(progress)
+            return simulation, simulation.result(time.monotonic() - start)
+    except configuration.BadFragment as error:
+        raise configuration.BadFragment(
+            f'policy {policy.name!r}: {error}') from error
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Keep Python from looking through all of a cloud again and again.
+
+    Hardly anything here is garbage that needs it.
+    """
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

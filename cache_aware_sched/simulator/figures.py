@@ -1,0 +1,223 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The figures of a report, made with plotly.
+
+They have no colours of text, axes and background: the page gives them those
+of the reader's theme.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import html
+from typing import Any
+
+from plotly import graph_objects
+
+from cache_aware_sched.simulator.columns import significant
+from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.policy import Policy
+from cache_aware_sched.simulator.result import Result
+
+#: Okabe and Ito, "Color Universal Design" (2008): colours that people with any
+#: kind of colour vision tell apart. Without black and yellow, of which each is
+#: invisible on one of the backgrounds.
+PALETTE = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
+STOCK_COLOUR = '#808080'
+
+#: With them the lines differ also without their colours.
+_SYMBOLS = ('circle', 'square', 'triangle-up', 'cross', 'star', 'hexagon')
+_DASHES = ('solid', 'dash', 'dot', 'dashdot', 'longdash')
+
+#: Where the largest value is so many times the smallest, an axis is
+#: logarithmic.
+_WIDE = 5
+
+#: More lines than these in one figure, and only one of a family is shown.
+_MANY = 8
+
+_HOUR = 3600.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """A policy and what came of it.
+
+    :param family: of policies that only differ in the multiplier
+    """
+
+    policy: Policy
+    family: str
+    result: Result
+
+
+def families(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the entries of each family, those with less multiplier first."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.family, []).append(entry)
+    for members in found.values():
+        members.sort(key=lambda entry: entry.result.multiplier)
+    return found
+
+
+def colours(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return the colour of each family."""
+    others = [family for family in families(entries)
+              if family != policy_mod.STOCK]
+    return {policy_mod.STOCK: STOCK_COLOUR, **{
+        family: PALETTE[number % len(PALETTE)]
+        for number, family in enumerate(others)}}
+
+
+def stock_of(entries: Sequence[Entry]) -> Result | None:
+    """Return what stock nova made of it."""
+    return next((entry.result for entry in entries
+                 if entry.policy.kind == policy_mod.STOCK), None)
+
+
+def options(policy: Policy) -> list[str]:
+    """Return the options that a policy sets, a line each."""
+    lines = [line.strip() for line in policy.fragment.splitlines()]
+    return [line for line in lines if line and line[0] not in '#;[']
+
+
+def frontier(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return the figure of what is fetched against the imbalance.
+
+    Relative to stock nova, or in TB if that is not among the policies.
+    """
+    stock = stock_of(entries)
+    relative = stock is not None and stock.fetched_bytes > 0
+    # What the one unit of the axis is, in bytes.
+    unit = stock.fetched_bytes / 100 if stock and relative else 10 ** 12
+    figure = graph_objects.Figure()
+    by_family = families(entries)
+    symbols = dict(zip(by_family, _SYMBOLS * len(by_family), strict=False))
+    for family, members in by_family.items():
+        figure.add_scatter(**_line(
+            family, members, unit, colours(entries)[family],
+            'diamond' if family == policy_mod.STOCK else symbols[family]))
+    floor = min(entry.result.floor_bytes for entry in entries)
+    figure.add_hline(
+        floor / unit, line={'dash': 'dot', 'width': 1, 'color': STOCK_COLOUR},
+        annotation={'text': 'least possible: every image once',
+                    'font': {'size': 11}},
+        annotation_position='bottom right')
+    figure.update_xaxes(**_imbalances(
+        [entry.result.vcpu_imbalance for entry in entries]))
+    figure.update_yaxes(
+        title='Fetched, % of stock nova' if relative else 'Fetched, TB',
+        rangemode='tozero')
+    return _finished(figure, hovermode='closest')
+
+
+def _imbalances(values: Sequence[float]) -> dict[str, Any]:
+    """Return an axis on which small values keep apart if others are large."""
+    title = 'vCPU imbalance, std / mean'
+    if min(values) <= 0 or max(values) < _WIDE * min(values):
+        return {'title': title, 'rangemode': 'tozero'}
+    ticks = [float(f'{digit}e{decade}') for decade in range(-4, 3)
+             for digit in (1, 2, 5)]
+    return {'title': f'{title} (logarithmic)', 'type': 'log',
+            'tickvals': ticks, 'ticktext': [f'{tick:g}' for tick in ticks]}
+
+
+def _line(family: str, members: Sequence[Entry], unit: float, colour: str,
+          symbol: str) -> dict[str, Any]:
+    results = [entry.result for entry in members]
+    ends = {members[0].policy.name, members[-1].policy.name}
+    return {
+        'name': html.escape(family),
+        'x': [result.vcpu_imbalance for result in results],
+        'y': [result.fetched_bytes / unit for result in results],
+        'mode': 'lines+markers+text',
+        'text': [f'x {result.multiplier:g}'
+                 if len(members) > 1 and result.policy in ends else ''
+                 for result in results],
+        'textposition': 'top right',
+        'textfont': {'size': 11},
+        'line': {'color': colour, 'width': 2},
+        'marker': {'symbol': symbol, 'color': colour,
+                   'size': 14 if family == policy_mod.STOCK else 9},
+        'hovertext': [_told(entry) for entry in members],
+        'hoverinfo': 'text',
+        'cliponaxis': False,
+    }
+
+
+def _told(entry: Entry) -> str:
+    """Return what one sees of a policy when pointing at it."""
+    result = entry.result
+    lines = [
+        *(html.escape(line) for line in options(entry.policy)),
+        f'fetched {significant(result.fetched_tb)} TB',
+        f'{100 * result.cold_share:.1f} % cold boots',
+        f'vCPU imbalance {result.vcpu_imbalance:.3f}',
+        f'at most {result.max_same_image} servers of an image on a host',
+        f'{result.refused} refused',
+    ]
+    return '<br>'.join([f'<b>{html.escape(entry.policy.name)}</b>', *lines])
+
+
+def hit_rates(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return the figure of the hit rate over time."""
+    figure = graph_objects.Figure()
+    for family, members in families(entries).items():
+        shown = members[len(members) // 2]
+        for number, entry in enumerate(members):
+            points = entry.result.hit_rate_over_time
+            figure.add_scatter(
+                name=html.escape(entry.policy.name), mode='lines',
+                x=[at / _HOUR for at, _rate in points],
+                y=[100 * rate for _at, rate in points],
+                line={'color': colours(entries)[family], 'width': 2,
+                      'dash': _DASHES[number % len(_DASHES)]},
+                visible=(True if len(entries) <= _MANY or entry is shown
+                         else 'legendonly'),
+                hovertemplate='%{y:.0f} %')
+    figure.update_xaxes(title='Hours since the start', rangemode='tozero')
+    figure.update_yaxes(title='Hit rate, % of boots',
+                        range=[0, 100])
+    return _finished(figure, hovermode='x unified')
+
+
+def heat_map(result: Result) -> Mapping[str, Any]:
+    """Return the servers of each image on each host, the fullest host first.
+
+    Hosts are alike, so their order by name would say nothing.
+    """
+    found = result.heat_map
+    order = sorted(range(len(found.hosts)),
+                   key=lambda number: -sum(found.servers[number]))
+    return {
+        'hosts': [html.escape(found.hosts[number]) for number in order],
+        'images': [html.escape(image) for image in found.images],
+        # Nothing is drawn where there is none.
+        'servers': [[count or None for count in found.servers[number]]
+                    for number in order],
+        'hours': found.at / _HOUR,
+    }
+
+
+def _finished(figure: graph_objects.Figure, **layout: Any) -> dict[str, Any]:
+    figure.update_layout(
+        template='none', margin={'l': 60, 'r': 20, 't': 30, 'b': 10},
+        legend={'orientation': 'h', 'x': 0, 'y': 0, 'yref': 'container',
+                'yanchor': 'bottom', 'maxheight': 2000},
+        paper_bgcolor='rgba(0,0,0,0)',
+        plot_bgcolor='rgba(0,0,0,0)', **layout)
+    figure.update_xaxes(automargin=True, zeroline=False)
+    figure.update_yaxes(automargin=True, zeroline=False)
+    made: dict[str, Any] = figure.to_plotly_json()
+    return made

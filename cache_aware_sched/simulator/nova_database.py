@@ -1,0 +1,196 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""nova's databases, for reading only.
+
+Every statement is a SELECT, each in a short transaction that the database
+server itself keeps from writing. No locks are asked for, and none is held
+while rows are worked on.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+from typing import Any
+
+import nova.conf
+from nova import config as nova_config
+from nova.db.api import api as api_db
+from nova.db.main import api as main_db
+from nova.objects import cell_mapping
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_db.sqlalchemy import enginefacade
+import sqlalchemy as sa
+
+CONF = nova.conf.CONF
+
+#: What makes a transaction one that cannot write, as its first statement.
+#: MySQL 5.6 and MariaDB 10.0 or later; PostgreSQL. There is none for SQLite,
+#: which no cloud uses.
+READ_ONLY = {
+    'mysql': 'START TRANSACTION READ ONLY',
+    'mariadb': 'START TRANSACTION READ ONLY',
+    'postgresql': 'SET TRANSACTION READ ONLY',
+}
+
+_CELL_MAPPINGS = sa.table(
+    'cell_mappings', sa.column('id'), sa.column('uuid'), sa.column('name'),
+    sa.column('database_connection'))
+
+
+class Unreadable(Exception):
+    """nova's databases cannot be read; the message has no password."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Database:
+    """A database of nova.
+
+    :param name: for messages
+    :param manager: what nova makes its sessions with
+    :param url: its address
+    """
+
+    name: str
+    manager: Any
+    url: str = dataclasses.field(repr=False)
+
+    def select(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Return all rows of a statement, in a transaction of its own.
+
+        :raises Unreadable: if the database does not answer
+        """
+        with (_told(self.name, self.url),
+              _transaction(self.manager) as connection):
+            return connection.execute(statement).all()
+
+
+@contextlib.contextmanager
+def _told(name: str, url: str) -> Iterator[None]:
+    """Say what is the matter with a database, without its password."""
+    try:
+        yield
+    except (db_exc.DBError, sa.exc.SQLAlchemyError, ImportError) as error:
+        # The first line: the rest is the statement.
+        reason = str(error).partition('\n')[0]
+        raise Unreadable(
+            f'{name} at {_without_password(url)} cannot be read: '
+            f'{_masked(reason, url)}') from None
+
+
+@contextlib.contextmanager
+def _transaction(manager: Any) -> Iterator[sa.Connection]:
+    # Not reader.using(): what follows must be the first statement.
+    with manager.reader.get_engine().connect() as connection:
+        begin = READ_ONLY.get(connection.dialect.name)
+        if begin:
+            connection.exec_driver_sql(begin)
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+
+
+def configure(config_files: Sequence[str]) -> None:
+    """Read nova's configuration into nova.conf.CONF, as nova-manage does.
+
+    :param config_files: paths; without any, those that nova itself finds
+    :raises Unreadable: if one cannot be read
+    """
+    try:
+        nova_config.parse_args(
+            ['cache-aware-sched'], init_rpc=False,
+            default_config_files=list(config_files) or None)
+    except (cfg.Error, ValueError) as error:
+        raise Unreadable(
+            f"nova's configuration cannot be read: {error}") from None
+
+
+def api_database() -> Database:
+    """Return the API database of the configuration.
+
+    :raises Unreadable: if there is none in it
+    """
+    if not CONF.api_database.connection:
+        files = ', '.join(getattr(CONF, 'config_file', None) or ())
+        raise Unreadable("nova's configuration has no connection in "
+                         f'[api_database] ({files or "no file was found"})')
+    return Database('the API database', _impatient(api_db.context_manager),
+                    CONF.api_database.connection)
+
+
+def cells(api: Database, instead: Sequence[tuple[str, str]],
+          ) -> list[Database]:
+    """Return the databases of the cells, without that of cell0.
+
+    In cell0 are the servers for which no host was found.
+
+    :param instead: name or uuid of a cell, and the address to use for it
+    :raises Unreadable: if there is no such cell, or none at all
+    """
+    mappings = api.select(sa.select(_CELL_MAPPINGS).where(
+        _CELL_MAPPINGS.c.uuid != cell_mapping.CellMapping.CELL0_UUID,
+    ).order_by(_CELL_MAPPINGS.c.id))
+    if not mappings:
+        raise Unreadable('the API database has no cell but cell0')
+    addresses = dict(instead)
+    unknown = set(addresses) - {
+        name for mapping in mappings for name in (mapping.name, mapping.uuid)}
+    if unknown:
+        raise Unreadable(
+            f'there is no cell {", ".join(sorted(unknown))}; there is '
+            + ', '.join(mapping.name or mapping.uuid for mapping in mappings))
+    return [_cell(mapping, addresses.get(mapping.name)
+                  or addresses.get(mapping.uuid)) for mapping in mappings]
+
+
+def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
+    name = f'cell {mapping.name or ""} ({mapping.uuid})'.replace('  ', ' ')
+    url = instead or cell_mapping.CellMapping.format_db_url(
+        mapping.database_connection)
+    if '{' in url:
+        raise Unreadable(f'the address of {name} is a template of '
+                         '[database] connection, which is not set')
+    with _told(name, url):
+        return Database(
+            name, _impatient(main_db.create_context_manager(url)), url)
+
+
+def _impatient(manager: Any) -> Any:
+    """Let a manager say at once that a database does not answer.
+
+    By default oslo.db tries for 100 seconds, as befits a service.
+    """
+    with contextlib.suppress(enginefacade.AlreadyStartedError):
+        manager.configure(max_retries=0)
+    return manager
+
+
+def _without_password(url: str) -> str:
+    try:
+        # Without the options after it, of which any may be a secret.
+        return sa.make_url(url).set(query={}).render_as_string(
+            hide_password=True)
+    except sa.exc.ArgumentError:
+        return 'an address that is none'
+
+
+def _masked(reason: str, url: str) -> str:
+    """Return a reason without the password of an address."""
+    try:
+        password = sa.make_url(url).password
+    except sa.exc.ArgumentError:
+        return 'it cannot be parsed'
+    return reason.replace(str(password), '***') if password else reason

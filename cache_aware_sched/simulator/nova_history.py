@@ -1,0 +1,252 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The servers that a cloud really had, as nova's databases remember them.
+
+All of each cell's ``instances`` of the period, deleted ones too. They are
+read by ranges of their primary key, so that no statement looks at more rows
+than the chunk has, and no transaction is open for longer than one takes.
+Still, it is best done on a replica.
+
+nova stores the size of an image only with the request (``request_specs`` of
+the API database), not with the server: ``image_min_disk`` among its system
+metadata is the size of the flavor's disk. The request goes when a deleted
+server is archived, so the sizes of images that were not used since are drawn
+as if the image had been made up.
+
+Not known is what a server had before it was resized or rebuilt: it is taken to
+have had its last flavor and image from the beginning. Nor are the servers that
+were there before the period began, and swap disks.
+
+No id leaves this module: images and projects are numbered as they come.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import datetime
+from typing import Any
+from typing import NamedTuple
+import uuid
+
+from oslo_log import log as logging
+import sqlalchemy as sa
+
+from cache_aware_sched.simulator.arrivals import Arrival
+from cache_aware_sched.simulator.arrivals import Arrivals
+from cache_aware_sched.simulator.arrivals import made_id
+from cache_aware_sched.simulator import nova_database
+from cache_aware_sched.simulator import nova_images
+from cache_aware_sched.simulator import options
+
+LOG = logging.getLogger(__name__)
+
+#: The period, if it is not said.
+PERIOD = datetime.timedelta(days=7)
+
+_COLUMNS = (
+    *(sa.column(name) for name in (
+        'id', 'uuid', 'deleted', 'vm_state', 'hidden', 'reservation_id',
+        'launch_index', 'project_id', 'image_ref', 'vcpus', 'memory_mb',
+        'root_gb', 'ephemeral_gb')),
+    *(sa.column(name, sa.DateTime()) for name in (
+        'created_at', 'launched_at', 'terminated_at', 'deleted_at')),
+)
+_INSTANCES = sa.table('instances', *_COLUMNS)
+_SHADOW_INSTANCES = sa.table('shadow_instances', *(
+    sa.column(column.name, column.type) for column in _COLUMNS))
+
+
+class Server(NamedTuple):
+    """A server of the cloud. The order is that of the requests.
+
+    :param created: UTC
+    :param request: what it was asked for together with
+    :param number: in this request
+    :param lifetime: seconds; None if it is still there
+    :param image: id in the cloud
+    :param project: id in the cloud
+    """
+
+    created: datetime.datetime
+    request: str
+    number: int
+    uuid: str
+    vcpus: int
+    ram_mb: int
+    disk_gb: int
+    lifetime: float | None
+    image: str
+    project: str
+
+
+@dataclasses.dataclass(slots=True)
+class LeftOut:
+    """How many servers of the period could not be used, by the reason."""
+
+    volume: int = 0
+    never_ran: int = 0
+    incomplete: int = 0
+
+    def sentences(self) -> Iterator[str]:
+        """Say what was left out."""
+        for number, reason in (
+                (self.volume, 'boot from a volume, so no host caches their '
+                 'image'),
+                (self.never_ran, 'never ran: no host was found, or the '
+                 'build failed'),
+                (self.incomplete, 'lack their flavor in the database')):
+            if number:
+                yield f'{number} more servers were left out: they {reason}.'
+
+
+def period(how: options.History, now: datetime.datetime,
+           ) -> tuple[datetime.datetime, datetime.datetime]:
+    """Return the period in UTC, without a zone, as the databases have it.
+
+    :raises BadOption: if it has no length
+    """
+    until = _utc(how.until or now)
+    since = _utc(how.since) if how.since else until - PERIOD
+    if since >= until:
+        raise options.BadOption(f'since must be before {until}, not {since}')
+    return since, until
+
+
+def _utc(time: datetime.datetime) -> datetime.datetime:
+    if time.tzinfo:
+        time = time.astimezone(datetime.UTC).replace(tzinfo=None)
+    return time
+
+
+def _ranges(database: nova_database.Database, table: sa.TableClause,
+            chunk: int) -> Iterator[tuple[int, int]]:
+    """Return ranges of a table's ids that have all of its rows."""
+    lowest, highest = database.select(
+        sa.select(sa.func.min(table.c.id), sa.func.max(table.c.id)))[0]
+    if lowest is not None:
+        for first in range(lowest, highest + 1, chunk):
+            yield first, min(first + chunk - 1, highest)
+
+
+def rows(database: nova_database.Database, table: sa.TableClause,
+         since: datetime.datetime, until: datetime.datetime, chunk: int,
+         ) -> Iterator[sa.Row[Any]]:
+    """Return the servers of a cell that were created in a period."""
+    for first, last in _ranges(database, table, chunk):
+        yield from database.select(
+            sa.select(table).where(
+                table.c.id.between(first, last),
+                table.c.created_at >= since, table.c.created_at < until,
+            ).order_by(table.c.id))
+
+
+def server(row: sa.Row[Any], left_out: LeftOut) -> Server | None:
+    """Return what a row says, or None if it is left out."""
+    if row.hidden:
+        # The copy in the other cell of a server that is between two.
+        return None
+    if not row.launched_at and (row.deleted or row.vm_state == 'error'):
+        left_out.never_ran += 1
+        return None
+    if not row.image_ref:
+        left_out.volume += 1
+        return None
+    if not (row.vcpus and row.memory_mb):
+        left_out.incomplete += 1
+        return None
+    return Server(
+        row.created_at, row.reservation_id or row.uuid,
+        row.launch_index or 0, row.uuid, row.vcpus, row.memory_mb,
+        # With a root disk of 0 GiB nova makes it as large as the image.
+        max(1, (row.root_gb or 0) + (row.ephemeral_gb or 0)), _lifetime(row),
+        row.image_ref, row.project_id or '')
+
+
+def _lifetime(row: sa.Row[Any]) -> float | None:
+    # A server that is deleted softly has its host still, and a deleted_at.
+    end = row.terminated_at or row.deleted_at
+    if not row.deleted or not end:
+        return None
+    return float(max(0.0, (end - row.created_at).total_seconds()))
+
+
+def _servers(databases: Iterable[nova_database.Database],
+             how: options.History, since: datetime.datetime,
+             until: datetime.datetime, left_out: LeftOut) -> list[Server]:
+    # By uuid: one may be archived after it was read.
+    found: dict[str, Server] = {}
+    # Many servers have the same few images, projects and requests.
+    same: dict[str, str] = {}
+    tables = [_INSTANCES] + [_SHADOW_INSTANCES] * how.archived
+    for database in databases:
+        before = len(found)
+        for table in tables:
+            for row in rows(database, table, since, until, how.chunk):
+                one = server(row, left_out)
+                if one:
+                    found[one.uuid] = one._replace(
+                        request=same.setdefault(one.request, one.request),
+                        image=same.setdefault(one.image, one.image),
+                        project=same.setdefault(one.project, one.project))
+        LOG.info('Read %(number)d servers of %(cell)s', {
+            'number': len(found) - before, 'cell': database.name})
+    return sorted(found.values())
+
+
+def _numbered(values: Iterable[str], what: str) -> dict[str, str]:
+    """Return an id for each value that says nothing about it."""
+    return {value: made_id(what, number) for number, value in enumerate(
+        dict.fromkeys(values))}
+
+
+def _arrivals(servers: list[Server], since: datetime.datetime,
+              known: dict[str, int],
+              notes: list[str]) -> Arrivals:
+    images = _numbered((one.image for one in servers), 'image of history')
+    projects = _numbered(
+        (one.project for one in servers), 'project of history')
+    batches = {request: number for number, request in enumerate(
+        dict.fromkeys(one.request for one in servers))}
+    return Arrivals(
+        [Arrival((one.created - since).total_seconds(), batches[one.request],
+                 one.vcpus, one.ram_mb, one.lifetime, one.disk_gb,
+                 images[one.image], uuid.UUID(projects[one.project]).hex)
+         for one in servers],
+        {images[image]: size for image, size in known.items()}, notes)
+
+
+def read(how: options.History, api: nova_database.Database,
+         now: datetime.datetime | None = None) -> Arrivals:
+    """Return the servers of a period.
+
+    :param api: which has the addresses of the cells
+    :param now: UTC if it has no zone; the end of the period if it has none
+    :raises Unreadable: naming the database that cannot be read
+    :raises BadOption: if the period is empty
+    """
+    since, until = period(how, now or datetime.datetime.now(datetime.UTC))
+    left_out = LeftOut()
+    servers = _servers(nova_database.cells(api, how.cell_databases), how,
+                       since, until, left_out)
+    if not servers:
+        raise nova_database.Unreadable(' '.join((
+            f'no server was created from an image from {since} to {until} '
+            '(UTC).', *left_out.sentences())))
+    known = nova_images.sizes(
+        api, ((one.image, one.uuid) for one in servers))
+    images = {one.image for one in servers}
+    return _arrivals(servers, since, known, [
+        f'{len(servers)} servers that were created from {since} to {until} '
+        '(UTC).', *left_out.sentences(),
+        f'The sizes of {len(known)} of {len(images)} images are known.'])

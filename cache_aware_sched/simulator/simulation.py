@@ -1,0 +1,292 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A simulated cloud: what comes in, where it goes, and when.
+
+Discrete events. A request is decided upon at once, by nova's own filters and
+weighers on what the rows of the hosts say then; placement's allocations are
+exact. :mod:`.host` says what the chosen host does and when its row tells of
+it. What is between is nova-conductor, which is here.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import random
+import uuid
+
+from cache_aware_sched import config
+from cache_aware_sched.simulator.allocations import Allocations
+from cache_aware_sched.simulator.bandwidth import Bandwidth
+from cache_aware_sched.simulator.cells import Cells
+from cache_aware_sched.simulator import configuration
+from cache_aware_sched.simulator.host import Cloud
+from cache_aware_sched.simulator.host import Host
+from cache_aware_sched.simulator.host import Server
+from cache_aware_sched.simulator.loop import Loop
+from cache_aware_sched.simulator import measures
+from cache_aware_sched.simulator import novas
+from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.recorder import Recorder
+from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.scheduling import Scheduler
+from cache_aware_sched.simulator.settings import MB
+from cache_aware_sched.simulator import workload as workload_mod
+
+CONF = config.CONF
+
+#: Boots after which progress is told.
+PROGRESS_BOOTS = 50
+
+#: Moments at which the spread of the projects' servers is looked at.
+LOOKS = 200
+
+#: Called with the number of boots that were asked for so far.
+Progress = Callable[[int], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Held:
+    """What servers hold; all is 0 when the last one has gone."""
+
+    servers: int
+    vcpus: int
+    ram_mb: int
+    disk_gb: int
+    row_vcpus: int
+    row_ram_mb: int
+    row_instances: int
+    shown_instances: int
+    busy_hosts: int
+    fetches: int
+
+
+class Simulation:
+    """A cloud with one policy, whose options are in nova's configuration.
+
+    :ivar placements: the host of each boot of the workload by its number, None
+        if it was refused
+    :ivar wait_seconds: from request to ACTIVE, by the number of the boot
+    """
+
+    def __init__(self, workload: workload_mod.Workload,
+                 configured: configuration.Configured,
+                 policy: policy_mod.Policy, seed: int) -> None:
+        settings = configured.settings
+        self._workload = workload
+        self._policy = policy
+        self._settings = settings
+        self._seed = seed
+        self._loop = Loop()
+        self._bandwidth = Bandwidth(
+            self._loop, settings.fetch_mb_s * MB, settings.glance_mb_s * MB)
+        self._cells = Cells()
+        self._allocations = Allocations(settings)
+        self.placements: list[str | None] = [None] * len(workload.boots)
+        self.wait_seconds: list[float | None] = [None] * len(workload.boots)
+        names = [f'host{number:04}' for number in range(settings.hosts)]
+        self.recorder = Recorder(workload, names, settings.warm_up)
+        self._hosts = self._make_hosts(names, configured)
+        self._uuids = self._chance('uuids')
+        self._schedulers = [
+            self._make_scheduler(number)
+            for number in range(settings.schedulers)]
+
+    def _chance(self, of: str) -> random.Random:
+        """Return chance that does not depend on how often others ask."""
+        return random.Random(f'{self._seed} {of}')
+
+    def _make_hosts(self, names: list[str],
+                    configured: configuration.Configured) -> list[Host]:
+        chance, uuids = self._chance('hosts'), self._chance('host uuids')
+        cloud = Cloud(
+            self._settings, self._loop, self._bandwidth, self._cells, self,
+            self._policy.kind != policy_mod.STOCK, configured.capped,
+            self.recorder.end)
+        return [Host(number, novas.host_state(name, _uuid(uuids),
+                                              self._settings),
+                     cloud, chance.random)
+                for number, name in enumerate(names)]
+
+    def _make_scheduler(self, number: int) -> tuple[Scheduler, list[int]]:
+        """Return a scheduler and the places of the hosts in its order.
+
+        nova has the hosts in the order of a set, so each process has its own
+        for those that weigh the same.
+        """
+        chance = self._chance(f'scheduler {number}')
+        order = list(range(len(self._hosts)))
+        chance.shuffle(order)
+        return Scheduler(
+            self._policy, self._loop.clock, self._cells, chance,
+            self._settings.every_plugin), order
+
+    def run(self, progress: Progress | None) -> None:
+        """Let everything happen."""
+        recorder, boots = self.recorder, self._workload.boots
+        # A little later, when what was asked for last has been claimed.
+        self._loop.at(
+            measures.busiest_moment(boots) + self._settings.boot_seconds,
+            lambda: recorder.see_servers(self._loop.now))
+        for number in range(1, LOOKS + 1):
+            self._loop.at(
+                recorder.start + (recorder.end - recorder.start)
+                * number / LOOKS, recorder.spread.look)
+        if boots:
+            self._loop.at(boots[0].at, self._request, 0, progress)
+        self._loop.run()
+        if progress:
+            progress(len(boots))
+
+    # What nova-conductor and nova-scheduler do.
+
+    def _request(self, number: int, progress: Progress | None) -> None:
+        """Have a server placed, and the next one asked for when it is time."""
+        boots = self._workload.boots
+        if number + 1 < len(boots):
+            self._loop.at(boots[number + 1].at, self._request, number + 1,
+                          progress)
+        if progress and number % PROGRESS_BOOTS == 0:
+            progress(number)
+        boot = boots[number]
+        image = self._workload.images[boot.image]
+        uuid_ = _uuid(self._uuids)
+        server = Server(number, uuid_, boot, image,
+                        novas.request_spec(boot, image, uuid_), [])
+        server.hosts = self._select(server)
+        if not server.hosts:
+            self.recorder.refused += 1
+            return
+        self._cells.created(boot.image, uuid_, boot.project)
+        self._send(server)
+
+    def _select(self, server: Server) -> list[int]:
+        """Return the hosts for a server, as many as may be tried."""
+        scheduler, order = self._schedulers[
+            server.number % len(self._schedulers)]
+        # What placement hands over first does not depend on the scheduler.
+        candidates = set(self._allocations.candidates(server.boot)[
+            :CONF.scheduler.max_placement_results])
+        if not candidates:
+            return []
+        states = []
+        for number in order:
+            if number in candidates:
+                row = self._hosts[number].row
+                if row.unread:
+                    row.read()
+                states.append(row.state)
+        selected = scheduler.select(server.spec, states)
+        numbers = {id(state): number for state, number in zip(
+            states, (n for n in order if n in candidates), strict=True)}
+        return [numbers[id(state)] for state
+                in selected[:self._settings.max_attempts]]
+
+    def _send(self, server: Server) -> None:
+        """Send a server to the next of its hosts that it fits on."""
+        while server.hosts:
+            number = server.hosts.pop(0)
+            if self._allocations.fits(number, server.boot):
+                self._allocate(number, server, 1)
+                self._loop.after(self._settings.claim_delay,
+                                 self._hosts[number].build, server)
+                return
+        self.recorder.refused += 1
+        self._cells.deleted(server.boot.image, server.uuid)
+
+    def _allocate(self, number: int, server: Server, sign: int) -> None:
+        allocations, now = self._allocations, self._loop.now
+        vcpus, ram_mb = allocations.vcpus[number], allocations.ram_mb[number]
+        if sign > 0:
+            allocations.take(number, server.boot)
+        else:
+            allocations.give(number, server.boot)
+        self.recorder.vcpus.change(now, vcpus, allocations.vcpus[number])
+        self.recorder.ram_mb.change(now, ram_mb, allocations.ram_mb[number])
+
+    # What hosts tell.
+
+    def admitted(self, server: Server, host: Host) -> None:
+        """Learn that a server is built."""
+        self.placements[server.number] = host.name
+        self.recorder.spread.add(
+            host.name, server.boot.image, server.boot.project)
+
+    def sent_away(self, server: Server, host: Host) -> None:
+        """Learn that a server must go to another host."""
+        self.recorder.rescheduled += 1
+        self._allocate(host.number, server, -1)
+        self._send(server)
+
+    def fetches(self, server: Server) -> None:
+        """Learn that the image of a server must be fetched for it."""
+        self.recorder.cold(server.boot, server.image.size)
+
+    def joins(self, server: Server) -> None:
+        """Learn that a server waits for an image that is being fetched."""
+        self.recorder.late_boots += 1
+
+    def evicted(self, number: int) -> None:
+        """Learn that so many images have left a cache."""
+        self.recorder.evicted += number
+
+    def active(self, server: Server, host: Host) -> None:
+        """Learn that a server runs; one that is to end earlier ends now."""
+        boot, now = server.boot, self._loop.now
+        self.recorder.active(boot, now)
+        self.wait_seconds[server.number] = now - boot.at
+        if boot.lifetime is not None:
+            self._loop.at(boot.at + boot.lifetime, self._end, server, host)
+
+    def _end(self, server: Server, host: Host) -> None:
+        host.delete(server)
+        self._allocate(host.number, server, -1)
+        self.recorder.spread.remove(
+            host.name, server.boot.image, server.boot.project)
+
+    # When it is over.
+
+    def held(self) -> Held:
+        """Return what servers hold now."""
+        states = [host.row.state for host in self._hosts]
+        free_mb = (self._settings.host_ram_mb
+                   - self._settings.reserved_host_memory_mb)
+        return Held(
+            servers=len(self._cells), vcpus=sum(self._allocations.vcpus),
+            ram_mb=sum(self._allocations.ram_mb),
+            disk_gb=sum(self._allocations.disk_gb),
+            row_vcpus=sum(state.vcpus_used for state in states),
+            row_ram_mb=sum(free_mb - state.free_ram_mb for state in states),
+            row_instances=sum(state.num_instances for state in states),
+            shown_instances=sum(len(state.instances) for state in states),
+            busy_hosts=sum(not host.idle for host in self._hosts),
+            fetches=len(self._bandwidth))
+
+    def result(self, seconds: float) -> Result:
+        """Return what was found.
+
+        :param seconds: that the run took
+        """
+        options = CONF.cache_aware_sched
+        multiplier, cap = self._policy.multiplier, 0
+        if self._policy.kind == policy_mod.OURS:
+            multiplier = options.image_cache_weight_multiplier
+            if (configuration.FILTER
+                    in CONF.filter_scheduler.enabled_filters):
+                cap = options.max_same_image_instances_per_host
+        return self.recorder.result(
+            self._policy, multiplier, measures.floor_bytes(
+                self._workload.boots, self._workload.images, cap,
+                options.same_image_scope == 'project'), seconds)
+
+
+def _uuid(chance: random.Random) -> str:
+    return str(uuid.UUID(int=chance.getrandbits(128), version=4))

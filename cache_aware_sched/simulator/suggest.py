@@ -1,0 +1,211 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Searches the options that fetch least within limits.
+
+The more the image cache counts, the less is fetched and the more unevenly are
+hosts used. So the largest multiplier that keeps to the limits is looked for,
+with several runs at a time; the cap is what may be at most.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+
+from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.policy import Policy
+from cache_aware_sched.simulator.result import Result
+
+#: The multipliers that are tried: Renard numbers (ISO 3, R20) from 0.1 to 100,
+#: 12 % from one to the next, and none at all.
+_R20 = (1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8, 3.15, 3.55, 4.0,
+        4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0)
+MULTIPLIERS = (
+    0.0, *(round(decade * number, 4) for decade in (0.1, 1.0, 10.0)
+           for number in _R20), 100.0)
+
+#: A difference of this share of what stock nova fetches is not worth a run,
+#: nor a larger multiplier.
+NEGLIGIBLE = 0.01
+
+#: Simulates policies; the results are in their order.
+Run = Callable[[Sequence[Policy]], Sequence[Result]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What a cloud has to keep to.
+
+    :param max_imbalance: std / mean of the hosts' allocated vCPUs, the mean
+        over time
+    :param max_same_image: servers of one image on one host
+    """
+
+    max_imbalance: float
+    max_same_image: int
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can keep to.
+
+        :raises ValueError: naming the limit
+        """
+        if not self.max_imbalance > 0:
+            raise ValueError('the largest imbalance must be more than 0, not '
+                             f'{self.max_imbalance:g}')
+        if self.max_same_image < 1:
+            raise ValueError('the most servers of an image on a host must be '
+                             f'at least 1, not {self.max_same_image}')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """A multiplier, and what came of it.
+
+    :param missed: the limits that were not kept to, and by how much
+    """
+
+    multiplier: float
+    policy: Policy
+    result: Result
+    missed: tuple[str, ...]
+    excess: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What a search found.
+
+    :param stock: what stock nova makes of it
+    :param trials: by multiplier
+    :param best: None if nothing keeps to the limits
+    :param closest: to the limits; the best, if there is one
+    """
+
+    stock: Result
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    closest: Trial
+
+
+def ours(fragment: str, multiplier: float, cap: int) -> Policy:
+    """Return the policy with a multiplier and a cap.
+
+    :param fragment: of nova.conf; what it sets otherwise
+    """
+    return policy_mod.ours(
+        f'{policy_mod.OURS} x {multiplier:g}', fragment + (
+            '' if not fragment or fragment.endswith('\n') else '\n')
+        + '[cache_aware_sched]\n'
+        f'image_cache_weight_multiplier = {multiplier:g}\n'
+        f'max_same_image_instances_per_host = {cap}\n')
+
+
+def judge(multiplier: float, policy: Policy, result: Result, stock: Result,
+          limits: Limits) -> Trial:
+    """Return a trial with the limits that it does not keep to."""
+    over = [
+        (f'its vCPU imbalance is {result.vcpu_imbalance:.3f}',
+         result.vcpu_imbalance / limits.max_imbalance - 1),
+        (f'{result.max_same_image} servers of one image were on one host',
+         result.max_same_image / limits.max_same_image - 1),
+        (f'it refused {result.refused - stock.refused} servers more than '
+         f'stock nova',
+         (result.refused - stock.refused) / max(result.boots, 1)),
+    ]
+    missed = [(text, excess) for text, excess in over if excess > 0]
+    return Trial(multiplier, policy, result,
+                 tuple(text for text, _excess in missed),
+                 sum(excess for _text, excess in missed))
+
+
+def search(run: Run, limits: Limits, stock: Policy | None = None,
+           fragment: str = '', workers: int = 1) -> Suggestion:
+    """Search the multiplier with which least is fetched within the limits.
+
+    :param run: simulates as many policies as there are workers at a time
+    :param stock: to compare with
+    :param fragment: of nova.conf, for all that is tried
+    :param workers: how many policies are worth simulating together
+    """
+    return _Search(run, limits, fragment).search(
+        stock or policy_mod.stock(), max(workers, 1))
+
+
+class _Search:
+    """Narrows the place in MULTIPLIERS from which on limits are missed.
+
+    :ivar _low: the last place that is known to keep to them, or -1
+    :ivar _high: the first place that is known not to, or how many there are
+    """
+
+    def __init__(self, run: Run, limits: Limits, fragment: str) -> None:
+        self._run = run
+        self._limits = limits
+        self._fragment = fragment
+        self._low, self._high = -1, len(MULTIPLIERS)
+        self._trials: dict[int, Trial] = {}
+
+    def search(self, stock: Policy, workers: int) -> Suggestion:
+        self._stock = self._try(self._between(max(1, workers - 1)), stock)
+        while self._high - self._low > 1 and self._worth_it():
+            self._try(self._between(workers))
+        return self._suggestion()
+
+    def _between(self, number: int) -> list[int]:
+        """Return places that divide what is left into equal parts."""
+        left = self._high - self._low
+        return sorted({
+            self._low + round(left * part / (number + 1))
+            for part in range(1, number + 1)} - {self._low, self._high})
+
+    def _try(self, places: Sequence[int],
+             stock: Policy | None = None) -> Result:
+        policies = [ours(self._fragment, MULTIPLIERS[place],
+                         self._limits.max_same_image) for place in places]
+        results = list(self._run(([stock] if stock else []) + policies))
+        base = results.pop(0) if stock else self._stock
+        for place, policy, result in zip(
+                places, policies, results, strict=True):
+            trial = self._trials[place] = judge(
+                MULTIPLIERS[place], policy, result, base, self._limits)
+            if trial.missed:
+                self._high = min(self._high, place)
+        self._low = max((place for place, trial in self._trials.items()
+                         if place < self._high and not trial.missed),
+                        default=-1)
+        return base
+
+    def _worth_it(self) -> bool:
+        """Return whether what is left can fetch noticeably less."""
+        low = self._trials.get(self._low)
+        high = self._trials.get(self._high)
+        return not low or not high or (
+            low.result.fetched_bytes - high.result.fetched_bytes
+            > self._negligible())
+
+    def _negligible(self) -> float:
+        return NEGLIGIBLE * self._stock.fetched_bytes
+
+    def _suggestion(self) -> Suggestion:
+        trials = tuple(
+            trial for _place, trial in sorted(self._trials.items()))
+        good = [trial for trial in trials if not trial.missed]
+        best = None
+        if good:
+            least = min(trial.result.fetched_bytes for trial in good)
+            # No larger multiplier than what it brings is worth.
+            best = next(trial for trial in good
+                        if trial.result.fetched_bytes
+                        <= least + self._negligible())
+        return Suggestion(
+            self._stock, trials, best, best or min(
+                trials, key=lambda trial: (trial.excess, trial.multiplier)))

@@ -1,0 +1,73 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""What is asked of a simulated cloud: servers to boot, and their images."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+GIB = 2 ** 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Image:
+    """An image of the simulated cloud.
+
+    :param id: uuid
+    :param size: bytes
+    :param private: whether it is for the servers of one project only
+    """
+
+    id: str
+    size: int
+    private: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Boot:
+    """The request for one server.
+
+    :param at: seconds since the start
+    :param batch: number of what it was asked for together with
+    :param vcpus: of its flavor
+    :param ram_mb: MiB of its flavor
+    :param disk_gb: GiB of its flavor, never less than its image has
+    :param lifetime: seconds from the request to its end; None if it runs
+        until the simulation ends
+    :param image: id of its image
+    :param project: id of its project, 32 hexadecimal digits
+    """
+
+    at: float
+    batch: int
+    vcpus: int
+    ram_mb: int
+    disk_gb: int
+    lifetime: float | None
+    image: str
+    project: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Workload:
+    """All that is asked of a simulated cloud.
+
+    :param boots: in the order of their time
+    :param images: those that the boots name, by id
+    :param notes: what one should know of it, a sentence each
+    """
+
+    boots: Sequence[Boot]
+    images: Mapping[str, Image]
+    notes: Sequence[str] = ()

@@ -1,0 +1,227 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The report of a simulation, in a real browser."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import fixtures
+from oslotest import base
+
+from cache_aware_sched.cli import policies
+from cache_aware_sched.simulator import figures
+from cache_aware_sched.simulator import page
+from tests.functional import browser
+from tests import simulator_results
+
+HOSTILE = '</script><img src=https://example.org/x onerror="hacked = 1">'
+
+OURS, BINARY = (1.0, 2.0, 4.0), (1.0, 1.5)
+
+#: The command in a process of its own.
+COMMAND = (
+    sys.executable, '-W', 'ignore', '-c',
+    'import sys; from cache_aware_sched.cli import app; sys.exit(app.main())')
+
+TRACE = """\
+arrival_s,batch,vcpus,ram_mb,lifetime_s,image_id,image_size_gb,project
+""" + ''.join(
+    f'{60 * number},{number},1,512,,image-{number % 3},2,project-a\n'
+    for number in range(12))
+
+needs_browser = unittest.skipIf(
+    browser.found() is None,
+    f'no browser: one of {", ".join(browser.NAMES)} is needed')
+
+
+def entries():
+    """Return what eight policies made of some boots."""
+    return [
+        figures.Entry(
+            candidate.policy, candidate.family, simulator_results.of_policy(
+                candidate.policy, vcpu_imbalance=0.14 + number / 50,
+                fetched_bytes=(40 - 3 * number) * 10 ** 12,
+                heat_map=simulator_results.heat_map(20, 10, seed=number)))
+        for number, candidate in enumerate(policies.chosen(
+            [('ours', ''), (HOSTILE, '[a]\nb = <c>\n')], OURS,
+            [('binary', multiplier) for multiplier in BINARY], True, ''))]
+
+
+def about():
+    return page.About(
+        summary='16,000 servers', command='cache-aware-sched simulate',
+        version='1.0', notes=[HOSTILE], attribution=HOSTILE,
+        suggestion=HOSTILE, assumptions=[
+            ('The cloud', [page.Assumption('--hosts', '100', HOSTILE)])])
+
+
+def opened(path, **how):
+    """Return a page whose figures are drawn."""
+    shown = browser.Page(path, **how)
+    try:
+        shown.wait_until('document.documentElement?.dataset.drawn === "yes"')
+    except BaseException:
+        shown.close()
+        raise
+    return shown
+
+
+def count(shown, selector):
+    return shown.evaluate(
+        f'document.querySelectorAll({json.dumps(selector)}).length')
+
+
+class PageTestCase(base.BaseTestCase):
+    """Has a report that all tests only look at."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.path = page.write(directory.name, about(), entries())
+
+
+@needs_browser
+class PageTests(PageTestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.page = opened(cls.path)
+        cls.addClassCleanup(cls.page.close)
+
+    def test_all_figures_have_their_points(self):
+        compared = entries()
+        families = figures.families(compared)
+        self.assertEqual(len(compared),
+                         count(self.page, '#frontier .point'))
+        self.assertEqual(len(families),
+                         count(self.page, '#frontier .scatterlayer .trace'))
+        # One of each family: so many lines would be hard to tell apart
+        self.assertEqual(
+            len(families),
+            count(self.page, '#hit-rates .scatterlayer .js-line'))
+        for side in ('left', 'right'):
+            self.assertEqual(1, count(self.page, f'#map-{side} .hm image'))
+            self.assertEqual([20, 10], self.page.evaluate(
+                f'(z => [z.length, z[0].length])(document.getElementById('
+                f'"map-{side}").calcdata[0][0].z)'))
+        self.assertEqual(len(compared),
+                         count(self.page, '.results tbody tr'))
+
+    def test_nothing_leaves_the_page(self):
+        requested = [event['request']['url'] for event
+                     in self.page.named('Network.requestWillBeSent')]
+        self.assertEqual([], [
+            url for url in requested[1:] if not url.startswith('data:')])
+        self.assertTrue(requested[0].endswith('/index.html'))
+        self.assertEqual([], self.page.evaluate(
+            'performance.getEntriesByType("resource").map(e => e.name)'
+            '.filter(name => !name.startsWith("data:"))'))
+
+    def test_no_errors(self):
+        for kind in ('Runtime.exceptionThrown', 'Runtime.consoleAPICalled',
+                     'Log.entryAdded'):
+            self.assertEqual([], self.page.named(kind))
+
+    def test_names_are_text(self):
+        self.assertEqual('undefined', self.page.evaluate('typeof hacked'))
+        self.assertEqual(0, count(self.page, 'img'))
+        for place in ('.results', 'footer', '#frontier', '.assumptions'):
+            self.assertIn(HOSTILE[:20], self.page.evaluate(
+                f'document.querySelector("{place}").textContent'))
+
+    def test_no_button_sends_anything(self):
+        self.assertEqual(
+            {'Download plot', 'Zoom', 'Pan', 'Zoom in', 'Zoom out',
+             'Reset axes'},
+            set(self.page.evaluate(
+                '[...document.querySelectorAll(".modebar-btn")].map('
+                'button => button.dataset.title)')))
+
+    def test_pointing_at_a_mark_shows_its_options(self):
+        # The second family: ours
+        self.page.point_at('#frontier .trace:nth-child(2) .point')
+        self.page.wait_until('document.querySelector(".hovertext")')
+
+        shown = self.page.evaluate(
+            'document.querySelector(".hoverlayer").textContent')
+        self.assertIn('ours x 1', shown)
+        self.assertIn('image_cache_weight_multiplier = 1', shown)
+
+    def test_choosing_a_policy_redraws_its_map(self):
+        servers = ('JSON.stringify('
+                   'document.getElementById("map-right").data[0].z)')
+        before = self.page.evaluate(servers)
+
+        self.page.evaluate(
+            '(select => {select.value = "binary x 1.5";'
+            'select.dispatchEvent(new Event("change"))})'
+            '(document.querySelector("[data-side=right] select"))')
+
+        self.page.wait_until(f'{servers} !== {json.dumps(before)}')
+        self.assertEqual(
+            figures.heat_map(entries()[-1].result)['servers'],
+            json.loads(self.page.evaluate(servers)))
+
+
+@needs_browser
+class OtherScreensTests(PageTestCase):
+
+    def open(self, **how):
+        shown = opened(self.path, **how)
+        self.addCleanup(shown.close)
+        return shown
+
+    def test_fits_a_telephone(self):
+        shown = self.open(width=390)
+
+        self.assertEqual(390, shown.evaluate(
+            'document.documentElement.scrollWidth'))
+
+    def test_dark_theme(self):
+        shown = self.open(dark=True)
+
+        for text in ('#frontier .xtitle', '#map-left .ytitle'):
+            self.assertEqual('rgb(228, 231, 235)', shown.evaluate(
+                f'getComputedStyle(document.querySelector("{text}")).fill'))
+
+
+@needs_browser
+class CommandTests(base.BaseTestCase):
+
+    def test_from_a_trace_to_the_page(self):
+        path = self.useFixture(fixtures.TempDir()).path
+        trace = os.path.join(path, 'trace.csv')
+        with open(trace, 'w') as file:
+            file.write(TRACE)
+
+        done = subprocess.run(
+            [*COMMAND, 'simulate', '--trace', trace, '--hosts', '3',
+             '--multiplier', '2', '-f', 'json', '--report', path],
+            capture_output=True, text=True, timeout=150, check=False)
+
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(
+            [('stock', 12), ('ours x 2', 12)],
+            [(line['policy'], line['boots'])
+             for line in json.loads(done.stdout)])
+        shown = opened(os.path.join(path, 'index.html'))
+        self.addCleanup(shown.close)
+        self.assertEqual(2, count(shown, '#frontier .point'))

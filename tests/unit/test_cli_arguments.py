@@ -1,0 +1,142 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import argparse
+import dataclasses
+import io
+import string
+
+import hypothesis
+from hypothesis import strategies
+
+from cache_aware_sched.cli import arguments
+from cache_aware_sched.cli import policies
+from cache_aware_sched.cli import progress
+from cache_aware_sched.simulator import columns
+from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator import settings
+from tests.unit import base
+
+CLASSES = (settings.Settings, options.Images, options.Trace,
+           options.Synthetic, options.History, options.Options)
+
+
+def parsed(class_, *argv):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    arguments.add(parser, class_)
+    return arguments.make(class_, parser.parse_args(argv))
+
+
+class Terminal(io.StringIO):
+
+    def isatty(self):
+        return True
+
+
+class FieldsTests(base.TestCase):
+
+    def test_nothing_given(self):
+        for class_ in CLASSES:
+            self.assertEqual(class_(), parsed(class_))
+
+    def test_every_field_says_what_it_is_for(self):
+        for class_ in CLASSES:
+            for field in dataclasses.fields(class_):
+                self.assertGreater(
+                    len(arguments.meaning(class_, field)), 10, field.name)
+
+    def test_numbers_texts_and_flags(self):
+        found = parsed(
+            settings.Settings, '--hosts', '3', '--fetch-mb-s', '2.5',
+            '--cache-manager', 'lru', '--no-image-disk')
+
+        self.assertEqual(
+            settings.Settings(hosts=3, fetch_mb_s=2.5, cache_manager='lru',
+                              image_disk=False), found)
+
+    def test_what_comes_more_than_once(self):
+        found = parsed(options.Synthetic, '--flavor', '1:512:1', '--flavor',
+                       '2:1024:0.5')
+
+        self.assertEqual(((1, 512, 1.0), (2, 1024, 0.5)), found.flavors)
+
+    def test_times_and_pairs(self):
+        found = parsed(options.History, '--until', '2026-01-31T12:00',
+                       '--cell-database', 'a=mysql://b?c=d')
+
+        self.assertEqual(31, found.until.day)
+        self.assertEqual((('a', 'mysql://b?c=d'),), found.cell_databases)
+
+    def test_values_of_another_kind(self):
+        for class_, *argv in (
+                (settings.Settings, '--hosts', 'many'),
+                (settings.Settings, '--fetch-mb-s', 'inf'),
+                (options.History, '--since', 'yesterday'),
+                (options.History, '--cell-database', 'cell1'),
+                (options.Synthetic, '--flavor', '1:2:x')):
+            self.assertRaises(argparse.ArgumentError, parsed, class_, *argv)
+
+    @hypothesis.given(strategies.text(string.ascii_letters + string.digits
+                                      + string.punctuation, min_size=1))
+    def test_no_password_is_shown(self, password):
+        url = f'mysql+pymysql://nova:{password}@db/nova'
+
+        shown = arguments.command_line(['simulate', f'cell1={url}'])
+
+        self.assertIn('mysql+pymysql://nova:***@db/nova', shown)
+
+
+class FragmentTests(base.TestCase):
+
+    @hypothesis.given(strategies.text())
+    def test_any_text_is_taken_or_refused(self, text):
+        for parse in (policies.option_set, policies.reference):
+            try:
+                parse(text)
+            except argparse.ArgumentTypeError as error:
+                self.assertNotIn('Traceback', str(error))
+
+    @hypothesis.given(strategies.sampled_from(policy_mod.REFERENCES),
+                      strategies.floats(-1e6, 1e6))
+    def test_references(self, name, multiplier):
+        self.assertEqual((name, multiplier),
+                         policies.reference(f'{name}:{multiplier!r}'))
+
+    def test_lines_stay_as_they_are(self):
+        text = '[a]\nb = 1; 2\n# [c]\n'
+
+        self.assertEqual(text, policies.fragment(text))
+
+
+class ColumnsTests(base.TestCase):
+
+    def test_significant_digits(self):
+        for value, text in (
+                (0, '0'), (0.01234, '0.0123'), (1.0, '1.00'),
+                (38.14, '38.1'), (999.6, '1,000'), (12345.6, '12,346')):
+            self.assertEqual(text, columns.significant(value))
+
+
+class ProgressTests(base.TestCase):
+
+    def test_bars_of_what_is_simulated(self):
+        stream = Terminal()
+        compared = [policy_mod.stock(), policy_mod.ours('[mine]')]
+
+        with progress.shown(stream, compared, 100) as tell:
+            tell(0, 100)
+            tell(1, 50)
+
+        self.assertIn('all policies', stream.getvalue())
+        self.assertIn('[mine]', stream.getvalue())
+        self.assertIn('75%', stream.getvalue())

@@ -1,0 +1,451 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import contextlib
+import csv
+import io
+import json
+import logging
+import os
+from unittest import mock
+
+import fixtures
+
+from cache_aware_sched.cli import app
+from cache_aware_sched.simulator import parallel
+from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator import settings
+from tests import simulator_results
+from tests.unit import base
+
+#: So few that it takes no time to make them.
+SMALL = ('--synthetic', '--boots', '40', '--hosts', '2', '--hours', '1',
+         '--used-share', '0.05')
+
+TRACE = """\
+arrival_s,batch,vcpus,ram_mb,lifetime_s
+0,1,1,512,60
+5,2,2,1024,
+"""
+
+
+class CommandTestCase(base.TestCase):
+    """Runs the command with simulations that are told what they find."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.useFixture(fixtures.TempDir()).path
+        self.simulated = []
+        self.run_all = self.useFixture(fixtures.MockPatchObject(
+            parallel, 'run_all', autospec=True,
+            side_effect=self.results)).mock
+
+    def results(self, workload, settings, policies, seed=0, workers=1,
+                progress=None):
+        self.simulated += policies
+        self.settings, self.workload = settings, workload
+        return [simulator_results.of_policy(policy) for policy in policies]
+
+    def execute(self, *argv):
+        """Run the command; return its status and what it printed."""
+        out, err = io.StringIO(), io.StringIO()
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        try:
+            with (contextlib.redirect_stdout(out),
+                  contextlib.redirect_stderr(err)):
+                status = app.main(list(argv))
+        except SystemExit as exit_:
+            status = exit_.code or 0
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+        return status, out.getvalue(), err.getvalue()
+
+    def simulate(self, *argv):
+        """Run a simulation that succeeds; return what it printed."""
+        status, out, err = self.execute('simulate', *SMALL, *argv)
+        self.assertEqual(0, status, err)
+        return out
+
+    def assert_refused(self, why, *argv, status=2):
+        """Assert that there is one clear line, and nothing is simulated."""
+        found, out, err = self.execute('simulate', *argv)
+
+        self.assertEqual((status, ''), (found, out))
+        self.assertIn(why, err.splitlines()[-1])
+        # argparse's usage, of which there is one line
+        self.assertLessEqual(len(err.splitlines()), 2, err)
+        self.assertEqual([], self.simulated)
+
+    def names(self):
+        return [policy.name for policy in self.simulated]
+
+    def write(self, name, text):
+        path = os.path.join(self.path, name)
+        with open(path, 'w') as file:
+            file.write(text)
+        return path
+
+
+class ApplicationTests(CommandTestCase):
+
+    def test_version(self):
+        status, out, _err = self.execute('--version')
+
+        self.assertEqual(0, status)
+        self.assertRegex(out, r'\d+\.\d+')
+
+    def test_without_a_command(self):
+        status, out, _err = self.execute()
+
+        self.assertEqual(0, status)
+        self.assertIn('simulate', out)
+
+    def test_help_of_a_command(self):
+        for argv in (('help', 'simulate'), ('simulate', '--help')):
+            status, out, _err = self.execute(*argv)
+
+            self.assertEqual(0, status)
+            self.assertIn('--max-imbalance', out)
+
+    def test_unknown_command(self):
+        self.assertEqual(2, self.execute('no-such-command')[0])
+
+
+class OutputTests(CommandTestCase):
+
+    def test_json_has_all_figures_in_full(self):
+        found = json.loads(self.simulate('-f', 'json'))
+
+        expected = simulator_results.result().columns()
+        self.assertEqual(expected, found[0])
+
+    def test_table_is_for_people(self):
+        lines = self.simulate().splitlines()
+
+        titles, stock = (
+            [cell.strip() for cell in lines[number].strip('|').split('|')]
+            for number in (1, 3))
+        figures = dict(zip(titles, stock, strict=True))
+        self.assertEqual(
+            {'Policy': 'stock', 'Cold': '579', 'Cold %': '58.1',
+             'TB': '38.1', 'Floor TB': '5.00', 'Mean s': '14.2',
+             'p50 s': '6.5', 'p95 s': '66.4', 'p99 s': '76.9',
+             'Image max': '12', 'Project max': '9', 'Loss %': '16.3',
+             'vCPU imb.': '0.140', 'RAM imb.': '0.150', 'Refused': '3',
+             'Resched.': '0'}, figures)
+
+    def test_chosen_columns(self):
+        out = self.simulate(
+            '-f', 'csv', '-c', 'policy', '-c', 'vcpu_imbalance')
+
+        self.assertEqual(
+            ['policy', 'vcpu_imbalance'], next(csv.reader(out.splitlines())))
+        self.assertIn('"stock",0.14', out)
+
+    def test_sorted(self):
+        found = json.loads(self.simulate(
+            '-f', 'json', '--sort-column', 'policy'))
+
+        self.assertEqual(sorted(self.names()),
+                         [line['policy'] for line in found])
+
+    def test_unknown_columns_are_told_at_once(self):
+        for flag in ('-c', '--sort-column'):
+            self.assert_refused("no column 'colour'", *SMALL, flag, 'colour')
+
+    def test_what_is_simulated_is_told_aside(self):
+        _status, out, err = self.execute('simulate', *SMALL, '--seed', '7')
+
+        self.assertRegex(err, r'40 servers of \d+ images are asked for in '
+                              r'\d\.\d hours, on 2 hosts; seed 7\.')
+        self.assertNotIn('asked for', out)
+
+    def test_quiet(self):
+        self.assertEqual('', self.execute('-q', 'simulate', *SMALL)[2])
+
+
+class PoliciesTests(CommandTestCase):
+
+    def test_without_any(self):
+        self.simulate()
+
+        self.assertEqual(
+            ['stock', 'ours', 'binary x 1', 'one-over-n x 1',
+             'image-locality x 1'], self.names())
+
+    def test_multipliers(self):
+        self.simulate('--multiplier', '0.5', '--multiplier', '2')
+
+        self.assertEqual(['stock', 'ours x 0.5', 'ours x 2'], self.names())
+        self.assertEqual(
+            '[cache_aware_sched]\nimage_cache_weight_multiplier = 2\n',
+            self.simulated[-1].fragment)
+
+    def test_references(self):
+        self.simulate('--reference', 'binary:1.5', '--reference',
+                      'one-over-n', '--no-stock')
+
+        self.assertEqual(
+            [policy_mod.reference('binary', 1.5),
+             policy_mod.reference('one-over-n', 1.0)], self.simulated)
+
+    def test_fragment_of_a_file(self):
+        text = '[cache_aware_sched]\nsame_image_scope = project\n'
+        path = self.write('nova.conf', text)
+
+        self.simulate('--policy', f'mine={path}')
+
+        self.assertEqual(policy_mod.ours('mine', text), self.simulated[1])
+
+    def test_fragment_in_the_command_line(self):
+        self.simulate('--policy', 'a=[x] b = 1; c = 2 [y] d=3', '--policy',
+                      'defaults=')
+
+        self.assertEqual('[x]\nb = 1\nc = 2\n[y]\nd=3',
+                         self.simulated[1].fragment)
+        self.assertEqual('', self.simulated[2].fragment)
+
+    def test_multipliers_of_option_sets(self):
+        own = '[cache_aware_sched] image_cache_weight_multiplier = 3'
+
+        self.simulate('--policy', 'a=', '--policy', f'b={own}',
+                      '--multiplier', '1', '--multiplier', '2')
+
+        self.assertEqual(['stock', 'a x 1', 'a x 2', 'b'], self.names())
+
+    def test_common_options_are_of_all_policies(self):
+        self.simulate('--common', '[DEFAULT] a = 1', '--policy', 'b=[x] c=2')
+
+        self.assertEqual(['[DEFAULT]\na = 1\n', '[DEFAULT]\na = 1\n[x]\nc=2'],
+                         [policy.fragment for policy in self.simulated])
+
+    def test_names_are_unique(self):
+        self.assert_refused("two policies 'a'", *SMALL, '--policy', 'a=',
+                            '--policy', 'a=')
+        self.assert_refused("two policies 'stock'", *SMALL, '--policy',
+                            'stock=')
+        self.assert_refused('the name of another policy', *SMALL, '--policy',
+                            'binary=')
+
+    def test_unknown_reference(self):
+        self.assert_refused("'best' is not known: binary, one-over-n",
+                            *SMALL, '--reference', 'best:2')
+
+    def test_what_is_no_policy(self):
+        for text in ('a', '=x', '[DEFAULT] a = 1'):
+            self.assert_refused('neither NAME=FILE nor NAME=FRAGMENT', *SMALL,
+                                '--policy', text)
+
+    def test_missing_fragment(self):
+        self.assert_refused('/missing cannot be read: No such file', *SMALL,
+                            '--policy', f'a={self.path}/missing')
+
+    def test_no_policy_at_all(self):
+        self.assert_refused('at least 1', *SMALL, '--workers', '0')
+
+
+class InputTests(CommandTestCase):
+
+    def test_options_reach_what_they_are_for(self):
+        self.simulate('--host-vcpus', '32', '--cache-manager', 'lru',
+                      '--no-image-disk', '--public-images', '1',
+                      '--private-share', '0', '--limit', '5')
+
+        self.assertEqual(
+            settings.Settings(hosts=2, host_vcpus=32, cache_manager='lru',
+                              image_disk=False), self.settings)
+        self.assertEqual((5, 1), (len(self.workload.boots),
+                                  len(self.workload.images)))
+
+    def test_trace(self):
+        status, _out, err = self.execute(
+            'simulate', '--trace', self.write('t.csv', TRACE))
+
+        self.assertEqual(0, status, err)
+        self.assertEqual([1, 2], [boot.vcpus for boot in self.workload.boots])
+
+    def test_one_source(self):
+        self.assert_refused('not allowed with argument', '--synthetic',
+                            '--from-nova')
+        self.assert_refused('one of the arguments --trace --from-nova '
+                            '--synthetic is required', '--hosts', '3')
+
+    def test_bad_line(self):
+        path = self.write('t.csv', TRACE + '9,3,many,512,\n')
+
+        self.assert_refused(f'{path}: line 4, column vcpus', '--trace', path,
+                            status=1)
+
+    def test_missing_trace(self):
+        self.assert_refused('/missing: No such file or directory',
+                            '--trace', '/missing', status=1)
+
+    def test_options_of_another_source(self):
+        self.assert_refused('--used-share is of use only with --synthetic',
+                            '--trace', 't.csv', '--used-share', '0.1')
+        self.assert_refused('--config-file is of use only with --from-nova',
+                            *SMALL, '--config-file', 'nova.conf')
+
+    def test_out_of_bounds(self):
+        for argv, why in (
+                (('--hosts', '0'), 'hosts'),
+                (('--zipf-exponent', '-1'), 'zipf_exponent'),
+                (('--fetch-mb-s', 'nan'), 'not a number'),
+                (('--flavor', '1:2'), 'VCPUS:RAM_MB:WEIGHT'),
+                (('--cache-manager', 'best'), 'invalid choice')):
+            self.assert_refused(why, *SMALL, *argv)
+
+    def test_more_than_the_servers_can_use(self):
+        self.assert_refused('used_share must be at most', *SMALL,
+                            '--used-share', '0.9', '--boots', '2')
+
+    def test_synthetic_servers_are_so_many_for_each_host(self):
+        self.execute('simulate', '--synthetic', '--hosts', '1')
+
+        self.assertEqual(160, len(self.workload.boots))
+
+
+class FailureTests(CommandTestCase):
+
+    def test_failed_policy(self):
+        self.run_all.side_effect = parallel.PolicyFailed(
+            "policy 'a': [x] y is not an option")
+
+        status, out, err = self.execute('-q', 'simulate', *SMALL)
+
+        self.assertEqual(
+            (1, '', "policy 'a': [x] y is not an option\n"),
+            (status, out, err))
+
+    def test_interrupted(self):
+        self.run_all.side_effect = KeyboardInterrupt
+
+        self.assertEqual((130, '', 'Interrupted.\n'),
+                         self.execute('-q', 'simulate', *SMALL))
+
+
+class ReportTests(CommandTestCase):
+
+    def report(self, *argv):
+        self.simulate('--report', f'{self.path}/new/report', *argv)
+        with open(f'{self.path}/new/report/results.json') as file:
+            return json.load(file)
+
+    def test_results_are_beside_the_page(self):
+        found = self.report('--reference', 'binary:2')
+
+        self.assertEqual(['stock', 'binary x 2'],
+                         [line['policy'] for line in found['results']])
+        self.assertEqual(['stock', 'binary'],
+                         [line['family'] for line in found['results']])
+        self.assertTrue(os.path.exists(f'{self.path}/new/report/index.html'))
+
+    def test_command_line_and_attribution(self):
+        found = self.report('--attribution', 'A. Nonymous, CC BY')
+
+        self.assertIn("cache-aware-sched simulate --synthetic",
+                      found['command'])
+        self.assertEqual('A. Nonymous, CC BY', found['attribution'])
+
+    def test_assumptions(self):
+        groups = dict(self.report('--hosts', '3')['assumptions'])
+
+        self.assertIn(('--hosts', '3'), [
+            (row['name'], row['value'])
+            for row in groups['The simulated cloud']])
+        for rows in groups.values():
+            self.assertEqual([], [row for row in rows if not row['name']])
+
+    def test_without_plotly(self):
+        with mock.patch('importlib.util.find_spec', autospec=True,
+                        return_value=None):
+            self.assert_refused(
+                "pip install 'cache-aware-sched[simulator]'", *SMALL,
+                '--report', self.path)
+
+    def test_directory_that_cannot_be(self):
+        path = self.write('file', '')
+
+        self.assert_refused(f'{path} cannot be made', *SMALL, '--report',
+                            path)
+
+
+class SuggestTests(CommandTestCase):
+
+    LIMITS = ('--suggest', '--max-imbalance', '0.31', '--max-same-image', '10')
+
+    def results(self, workload, settings, policies, seed=0, workers=1,
+                progress=None):
+        self.simulated += policies
+        return [self.result(policy) for policy in policies]
+
+    def result(self, policy):
+        if policy.kind == policy_mod.STOCK:
+            return simulator_results.of_policy(policy, fetched_bytes=10 ** 13)
+        multiplier = float(policy.name.split()[-1])
+        return simulator_results.of_policy(
+            policy, vcpu_imbalance=0.14 + multiplier / 10, max_same_image=10,
+            fetched_bytes=int(10 ** 13 / (1 + multiplier)))
+
+    def test_lines_for_nova_conf(self):
+        out = self.simulate(*self.LIMITS)
+
+        self.assertIn('\n[cache_aware_sched]\n'
+                      'image_cache_weight_multiplier = 1.6\n'
+                      'max_same_image_instances_per_host = 10\n', out)
+        self.assertIn('# enabled_filters: ', out)
+        self.assertIn('fetched: 3.85 TB, 38% of stock (stock nova: 10.0', out)
+
+    def test_what_reads_json_gets_json(self):
+        status, out, err = self.execute(
+            'simulate', *SMALL, *self.LIMITS, '-f', 'json')
+
+        self.assertEqual(0, status)
+        self.assertEqual(['ours x 1.6'], [
+            line['policy'] for line in json.loads(out) if line['suggested']])
+        self.assertIn('image_cache_weight_multiplier = 1.6\n', err)
+
+    def test_nothing_keeps_to_the_limits(self):
+        status, out, _err = self.execute(
+            'simulate', *SMALL, *self.LIMITS, '--max-imbalance', '0.1')
+
+        self.assertEqual(1, status)
+        self.assertIn('Nothing that was tried keeps to a vCPU imbalance', out)
+        self.assertIn('Closest comes the multiplier 0', out)
+        self.assertNotIn('\n[', out)
+
+    def test_options_besides(self):
+        self.simulate(*self.LIMITS, '--policy', 'x=[a] b = 1', '--common',
+                      '[c] d = 2')
+
+        self.assertEqual('[c]\nd = 2\n', self.simulated[0].fragment)
+        for policy in self.simulated[1:]:
+            self.assertEqual(
+                ['[c]', 'd = 2', '[a]', 'b = 1', '[cache_aware_sched]'],
+                policy.fragment.splitlines()[:5])
+
+    def test_in_the_report(self):
+        self.simulate(*self.LIMITS, '--report', self.path)
+
+        with open(f'{self.path}/results.json') as file:
+            found = json.load(file)
+        self.assertIn('multiplier = 1.6', found['suggestion'])
+
+    def test_what_does_not_go_together(self):
+        for argv, why in (
+                (('--suggest',), 'needs --max-imbalance and --max-same'),
+                (('--max-imbalance', '1'), 'only with --suggest'),
+                ((*self.LIMITS, '--multiplier', '2'), 'at most one --policy'),
+                ((*self.LIMITS, '--max-same-image', '0'), 'at least 1')):
+            self.assert_refused(why, *SMALL, *argv)

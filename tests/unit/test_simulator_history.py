@@ -1,0 +1,465 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+import datetime
+import functools
+import json
+import os
+from unittest import mock
+
+import fixtures
+import hypothesis
+from hypothesis import strategies as st
+from nova import config as nova_config
+from nova.db.api import models as api_models
+from nova.db.main import api as main_db
+from nova.db.main import models
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+import sqlalchemy as sa
+
+from cache_aware_sched.simulator import nova_database
+from cache_aware_sched.simulator import nova_history
+from cache_aware_sched.simulator import nova_images
+from cache_aware_sched.simulator import options
+from tests.unit import base
+from tests.unit import factories
+
+GIB = factories.GIB
+CELL0 = '00000000-0000-0000-0000-000000000000'
+START = datetime.datetime(2026, 1, 1)
+HOUR = datetime.timedelta(hours=1)
+INSTANCES = models.Instance.__table__
+SHADOW = sa.Table('shadow_instances', sa.MetaData(), *(
+    sa.Column(column.name, column.type) for column in INSTANCES.columns))
+
+
+@functools.cache
+def empty(*tables):
+    """Return a database of SQLite with some tables."""
+    engine = sa.create_engine('sqlite://')
+    with engine.begin() as connection:
+        for table in tables:
+            table.create(connection)
+        data = connection.connection.driver_connection.serialize()
+    engine.dispose()
+    return data
+
+
+def spec(image=factories.IMAGE, size=3 * GIB):
+    """Return a request as nova stores it, as far as that matters."""
+    return json.dumps({'nova_object.data': {'image': {'nova_object.data': {
+        'id': image, 'size': size}}}})
+
+
+class HistoryTestCase(base.TestCase):
+    """Two cells and cell0, all of them files of SQLite."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.useFixture(fixtures.TempDir()).path
+        self.api = self.make('api', api_models.CellMapping.__table__,
+                             api_models.RequestSpec.__table__)
+        self.engines = {}
+        for uuid, name in ((CELL0, 'cell0'), (factories.CELL, 'cell1'),
+                           (factories.OTHER_CELL, 'cell2')):
+            self.engines[name] = self.make(name, INSTANCES, SHADOW)
+            self.map_cell(name, uuid, self.url(name))
+
+    # Given.
+
+    def url(self, name):
+        return f'sqlite:///{os.path.join(self.path, name)}'
+
+    def make(self, name, *tables):
+        with open(os.path.join(self.path, name), 'wb') as file:
+            file.write(empty(*tables))
+        engine = sa.create_engine(self.url(name))
+        sa.event.listen(engine, 'connect', lambda connection, _record:
+                        connection.execute('PRAGMA synchronous = OFF'))
+        self.addCleanup(engine.dispose)
+        return engine
+
+    def run_in(self, engine, statement):
+        with engine.begin() as connection:
+            connection.execute(statement)
+
+    def map_cell(self, name, uuid, url):
+        self.run_in(self.api, sa.insert(api_models.CellMapping).values(
+            uuid=uuid, name=name, database_connection=url))
+
+    def server(self, hours=1, cell='cell1', table=INSTANCES, **values):
+        """Create a server some hours after the start; return its uuid."""
+        row = self.row(hours, **values)
+        self.run_in(self.engines[cell], sa.insert(table).values(row))
+        return row['uuid']
+
+    def row(self, hours, **values):
+        uuid = factories.new_uuid()
+        created = START + hours * HOUR
+        return {
+            'uuid': uuid, 'deleted': 0, 'vm_state': 'active',
+            'hidden': False, 'created_at': created, 'launched_at': created,
+            'vcpus': 2, 'memory_mb': 1024, 'root_gb': 20, 'ephemeral_gb': 0,
+            'image_ref': factories.IMAGE, 'project_id': factories.PROJECT,
+            'reservation_id': f'r-{uuid}', 'launch_index': 0, **values}
+
+    def request(self, server, text):
+        """Have the request of a server."""
+        self.run_in(self.api, sa.insert(api_models.RequestSpec).values(
+            instance_uuid=server, spec=text))
+
+    # When.
+
+    def database(self):
+        return nova_database.Database(
+            'the API database',
+            main_db.create_context_manager(self.url('api')), self.url('api'))
+
+    def read(self, **how):
+        return nova_history.read(
+            options.History(**{'since': START, 'until': START + 24 * HOUR,
+                               **how}), self.database())
+
+    def servers(self, **how):
+        return self.read(**how).servers
+
+    # Then.
+
+    def assert_unreadable(self, *texts, **how):
+        error = self.assertRaises(
+            nova_database.Unreadable, self.read, **how)
+        for text in texts:
+            self.assertIn(text, str(error))
+        return str(error)
+
+
+class TestServers(HistoryTestCase):
+
+    def test_all_cells_in_the_order_of_time(self):
+        for hours, cell in ((3, 'cell1'), (1, 'cell2'), (2, 'cell1')):
+            self.server(hours, cell)
+
+        self.assertEqual([3600, 7200, 10800],
+                         [server.at for server in self.servers()])
+
+    def test_flavor(self):
+        self.server(vcpus=4, memory_mb=4096, root_gb=10, ephemeral_gb=5)
+        self.server(2, root_gb=0)
+
+        self.assertEqual(
+            [(4, 4096, 15), (2, 1024, 1)],
+            [(server.vcpus, server.ram_mb, server.disk_gb)
+             for server in self.servers()])
+
+    def test_servers_of_a_request_are_a_batch(self):
+        for number, uuid in ((1, 'a'), (0, 'b')):
+            self.server(2, reservation_id='r-1', launch_index=number,
+                        vcpus=number + 1, uuid=uuid)
+        self.server(1)
+        self.server(3, reservation_id=None)
+
+        self.assertEqual([(0, 2), (1, 1), (1, 2), (2, 2)], [
+            (server.batch, server.vcpus) for server in self.servers()])
+
+    def test_lifetimes(self):
+        end = START + 3 * HOUR
+        self.server(1)
+        self.server(1.1, deleted=7, terminated_at=end,
+                    deleted_at=end + HOUR)
+        self.server(1.2, deleted=8, deleted_at=end)
+        # Deleted softly: it may come back, and has its host
+        self.server(1.3, vm_state='soft-delete', deleted_at=end)
+        # Clocks of two hosts
+        self.server(3.5, deleted=9, deleted_at=end)
+
+        self.assertEqual([None, 6840, 6480, None, 0],
+                         [server.lifetime for server in self.servers()])
+
+    def test_images_and_projects_are_numbered(self):
+        for hours, image, project in (
+                (1, factories.IMAGE, factories.PROJECT),
+                (2, factories.OTHER_IMAGE, factories.PROJECT),
+                (3, factories.IMAGE, factories.OTHER_PROJECT)):
+            self.server(hours, image_ref=image, project_id=project)
+
+        found = self.read()
+
+        first, second, third = found.servers
+        self.assertEqual(first.image, third.image)
+        self.assertEqual(first.project, second.project)
+        self.assertEqual(2, len({server.image for server in found.servers}))
+        self.assertEqual(2, len({server.project for server in found.servers}))
+        for known in (factories.IMAGE, factories.PROJECT):
+            self.assertNotIn(known, repr(found))
+
+    def test_what_does_not_count(self):
+        self.server()
+        self.server(image_ref='')
+        self.server(image_ref=None, vm_state='error')
+        self.server(launched_at=None, vm_state='error')
+        self.server(launched_at=None, vm_state='building', deleted=3)
+        self.server(vcpus=None)
+        self.server(hidden=True)
+        self.server(cell='cell0')
+
+        found = self.read()
+
+        self.assertEqual(1, len(found.servers))
+        self.assertEqual([2, 2, 1], [
+            int(note.split()[0]) for note in found.notes
+            if 'left out' in note])
+
+    def test_what_is_being_built_counts(self):
+        self.server(launched_at=None, vm_state='building')
+
+        self.assertEqual(1, len(self.servers()))
+
+    def test_archived_servers(self):
+        self.server(1)
+        twice = self.server(2)
+        self.server(3, table=SHADOW, id=1)
+        self.server(4, table=SHADOW, id=2, uuid=twice)
+
+        self.assertEqual(2, len(self.servers()))
+        self.assertEqual(3, len(self.servers(archived=True)))
+
+
+class TestPeriod(HistoryTestCase):
+
+    def test_only_what_was_created_in_it(self):
+        for hours in (0.9, 1, 1.9, 2):
+            self.server(hours)
+
+        found = self.servers(since=START + HOUR, until=START + 2 * HOUR)
+
+        self.assertEqual([0, 3240], [server.at for server in found])
+
+    def test_none(self):
+        self.server(image_ref='')
+
+        self.assert_unreadable(
+            'no server was created from an image from 2026-01-01 00:00:00 to '
+            '2026-01-02 00:00:00 (UTC)', '1 more servers were left out')
+
+    def test_a_week_until_now(self):
+        now = datetime.datetime(2026, 1, 8, 1, tzinfo=datetime.UTC)
+
+        self.assertEqual(
+            (datetime.datetime(2026, 1, 1, 1),
+             datetime.datetime(2026, 1, 8, 1)),
+            nova_history.period(options.History(), now))
+
+    def test_zones(self):
+        zone = datetime.timezone(2 * HOUR)
+
+        self.assertEqual(
+            (START - 2 * HOUR, START),
+            nova_history.period(options.History(
+                since=START.replace(tzinfo=zone), until=START), START))
+
+    def test_empty(self):
+        self.assertRaises(options.BadOption, self.read, until=START)
+
+    def test_chunks(self):
+        for number in (1, 2, 3, 7, 10):
+            self.server(number, id=number)
+
+        for chunk in (1, 2, 3, 9, 10, 11):
+            self.assertEqual(5, len(self.servers(chunk=chunk)))
+
+    def test_no_statement_looks_at_more_rows_than_a_chunk_has(self):
+        for number in range(10):
+            self.server(number)
+        asked = []
+        select = nova_database.Database.select
+
+        def note(database, statement):
+            rows = select(database, statement)
+            asked.append(len(rows))
+            return rows
+
+        with mock.patch.object(nova_database.Database, 'select', note):
+            self.assertEqual(10, len(self.servers(chunk=4)))
+
+        self.assertEqual(4, max(asked))
+
+
+class TestImages(HistoryTestCase):
+
+    def sizes(self, *requests):
+        """Return the sizes that are known if there are these requests."""
+        for hours, text in enumerate(requests):
+            server = self.server(hours)
+            if text:
+                self.request(server, text)
+        return list(self.read().sizes.values())
+
+    def test_size(self):
+        self.assertEqual([3 * GIB], self.sizes(spec()))
+
+    def test_any_server_s_request_will_do(self):
+        self.assertEqual([3 * GIB], self.sizes(None, spec(), None))
+
+    def test_unknown(self):
+        self.assertEqual([], self.sizes(None))
+
+    def test_request_of_a_rebuilt_server(self):
+        self.assertEqual([], self.sizes(spec(image=factories.OTHER_IMAGE)))
+
+    def test_many_images(self):
+        rows = [self.row(1, image_ref=f'image {number}')
+                for number in range(1, 151)]
+        self.run_in(self.engines['cell1'], sa.insert(INSTANCES).values(rows))
+        self.run_in(self.api, sa.insert(api_models.RequestSpec).values([
+            {'instance_uuid': row['uuid'],
+             'spec': spec(row['image_ref'], int(row['image_ref'].split()[1]))}
+            for row in rows]))
+
+        self.assertEqual(set(range(1, 151)),
+                         set(self.read().sizes.values()))
+
+    @hypothesis.given(
+        st.text() | st.builds(spec, st.just(factories.IMAGE), st.none()
+                              | st.text() | st.floats() | st.integers())
+        | st.sampled_from(['nova_object.data', 'image', '"id"', 'size']).map(
+            lambda name: spec().replace(name, '0')))
+    def test_damaged_requests(self, text):
+        size = nova_images.size_in(text, factories.IMAGE)
+
+        self.assertTrue(size is None or size >= 0)
+
+
+class TestDatabases(HistoryTestCase):
+
+    def test_another_database_for_a_cell(self):
+        self.engines['replica'] = self.make('replica', INSTANCES)
+        self.server(1, 'cell1')
+        self.server(2, 'replica')
+        self.server(3, 'cell2')
+
+        for name in ('cell1', factories.CELL):
+            self.assertEqual([7200, 10800], [
+                server.at for server in self.servers(
+                    cell_databases=((name, self.url('replica')),))])
+
+    def test_no_such_cell(self):
+        self.assert_unreadable(
+            'there is no cell cell9; there is cell1, cell2',
+            cell_databases=(('cell9', 'sqlite://'),))
+
+    def test_no_cell(self):
+        self.run_in(self.api, sa.delete(api_models.CellMapping).where(
+            api_models.CellMapping.uuid != CELL0))
+
+        self.assert_unreadable('the API database has no cell but cell0')
+
+    def test_address_from_a_template(self):
+        self.set_nova(group='database', connection=self.url('cell1'))
+        self.server()
+        self.run_in(self.api, sa.update(api_models.CellMapping).where(
+            api_models.CellMapping.name == 'cell1').values(
+                database_connection='{scheme}:////{path}'))
+
+        self.assertEqual(1, len(self.servers()))
+
+    def test_template_of_nothing(self):
+        self.set_nova(group='database', connection=None)
+        self.map_cell('cell3', factories.IMAGE, '{scheme}://{hostname}')
+
+        self.assert_unreadable('the address of cell cell3', 'is a template')
+
+    def test_a_cell_that_does_not_answer_is_named(self):
+        self.map_cell('cell3', factories.IMAGE, 'sqlite:////nowhere/x')
+
+        self.assert_unreadable(
+            f'cell cell3 ({factories.IMAGE}) at sqlite:////nowhere/x cannot '
+            'be read: ', 'unable to open database file')
+
+    def test_a_database_of_something_else(self):
+        self.make('other', api_models.CellMapping.__table__)
+
+        self.assert_unreadable('no such table: instances', cell_databases=(
+            ('cell1', self.url('other')),))
+
+    def test_addresses_that_are_none(self):
+        for url in ('sec:ret', 'nothing://nova:secret@host/nova', ''):
+            self.map_cell('cell3', factories.IMAGE, url)
+
+            text = self.assert_unreadable('cell cell3')
+
+            self.assertNotIn('sec', text)
+            self.run_in(self.api, sa.delete(api_models.CellMapping).where(
+                api_models.CellMapping.name == 'cell3'))
+
+
+class TestConnection(base.TestCase):
+
+    def database(self, dialect='mysql', error=None):
+        """Return a database, and the connection to it."""
+        connection = mock.MagicMock(
+            spec=['dialect', 'exec_driver_sql', 'execute', 'rollback'])
+        connection.dialect.name = dialect
+        connection.execute.side_effect = error
+        manager = mock.MagicMock()
+        engine = manager.reader.get_engine.return_value
+        engine.connect.return_value.__enter__.return_value = connection
+        return nova_database.Database(
+            'cell x', manager,
+            'mysql://nova:s%40cret@host/nova?ssl_key=cret'), connection
+
+    def test_the_server_refuses_writes(self):
+        for dialect, statement in (
+                ('mysql', 'START TRANSACTION READ ONLY'),
+                ('mariadb', 'START TRANSACTION READ ONLY'),
+                ('postgresql', 'SET TRANSACTION READ ONLY')):
+            database, connection = self.database(dialect)
+
+            database.select(sa.select(1))
+
+            self.assertEqual(
+                [mock.call.exec_driver_sql(statement),
+                 mock.call.execute(mock.ANY), mock.call.execute().all(),
+                 mock.call.rollback()], connection.mock_calls)
+
+    def test_no_password_in_an_error(self):
+        database, connection = self.database(error=db_exc.DBConnectionError(
+            Exception('denied: nova, s@cret\n[SQL: SELECT 1]')))
+
+        error = self.assertRaises(
+            nova_database.Unreadable, database.select, sa.select(1))
+
+        self.assertEqual(
+            'cell x at mysql://nova:***@host/nova cannot be read: '
+            'denied: nova, ***', str(error))
+        self.assertNotIn('cret', repr(database))
+        connection.rollback.assert_called_once_with()
+
+    def test_no_address_in_the_configuration(self):
+        self.set_nova(group='api_database', connection=None)
+
+        error = self.assertRaises(
+            nova_database.Unreadable, nova_database.api_database)
+
+        self.assertIn('no connection in [api_database]', str(error))
+
+    def test_no_such_configuration(self):
+        with mock.patch.object(
+                nova_config, 'parse_args', autospec=True,
+                side_effect=cfg.ConfigFilesNotFoundError(['/x'])) as parse:
+            error = self.assertRaises(
+                nova_database.Unreadable, nova_database.configure, ('/x',))
+
+        self.assertIn('/x', str(error))
+        self.assertEqual(['/x'], parse.call_args.kwargs[
+            'default_config_files'])
