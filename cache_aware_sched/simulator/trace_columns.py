@@ -51,7 +51,8 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
-    number = _number(low, high)
+    # The largest whole number may be a larger float.
+    number = _number(low, float(high))
 
     @functools.lru_cache(maxsize=100000)
     def parse(text: str) -> int:
@@ -59,7 +60,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         # exact above 2 ** 53.
         value = number(text)
         exact = int(value) if '.' in text else int(text)
-        if exact != value and abs(value) < 2 ** 53:
+        if exact > high or (exact != value and abs(value) < 2 ** 53):
             raise ValueError
         return exact
 

@@ -193,6 +193,7 @@ class TestLines(TraceTestCase):
         st.integers(1, trace_columns.MAX_VCPUS),
         st.integers(1, trace_columns.MAX_INT),
         st.none() | st.floats(0, trace_columns.MAX_SECONDS)), min_size=1))
+    @hypothesis.example([(0, 2 ** 63 - 1, 1, 1, None)])
     def test_all_that_is_written_is_read(self, rows):
         start = min(row[0] for row in rows)
 
