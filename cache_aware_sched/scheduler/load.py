@@ -19,8 +19,20 @@ import dataclasses
 import threading
 import time
 from typing import Any
+from typing import NamedTuple
 
 from cache_aware_sched import request as request_mod
+
+
+class Load(NamedTuple):
+    """How busy a host is.
+
+    :param vcpus: share of its vCPUs, overcommit included; 0 of nothing
+    :param memory: the same of its memory
+    """
+
+    vcpus: float
+    memory: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,12 +95,8 @@ class RecentLoads:
                     self._clock() + seconds))
 
     def loads(self, request: request_mod.Request,
-              host_states: Sequence[Any]) -> list[float]:
-        """Return each host's load with the server of the request on it.
-
-        The larger of the shares of vCPUs and of memory, overcommit included:
-        what runs out first is what makes a host full. A share of nothing is 0.
-        """
+              host_states: Sequence[Any]) -> list[Load]:
+        """Return each host's load with the server of the request on it."""
         wanted = _wanted(request)
         if not self._placements:
             return [_load(host, _used(host), wanted) for host in host_states]
@@ -131,9 +139,16 @@ def _used(host: Any) -> Used:
                 (host.total_usable_ram_mb or 0) - (host.free_ram_mb or 0))
 
 
-def _load(host: Any, used: Used, wanted: Used) -> float:
+def average(loads: Sequence[Load]) -> Load:
+    """Return the mean of each, 0 of nothing."""
+    number = len(loads) or 1
+    return Load(sum(load.vcpus for load in loads) / number,
+                sum(load.memory for load in loads) / number)
+
+
+def _load(host: Any, used: Used, wanted: Used) -> Load:
     vcpus = (host.vcpus_total or 0) * (host.cpu_allocation_ratio or 1)
     memory = (host.total_usable_ram_mb or 0) * (host.ram_allocation_ratio or 1)
-    return max(
+    return Load(
         (used.vcpus + wanted.vcpus) / vcpus if vcpus > 0 else 0.0,
         (used.memory_mb + wanted.memory_mb) / memory if memory > 0 else 0.0)

@@ -134,12 +134,13 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         wish = _wish(request)
         survey = reports.survey(request, hosts)
         self._warn_if_without_effect(hosts, survey)
-        benefit = scoring.benefit(
+        seconds = scoring.fetch_seconds(
             request.image_size or survey.size, survey.rate)
-        if wish == IGNORE or not benefit or not survey.reporting:
+        if (wish == IGNORE or not scoring.benefit(seconds)
+                or not survey.reporting):
             return [0.0] * len(hosts)
         scores = self._score(
-            spec, request, hosts, benefit,
+            spec, request, hosts, seconds,
             scoring.senses(
                 wish == AVOID, multipliers, survey.holdings))
         self._explain(request, scores)
@@ -152,7 +153,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
 
     def _score(
         self, spec: Any, request: request_mod.Request, hosts: Sequence[Any],
-        benefit: float, senses: dict[int, scoring.Sense],
+        seconds: float, senses: dict[int, scoring.Sense],
     ) -> dict[int, HostScore]:
         """Return the scores of the hosts that can weigh anything."""
         guarded = [place for place, sense in senses.items() if sense.guarded]
@@ -161,12 +162,14 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         counts = self._counter.count(
             spec, request, chosen, caps, again=True)
         loads = self._loads.loads(request, hosts) if guarded else []
-        average = scoring.mean(loads)
+        averages = load.average(loads)
         guards = {
             place: (scoring.headroom(count, cap),
-                    scoring.gate(loads[place], average), count, cap)
+                    scoring.gate(loads[place], averages, seconds),
+                    count, cap)
             for place, count, cap
             in zip(guarded, counts, caps, strict=True)}
+        benefit = scoring.benefit(seconds)
         scores = {}
         for place, sense in senses.items():
             headroom, gate, count, cap = guards.get(place, (1.0, 1.0, 0, 0))

@@ -20,26 +20,27 @@ class TestLoads(base.TestCase):
     def loads(self, *hosts, **flavor):
         return load.RecentLoads().loads(factories.request(**flavor), hosts)
 
-    def test_share_of_vcpus_with_the_server_on_the_host(self):
-        host = factories.host(vcpus=100, vcpus_used=30)
+    def test_shares_with_the_server_on_the_host(self):
+        host = factories.host(vcpus=100, vcpus_used=30, memory_mb=1000,
+                              memory_used=700)
 
-        self.assertEqual([0.5], self.loads(host, vcpus=20))
-
-    def test_share_of_memory_if_that_is_larger(self):
-        host = factories.host(vcpus_used=10, memory_mb=1000, memory_used=700)
-
-        self.assertEqual([0.8], self.loads(host, memory_mb=100))
+        self.assertEqual([(0.5, 0.8)], self.loads(
+            host, vcpus=20, memory_mb=100))
 
     def test_overcommit(self):
-        host = factories.host(vcpus=10, vcpus_used=70)
+        host = factories.host(vcpus=10, vcpus_used=70, memory_mb=100,
+                              memory_used=100)
         host.cpu_allocation_ratio = 16.0
+        host.ram_allocation_ratio = 2.0
 
-        self.assertEqual([0.5], self.loads(host, vcpus=10, memory_mb=0))
+        self.assertEqual([(0.5, 0.6)], self.loads(
+            host, vcpus=10, memory_mb=20))
 
     def test_in_the_order_of_the_hosts(self):
         hosts = [factories.host(vcpus_used=used) for used in (9, 49, 19)]
 
-        self.assertEqual([0.1, 0.5, 0.2], self.loads(*hosts))
+        self.assertEqual([0.1, 0.5, 0.2], [
+            found.vcpus for found in self.loads(*hosts)])
 
     def test_host_that_was_never_updated(self):
         host = factories.host()
@@ -48,7 +49,12 @@ class TestLoads(base.TestCase):
                      'ram_allocation_ratio'):
             setattr(host, name, None)
 
-        self.assertEqual([0.0], self.loads(host))
+        self.assertEqual([(0.0, 0.0)], self.loads(host))
+
+    def test_average(self):
+        self.assertEqual((2.0, 3.0), load.average(
+            [load.Load(1.0, 2.0), load.Load(3.0, 4.0)]))
+        self.assertEqual((0.0, 0.0), load.average([]))
 
 
 class TestRecentPlacements(base.TestCase):
@@ -65,7 +71,8 @@ class TestRecentPlacements(base.TestCase):
             self.recent.place(self.request, host, 10)
 
     def assert_loads(self, expected, *hosts):
-        self.assertEqual(expected, self.recent.loads(self.request, hosts))
+        self.assertEqual(expected, [
+            found.vcpus for found in self.recent.loads(self.request, hosts)])
 
     def test_count_before_the_row_shows_them(self):
         busy, idle = factories.hosts(2)
@@ -80,7 +87,7 @@ class TestRecentPlacements(base.TestCase):
 
         self.recent.place(request, host, 10)
 
-        self.assertEqual([0.2], self.recent.loads(request, [host]))
+        self.assertEqual(0.2, self.recent.loads(request, [host])[0].memory)
 
     def test_do_not_count_twice_once_the_row_shows_them(self):
         self.place(factories.host(), times=2)

@@ -24,52 +24,54 @@ UNKNOWN_RATE = 0
 LOADS = st.floats(0, 100)
 
 
+def benefit(size, rate):
+    return scoring.benefit(scoring.fetch_seconds(size, rate))
+
+
 class TestBenefit(base.TestCase):
 
     def test_small_image_brings_nothing(self):
-        self.assertEqual(0.0, scoring.benefit(20 * MB, UNKNOWN_RATE))
+        self.assertEqual(0.0, benefit(20 * MB, UNKNOWN_RATE))
 
     def test_large_image_brings_everything(self):
-        self.assertGreater(scoring.benefit(20 * GB, UNKNOWN_RATE), 0.99)
+        self.assertGreater(benefit(20 * GB, UNKNOWN_RATE), 0.99)
 
     def test_image_of_2_gib_brings_more_than_half(self):
-        benefit = scoring.benefit(2 * 2 ** 30, UNKNOWN_RATE)
+        found = benefit(2 * 2 ** 30, UNKNOWN_RATE)
 
-        self.assertGreater(benefit, 0.5)
-        self.assertLess(benefit, 0.8)
+        self.assertGreater(found, 0.5)
+        self.assertLess(found, 0.8)
 
     def test_unknown_size_brings_nothing(self):
-        self.assertEqual(0.0, scoring.benefit(0, UNKNOWN_RATE))
-        self.assertEqual(0.0, scoring.benefit(-1, 1e6))
+        self.assertEqual(0.0, benefit(0, UNKNOWN_RATE))
+        self.assertEqual(0.0, benefit(-1, 1e6))
 
     def test_slow_fetch_makes_a_small_image_count(self):
-        self.assertGreater(scoring.benefit(20 * MB, 1 * MB), 0.8)
+        self.assertGreater(benefit(20 * MB, 1 * MB), 0.8)
 
     def test_fast_fetch_makes_a_large_image_not_count(self):
-        self.assertEqual(0.0, scoring.benefit(2 * GB, 2 * GB))
+        self.assertEqual(0.0, benefit(2 * GB, 2 * GB))
 
     @hypothesis.given(st.integers(0, 2 ** 60), st.floats(-1e3, 1e12))
     def test_is_a_share(self, size, rate):
-        benefit = scoring.benefit(size, rate)
+        found = benefit(size, rate)
 
-        self.assertGreaterEqual(benefit, 0.0)
-        self.assertLessEqual(benefit, 1.0)
+        self.assertGreaterEqual(found, 0.0)
+        self.assertLessEqual(found, 1.0)
 
     @hypothesis.given(st.integers(0, 2 ** 50), st.integers(0, 2 ** 50),
                       st.floats(1e3, 1e12))
     def test_larger_image_never_brings_less(self, one, other, rate):
         smaller, larger = sorted((one, other))
 
-        self.assertLessEqual(scoring.benefit(smaller, rate),
-                             scoring.benefit(larger, rate))
+        self.assertLessEqual(benefit(smaller, rate), benefit(larger, rate))
 
     @hypothesis.given(st.integers(0, 2 ** 50), st.floats(1e3, 1e12),
                       st.floats(1e3, 1e12))
     def test_faster_fetch_never_brings_more(self, size, one, other):
         slower, faster = sorted((one, other))
 
-        self.assertGreaterEqual(scoring.benefit(size, slower),
-                                scoring.benefit(size, faster))
+        self.assertGreaterEqual(benefit(size, slower), benefit(size, faster))
 
 
 class TestHolds(base.TestCase):
@@ -123,30 +125,57 @@ class TestHeadroom(base.TestCase):
 
 
 class TestGate(base.TestCase):
+    """With an average load of 0.5 and 0.1 if nothing else is said."""
+
+    AVERAGE = (0.5, 0.1)
+    SECONDS = scoring.BENEFIT_SECONDS
+
+    def gate(self, *load, average=AVERAGE, seconds=SECONDS):
+        return scoring.gate(load, average, seconds)
 
     def test_open_up_to_the_average(self):
-        for load in (0.0, 0.2, 0.5):
-            self.assertEqual(1.0, scoring.gate(load, 0.5))
+        for load in ((0.0, 0.0), (0.4, 0.1), (0.5, 0.05), (0.5, 0.1)):
+            self.assertEqual(1.0, self.gate(*load))
 
     def test_closes_above_the_average(self):
-        half = scoring.gate(0.5 + scoring.GATE_WIDTH / 2, 0.5)
+        half = 0.5 * (1 + scoring.GATE_WIDTH / 2)
 
-        self.assertAlmostEqual(0.5, half)
+        self.assertAlmostEqual(0.5, self.gate(half, 0.1))
 
     def test_shut_far_above_the_average(self):
-        for load in (0.5 + 1.001 * scoring.GATE_WIDTH, 0.9, 1.0, 50.0):
-            self.assertEqual(0.0, scoring.gate(load, 0.5))
+        width = 0.5 * scoring.GATE_WIDTH
+        for load in (0.5 + 1.001 * width, 0.9, 1.0, 50.0):
+            self.assertEqual(0.0, self.gate(load, 0.1))
 
-    @hypothesis.given(LOADS, LOADS)
-    def test_is_a_share(self, load, average):
-        self.assertTrue(0.0 <= scoring.gate(load, average) <= 1.0)
+    def test_one_resource_is_enough(self):
+        self.assertEqual(0.0, self.gate(0.0, 1.0))
+
+    def test_almost_empty_cloud(self):
+        """Three hosts: one server more than the others have is no load."""
+        one = 0.2 * scoring.MIN_GATE_WIDTH
+        average = (4 / 3 * one,) * 2
+
+        self.assertGreater(self.gate(2 * one, 2 * one, average=average), 0.5)
+
+    def test_long_fetch_is_worth_more_load(self):
+        load = (0.5 * (1 + 1.5 * scoring.GATE_WIDTH), 0.1)
+
+        self.assertEqual(0.0, self.gate(*load))
+        self.assertAlmostEqual(
+            0.25, self.gate(*load, seconds=4 * self.SECONDS))
+
+    @hypothesis.given(LOADS, LOADS, st.floats(0, 1e6))
+    def test_is_a_share(self, load, average, seconds):
+        found = self.gate(load, average=(average,), seconds=seconds)
+
+        self.assertTrue(0.0 <= found <= 1.0)
 
     @hypothesis.given(LOADS, LOADS, LOADS)
     def test_busier_host_is_never_liked_more(self, one, other, average):
         idler, busier = sorted((one, other))
 
-        self.assertGreaterEqual(scoring.gate(idler, average),
-                                scoring.gate(busier, average))
+        self.assertGreaterEqual(self.gate(idler, average=(average,)),
+                                self.gate(busier, average=(average,)))
 
 
 class TestMean(base.TestCase):

@@ -30,7 +30,7 @@ from tests.unit import factories
 
 MULTIPLIER = 'image_cache_weight_multiplier'
 #: Of an image of 20 GB, at the default rate.
-ALL = scoring.benefit(20 * factories.GIB, 0)
+ALL = scoring.benefit(scoring.fetch_seconds(20 * factories.GIB, 0))
 WARM = scoring.HOLDS[Holding.WARM]
 ARRIVING = scoring.HOLDS[Holding.ARRIVING]
 
@@ -45,7 +45,7 @@ class WeigherTestCase(base.TestCase):
         super().setUp()
         self.set_nova('scheduler', max_placement_results=100_000)
         # For most tests each request is the first one.
-        self.set(recent_placement_seconds=0)
+        self.set(recent_placement_seconds=0, image_cache_weight_multiplier=1)
         self.weigher = weights.ImageCacheWeigher()
         self.query = mock.create_autospec(query.CellQuery, instance=True)
         self.query.servers.return_value = {}
