@@ -24,15 +24,15 @@ from typing import NamedTuple
 from cache_aware_sched import request as request_mod
 
 
-class Load(NamedTuple):
-    """How busy a host is.
+class Loads(NamedTuple):
+    """How busy hosts are: of each a share, in the order of the hosts.
 
-    :param vcpus: share of its vCPUs, overcommit included; 0 of nothing
+    :param vcpus: of its vCPUs, overcommit included; 0 of nothing
     :param memory: the same of its memory
     """
 
-    vcpus: float
-    memory: float
+    vcpus: list[float]
+    memory: list[float]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,16 +95,26 @@ class RecentLoads:
                     self._clock() + seconds))
 
     def loads(self, request: request_mod.Request,
-              host_states: Sequence[Any]) -> list[Load]:
+              host_states: Sequence[Any]) -> Loads:
         """Return each host's load with the server of the request on it."""
-        wanted = _wanted(request)
-        if not self._placements:
-            return [_load(host, _used(host), wanted) for host in host_states]
         with self._lock:
             for name in list(self._placements):
                 self._drop_expired(name)
-            return [_load(host, self._expected(host), wanted)
-                    for host in host_states]
+            # Of few hosts only; all of this is done for each of thousands.
+            expected = {
+                host.host: self._expected(host) for host in host_states
+                if host.host in self._placements} if self._placements else {}
+        loads = Loads([], [])
+        for host in host_states:
+            used = expected.get(host.host) if expected else None
+            ram = host.total_usable_ram_mb or 0
+            _append(loads.vcpus, request.vcpus + (
+                used.vcpus if used else host.vcpus_used or 0),
+                (host.vcpus_total or 0) * (host.cpu_allocation_ratio or 1))
+            _append(loads.memory, request.memory_mb + (
+                used.memory_mb if used else ram - (host.free_ram_mb or 0)),
+                ram * (host.ram_allocation_ratio or 1))
+        return loads
 
     def _expected(self, host_state: Any) -> Used:
         """Return what a host will show at least.
@@ -139,16 +149,5 @@ def _used(host: Any) -> Used:
                 (host.total_usable_ram_mb or 0) - (host.free_ram_mb or 0))
 
 
-def average(loads: Sequence[Load]) -> Load:
-    """Return the mean of each, 0 of nothing."""
-    number = len(loads) or 1
-    return Load(sum(load.vcpus for load in loads) / number,
-                sum(load.memory for load in loads) / number)
-
-
-def _load(host: Any, used: Used, wanted: Used) -> Load:
-    vcpus = (host.vcpus_total or 0) * (host.cpu_allocation_ratio or 1)
-    memory = (host.total_usable_ram_mb or 0) * (host.ram_allocation_ratio or 1)
-    return Load(
-        (used.vcpus + wanted.vcpus) / vcpus if vcpus > 0 else 0.0,
-        (used.memory_mb + wanted.memory_mb) / memory if memory > 0 else 0.0)
+def _append(shares: list[float], used: int, capacity: float) -> None:
+    shares.append(used / capacity if capacity > 0 else 0.0)

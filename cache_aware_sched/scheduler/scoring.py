@@ -103,25 +103,51 @@ def headroom(count: int, cap: int) -> float:
     return min(1.0, max(0.0, left))
 
 
-def gate(load: Sequence[float], average: Sequence[float],
-         seconds: float) -> float:
+def gate_width(average: float, seconds: float) -> float:
+    """Return how much busier than the average a host may become.
+
+    :param average: share of a resource that is in use, of all candidates
+    :param seconds: that the fetch would take: for a long one a host may be
+        busier
+    :returns: the share above the average at which the interest is gone
+    """
+    patience = math.sqrt(max(seconds, UNNOTICED_SECONDS) / BENEFIT_SECONDS)
+    return patience * max(GATE_WIDTH * average, MIN_GATE_WIDTH)
+
+
+def gate(load: float, average: float, width: float) -> float:
     """Return whether a host is no busier than the others.
 
     In comparison with the average: what nova's own weighers make of the same
     difference depends on how much is free on other hosts.
 
-    :param load: share of each of the host's resources that is in use once the
-        server is on it
+    :param load: share of a resource of the host that is in use once the server
+        is on it
     :param average: the same, over all candidates
-    :param seconds: that the fetch would take: for a long one a host may be
-        busier
-    :returns: 1 up to the average, falling evenly to 0 where it is exceeded by
-        :data:`GATE_WIDTH`; of several resources the smallest
+    :returns: 1 up to the average, falling evenly to 0 at the width above it
     """
-    patience = math.sqrt(max(seconds, UNNOTICED_SECONDS) / BENEFIT_SECONDS)
-    return min(min(1.0, max(0.0, 1 - (share - mean_) / (patience * max(
-        GATE_WIDTH * mean_, MIN_GATE_WIDTH))))
-        for share, mean_ in zip(load, average, strict=True))
+    if load <= average:
+        return 1.0
+    return max(0.0, 1 - (load - average) / width)
+
+
+def gates(loads: Iterable[Sequence[float]], places: Sequence[int],
+          seconds: float) -> list[float]:
+    """Return the gates of some hosts: of each that of its busiest resource.
+
+    :param loads: for each resource the share of it that is in use on each of
+        the candidates
+    :param places: of those hosts among the candidates
+    """
+    result = [1.0] * len(places)
+    for shares in loads:
+        average = mean(shares)
+        width = gate_width(average, seconds)
+        for number, place in enumerate(places):
+            if shares[place] > average:
+                result[number] = min(result[number], gate(
+                    shares[place], average, width))
+    return result
 
 
 def mean(values: Iterable[float]) -> float:

@@ -161,14 +161,13 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         caps = cap_mod.caps(request, [host.aggregates for host in chosen])
         counts = self._counter.count(
             spec, request, chosen, caps, again=True)
-        loads = self._loads.loads(request, hosts) if guarded else []
-        averages = load.average(loads)
+        gates = scoring.gates(
+            self._loads.loads(request, hosts), guarded,
+            seconds) if guarded else []
         guards = {
-            place: (scoring.headroom(count, cap),
-                    scoring.gate(loads[place], averages, seconds),
-                    count, cap)
-            for place, count, cap
-            in zip(guarded, counts, caps, strict=True)}
+            place: (scoring.headroom(count, cap), gate, count, cap)
+            for place, gate, count, cap
+            in zip(guarded, gates, counts, caps, strict=True)}
         benefit = scoring.benefit(seconds)
         scores = {}
         for place, sense in senses.items():

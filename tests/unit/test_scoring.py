@@ -125,57 +125,60 @@ class TestHeadroom(base.TestCase):
 
 
 class TestGate(base.TestCase):
-    """With an average load of 0.5 and 0.1 if nothing else is said."""
+    """With an average load of 0.5 if nothing else is said."""
 
-    AVERAGE = (0.5, 0.1)
     SECONDS = scoring.BENEFIT_SECONDS
+    WIDTH = 0.5 * scoring.GATE_WIDTH
 
-    def gate(self, *load, average=AVERAGE, seconds=SECONDS):
-        return scoring.gate(load, average, seconds)
+    def gate(self, load, average=0.5, seconds=SECONDS):
+        return scoring.gate(
+            load, average, scoring.gate_width(average, seconds))
 
     def test_open_up_to_the_average(self):
-        for load in ((0.0, 0.0), (0.4, 0.1), (0.5, 0.05), (0.5, 0.1)):
-            self.assertEqual(1.0, self.gate(*load))
+        for load in (0.0, 0.4, 0.5):
+            self.assertEqual(1.0, self.gate(load))
 
     def test_closes_above_the_average(self):
-        half = 0.5 * (1 + scoring.GATE_WIDTH / 2)
-
-        self.assertAlmostEqual(0.5, self.gate(half, 0.1))
+        self.assertAlmostEqual(0.5, self.gate(0.5 + self.WIDTH / 2))
 
     def test_shut_far_above_the_average(self):
-        width = 0.5 * scoring.GATE_WIDTH
-        for load in (0.5 + 1.001 * width, 0.9, 1.0, 50.0):
-            self.assertEqual(0.0, self.gate(load, 0.1))
-
-    def test_one_resource_is_enough(self):
-        self.assertEqual(0.0, self.gate(0.0, 1.0))
+        for load in (0.5 + 1.001 * self.WIDTH, 0.9, 1.0, 50.0):
+            self.assertEqual(0.0, self.gate(load))
 
     def test_almost_empty_cloud(self):
         """Three hosts: one server more than the others have is no load."""
         one = 0.2 * scoring.MIN_GATE_WIDTH
-        average = (4 / 3 * one,) * 2
 
-        self.assertGreater(self.gate(2 * one, 2 * one, average=average), 0.5)
+        self.assertGreater(self.gate(2 * one, average=4 / 3 * one), 0.5)
 
     def test_long_fetch_is_worth_more_load(self):
-        load = (0.5 * (1 + 1.5 * scoring.GATE_WIDTH), 0.1)
+        load = 0.5 + 1.5 * self.WIDTH
 
-        self.assertEqual(0.0, self.gate(*load))
-        self.assertAlmostEqual(
-            0.25, self.gate(*load, seconds=4 * self.SECONDS))
+        self.assertEqual(0.0, self.gate(load))
+        self.assertAlmostEqual(0.25, self.gate(load, seconds=4 * self.SECONDS))
+
+    def test_busiest_resource_decides(self):
+        vcpus, memory = [0.0, 0.0, 1.0], [0.1, 0.7, 0.1]
+
+        self.assertEqual([1.0, 0.0, 0.0], scoring.gates(
+            (vcpus, memory), [0, 1, 2], self.SECONDS))
+        self.assertEqual([1.0, 1.0, 0.0], scoring.gates(
+            (vcpus,), [0, 1, 2], self.SECONDS))
+
+    def test_some_of_the_hosts(self):
+        self.assertEqual([0.0, 1.0], scoring.gates(
+            ([0.0, 0.0, 1.0],), [2, 0], self.SECONDS))
 
     @hypothesis.given(LOADS, LOADS, st.floats(0, 1e6))
     def test_is_a_share(self, load, average, seconds):
-        found = self.gate(load, average=(average,), seconds=seconds)
-
-        self.assertTrue(0.0 <= found <= 1.0)
+        self.assertTrue(0.0 <= self.gate(load, average, seconds) <= 1.0)
 
     @hypothesis.given(LOADS, LOADS, LOADS)
     def test_busier_host_is_never_liked_more(self, one, other, average):
         idler, busier = sorted((one, other))
 
-        self.assertGreaterEqual(self.gate(idler, average=(average,)),
-                                self.gate(busier, average=(average,)))
+        self.assertGreaterEqual(self.gate(idler, average),
+                                self.gate(busier, average))
 
 
 class TestMean(base.TestCase):
