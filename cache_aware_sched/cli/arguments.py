@@ -121,9 +121,7 @@ def option(field: Field) -> str:
 
 def meaning(class_: type[Any], field: Field) -> str:
     """Return what a field is for: its help, or what the docstring says."""
-    text = (field.metadata.get('help')
-            or described(class_).get(field.name)
-            or 'The option of nova.conf of this name')
+    text = field.metadata.get('help') or described(class_)[field.name]
     # But "nova", "vCPUs" and names of options stay as they are.
     first = text.split()[0]
     if first.strip(",.;").isalpha() and first.islower() and first != 'nova':

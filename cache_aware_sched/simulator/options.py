@@ -101,7 +101,7 @@ class Images(_Checked):
         0, 'Projects that the batches are of, where the input names none. 0 '
         'gives every batch a project of its own.', 0, 1000000)
     project_zipf_exponent: float = _option(
-        1.0, 'How unequally active the projects are, as zipf_exponent.',
+        1.0, 'How unequally active the projects are, as --zipf-exponent.',
         0, 10)
     flavor_disk_gb: int = _option(
         20, 'Root disk of a server, GiB; at least the size of its image, '
@@ -128,8 +128,8 @@ class Trace(_Checked):
         'batch starts at a random moment of its bin. 0 takes the arrivals as '
         'they are. Without it the width is found in the data.', 0, 86400)
     gap_seconds: float = _option(
-        1.0, 'Between the servers of a batch in one bin. Not used where the '
-        'arrivals are taken as they are.', 0, 3600)
+        1.0, 'Seconds between the servers of a batch in one bin. Not used '
+        'where the arrivals are taken as they are.', 0, 3600)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class Options(_Checked):
     boots: int = _option(
         0, 'About how many servers: of a trace or of a history, whole '
         'batches at random from all of its time; 0 takes all. Of a synthetic '
-        f'workload exactly so many; 0 makes {SYNTHETIC_BOOTS}.', 0, 10000000)
+        'workload exactly so many; 0 makes 160 for each host.', 0, 10000000)
     limit: int = _option(
         0, 'Only the first servers, so many; 0 takes all.', 0, 10000000)
     images: Images = Images()

@@ -35,7 +35,8 @@ class Settings:
     What nova.conf has an option for, a policy's fragment can set differently.
 
     :param hosts: how many, all alike
-    :param host_vcpus: CPUs of a host; a common two-socket machine
+    :param host_vcpus: CPUs of a host, without overcommit. The default is that
+        of a common two-socket machine
     :param host_ram_mb: MiB; 4 GiB a CPU, as in common machines
     :param host_disk_gb: GiB of the disk with the servers and the cache
     :param cpu_allocation_ratio: nova's initial_cpu_allocation_ratio
@@ -45,8 +46,19 @@ class Settings:
     :param image_disk: whether cached images take from the disk that nova's
         DiskWeigher sees, as they do below instances_path
     :param cache_manager: image_cache_manager of all hosts; nova has ``age``
-    :param image_cache_max_size_gb: the option of this name, as all up to
-        protected_images; 0 is no limit
+    :param image_cache_max_size_gb: GiB of images that a host keeps at most, 0
+        for no limit
+    :param image_cache_max_images: images that a host keeps at most, 0 for no
+        limit
+    :param image_cache_high_watermark_percent: percent of the disk; when it is
+        fuller, images go. 0 for no limit
+    :param image_cache_low_watermark_percent: percent of the disk; where that
+        ends. 0 for the high one
+    :param image_cache_min_free_gb: GiB of the disk that are kept free, 0 for
+        no limit
+    :param image_cache_popularity_half_life_hours: hours in which a boot comes
+        to count half for ``popularity``
+    :param protected_images: ids of images that never go
     :param cache_manager_interval: seconds from pass to pass;
         ``[image_cache] manager_interval``, nova's default
     :param remove_unused_base_images: of ``[image_cache]``
@@ -55,7 +67,7 @@ class Settings:
     :param fetch_mb_s: MB/s that a host can fetch with. 2 GiB took 11.3 s
         longer than none, with nova 34 and a file store on one machine
     :param glance_mb_s: MB/s that Glance can send to all hosts together, 0 for
-        no limit; a 10 Gbit/s link
+        no limit. The default is that of a 10 Gbit/s link
     :param boot_seconds: from the request to ACTIVE if the image is there;
         measured with nova 34 and libvirt
     :param claim_delay: seconds from the scheduler's decision to the claim and
