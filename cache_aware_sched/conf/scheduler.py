@@ -35,8 +35,8 @@ class _Finite(types.Float):
 MIN_CAP, MAX_CAP = 0, 100_000
 DEFAULT_CAP = 10
 
-#: Of 2, 3, 4 and 10 the smallest one that lets less than 40 % of stock nova's
-#: image traffic through in each of the replays, see the documents.
+#: With it less than 40 % of what stock nova fetches is fetched in each of the
+#: replays of the page "Where the defaults are from".
 DEFAULT_MULTIPLIER = 3.0
 
 OPTIONS = [

@@ -106,7 +106,7 @@ class RecentLoads:
                 if host.host in self._placements} if self._placements else {}
         loads = Loads([], [])
         for host in host_states:
-            used = expected.get(host.host) if expected else None
+            used = expected.get(host.host)
             ram = host.total_usable_ram_mb or 0
             _append(loads.vcpus, request.vcpus + (
                 used.vcpus if used else host.vcpus_used or 0),
@@ -122,14 +122,11 @@ class RecentLoads:
         What its row showed at the oldest of the placements, and all of them:
         as soon as the row has them too, they are not counted twice.
         """
-        used = _used(host_state)
-        placements = self._placements.get(host_state.host)
-        if not placements:
-            return used
+        placements = self._placements[host_state.host]
         expected = placements[0].before
         for placement in placements:
             expected += placement.wanted
-        return used.at_least(expected)
+        return _used(host_state).at_least(expected)
 
     def _drop_expired(self, host: str) -> None:
         placements = self._placements.get(host)

@@ -40,9 +40,8 @@ BENEFIT_SECONDS = 10.0
 
 #: How much of the benefit a host brings by what it holds. A resized copy of
 #: the right size saves the growing of the disk. For an image that is arriving
-#: a server waits, but nothing is fetched again: in replays of real arrivals,
-#: where servers of an image come together, 0.5 cost a tenth more traffic at
-#: the same imbalance.
+#: a server waits, but nothing is fetched again; servers of an image often come
+#: together, see the page "Where the defaults are from".
 HOLDS = {
     Holding.UNKNOWN: 0.0,
     Holding.COLD: 0.0,
