@@ -22,6 +22,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -35,6 +36,17 @@ _FLAGS = (
     # Whatever is not the page itself would be told, and get nowhere.
     '--host-resolver-rules=MAP * ~NOTFOUND',
 )
+
+# Puts the pipes where the browser looks for them. No shell: dash knows no file
+# descriptor of two digits, and the two may be 3 and 4 already, or 4 and 3.
+_LAUNCHER = """
+import fcntl, os, sys
+reads, writes = (fcntl.fcntl(int(fd), fcntl.F_DUPFD_CLOEXEC, 5)
+                 for fd in sys.argv[1:3])
+os.dup2(reads, 3)
+os.dup2(writes, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 #: Seconds for an answer of a busy machine.
 _PATIENCE = 90
@@ -71,9 +83,8 @@ class Page:
                  f'--window-size={width},{height}']
         if os.geteuid() == 0:
             flags.append('--no-sandbox')
-        # The shell puts the pipes where the browser looks for them.
         self._process = subprocess.Popen(
-            ['/bin/sh', '-c', f'exec "$@" 3<&{reads} 4>&{writes}', 'sh',
+            [sys.executable, '-c', _LAUNCHER, str(reads), str(writes),
              found(), *flags, 'about:blank'],
             pass_fds=(reads, writes), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
