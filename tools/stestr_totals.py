@@ -12,6 +12,9 @@
 # under the License.
 """Total the test runs that stestr recorded, as "N passed, N failed".
 
+What failed is named before that, with the end of its traceback: often only
+the last lines of a run are kept.
+
 Run in an environment with stestr. Only runs with a number from FIRST on
 count. A test that started and never ended has failed, and so has a whole
 suite that left no run behind. Expected failures are passes, unexpected
@@ -20,12 +23,15 @@ successes failures; skipped tests are neither.
 
 import argparse
 import collections
+import functools
 import pathlib
+from typing import Any
 
 from stestr.repository import file
 import testtools
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LINES = 12
 OUTCOMES = {
     "success": "passed",
     "xfail": "passed",
@@ -37,8 +43,20 @@ OUTCOMES = {
 }
 
 
+def count(total: collections.Counter[str], test: dict[str, Any]) -> None:
+    """Count a test, and show it if it failed."""
+    outcome = OUTCOMES[test["status"]]
+    total[outcome] += 1
+    if outcome == "failed":
+        print(f"{test['status']}: {test['id']}")
+        for name, content in test["details"].items():
+            if name.startswith("traceback"):
+                for line in content.as_text().splitlines()[-LINES:]:
+                    print(f"    {line}")
+
+
 def main() -> None:
-    """Print what was skipped or is missing, then the totals alone."""
+    """Print what failed, was skipped or is missing, then the totals alone."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -47,9 +65,7 @@ def main() -> None:
     options = parser.parse_args()
 
     total = collections.Counter[str]()
-    result = testtools.StreamToDict(
-        lambda test: total.update([OUTCOMES[test["status"]]])
-    )
+    result = testtools.StreamToDict(functools.partial(count, total))
     recorded = 0
     if (ROOT / ".stestr").is_dir():
         repository = file.RepositoryFactory().open(str(ROOT))
