@@ -31,6 +31,13 @@ MOUNTS = {
     'run-dbus': '/run/dbus',
 }
 
+# Debian's libvirt does not start without the user of its guests, though they
+# run as another here. The package that creates it also starts libvirt for good.
+_USERS = {
+    'passwd': 'libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin\n',
+    'group': 'libvirt-qemu:x:64055:\n',
+}
+
 #: Of the program that a host ends up as.
 NAME = 'sleep'
 
@@ -49,8 +56,9 @@ def command(name: str, directory: pathlib.Path,
     :param directory: of the host
     :param instances: where its instances directory is to be seen
     """
-    mounts = [str(directory / 'hosts'), '/etc/hosts',
-              str(directory / 'instances'), str(instances)]
+    mounts = [str(directory / 'instances'), str(instances)]
+    for file in ('hosts', *_USERS):
+        mounts += [str(directory / file), f'/etc/{file}']
     for source, target in MOUNTS.items():
         if target == '/run/dbus' and not os.path.isdir(target):
             continue
@@ -68,6 +76,16 @@ def prepare(name: str, directory: pathlib.Path,
     for path in (directory / 'instances', instances):
         path.mkdir(parents=True, exist_ok=True)
     (directory / 'hosts').write_text(f'127.0.0.1 localhost {name}\n')
+    for file, line in _USERS.items():
+        (directory / file).write_text(_with_user(
+            pathlib.Path('/etc', file).read_text(), line))
+
+
+def _with_user(text: str, line: str) -> str:
+    """Return a file of users or groups that has the one of a line."""
+    user = line.partition(':')[0]
+    known = (one.partition(':')[0] for one in text.splitlines())
+    return text if user in known else f'{text.rstrip()}\n{line}'
 
 
 def inhabitants(run: pathlib.Path) -> list[int]:

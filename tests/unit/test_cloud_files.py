@@ -23,6 +23,7 @@ from oslo_utils.imageutils import format_inspector
 
 from tests.cloud import disk
 from tests.cloud import environment
+from tests.cloud import namespace
 from tests.cloud import procfs
 from tests.cloud import remote
 from tests.unit import base
@@ -163,6 +164,31 @@ class TestDisk(FilesTestCase):
         disk.write(self.disk, 'text')
 
         format_inspector.detect_file_format(str(self.disk)).safety_check()
+
+
+class TestHost(FilesTestCase):
+
+    def prepared(self):
+        """Return the users and groups that there are on a new host."""
+        namespace.prepare('compute1', self.path / 'host', self.path / 'shared')
+        return [[line.split(':')[0] for line
+                 in (self.path / 'host' / name).read_text().splitlines()]
+                for name in ('passwd', 'group')]
+
+    def test_the_user_of_the_guests_is_there_once(self):
+        """Else libvirt ends: the Debian package that has it is not wanted."""
+        for names in self.prepared():
+            self.assertEqual(1, names.count('libvirt-qemu'), names)
+            self.assertIn('root', names)
+
+    def test_a_user_that_the_machine_has_stays_as_it_is(self):
+        line = 'libvirt-qemu:x:7:8::/:/bin/false\n'
+        for text in (f'a:x:1:1::/:/bin/sh\n{line}', line):
+            self.assertEqual(
+                text, namespace._with_user(text, 'libvirt-qemu:x:1:\n'))
+        self.assertEqual('old-libvirt-qemu:x:1:\nlibvirt-qemu:x:2:\n',
+                         namespace._with_user('old-libvirt-qemu:x:1:',
+                                              'libvirt-qemu:x:2:\n'))
 
 
 class TestRemote(FilesTestCase):
