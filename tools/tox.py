@@ -61,6 +61,23 @@ def install(requirement: str) -> None:
     subprocess.run([*create(), *arguments], check=True)
 
 
+def set_version() -> None:
+    """Give pbr a version where no git tells it one: it would refuse to go on.
+
+    That is without git, in a copy of the files, and in another's checkout.
+    """
+    if "PBR_VERSION" in os.environ or (ROOT / "PKG-INFO").exists():
+        return
+    try:
+        subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"],
+            check=True,
+            capture_output=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        os.environ["PBR_VERSION"] = "0.0.0"
+
+
 def main() -> None:
     """Install tox where it is missing or another version, then become it."""
     requirement = pinned()
@@ -74,6 +91,7 @@ def main() -> None:
             command = " ".join(error.cmd)
             raise SystemExit(f"tools/tox.py: failed: {command}") from None
         stamp.write_text(requirement)
+    set_version()
     os.chdir(ROOT)
     tox = str(VENV / "bin" / "tox")
     os.execv(tox, [tox, *sys.argv[1:]])
