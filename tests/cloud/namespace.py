@@ -32,7 +32,7 @@ MOUNTS = {
 }
 
 # Debian's libvirt does not start without the user of its guests, though they
-# run as another here. The package that creates it also starts libvirt for good.
+# run as another here. The package that creates it would also start libvirt.
 _USERS = {
     'passwd': 'libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin\n',
     'group': 'libvirt-qemu:x:64055:\n',
