@@ -35,8 +35,9 @@ class _Finite(types.Float):
 MIN_CAP, MAX_CAP = 0, 100_000
 DEFAULT_CAP = 10
 
-#: With it less than 40 % of what stock nova fetches is fetched in each of the
-#: replays of the page "Where the defaults are from".
+#: With it at most 40 % of what stock nova fetches is fetched, at its vCPU
+#: imbalance plus at most 0.05, in each of the replays of the page "Where the
+#: defaults are from".
 DEFAULT_MULTIPLIER = 3.0
 
 OPTIONS = [
@@ -50,7 +51,9 @@ How much a host that holds the requested image is preferred.
 The weight that is multiplied is absolute: 1.0 stands for everything that the
 image cache could ever save a server, 0 for nothing. It fades to 0 on a host
 that would become busier than the other candidates, and on one that runs
-nearly as many servers of the image as the cap allows. The weights of nova's
+nearly as many servers of the image as the cap allows. The larger the
+multiplier, the busier a host may become: up to half again as busy as the
+average of the candidates, whatever the multiplier. The weights of nova's
 own weighers add up, and a build that is not over, or ended less than a minute
 ago, costs its host 1.0: it takes more than 1 to outweigh that. The default was
 chosen by replaying real arrivals of servers; ``cache-aware-sched simulate``

@@ -24,15 +24,29 @@ from typing import NamedTuple
 from cache_aware_sched import request as request_mod
 
 
-class Loads(NamedTuple):
-    """How busy hosts are: of each a share, in the order of the hosts.
+#: vCPUs and MiB that a host may have in use without being busy at all: two
+#: servers of 2 vCPUs, as half of those of the replays have at most. Else, in a
+#: cloud that is almost empty, one server would make its host several times as
+#: busy as the average.
+IDLE_VCPUS, IDLE_MEMORY_MB = 4, 8192
 
-    :param vcpus: of its vCPUs, overcommit included; 0 of nothing
-    :param memory: the same of its memory
+
+class Load(NamedTuple):
+    """How busy hosts are with a resource, in the order of the hosts.
+
+    :param shares: that are in use; 0 of nothing
+    :param capacities: what there is of it, overcommit included
     """
 
-    vcpus: list[float]
-    memory: list[float]
+    shares: list[float]
+    capacities: list[float]
+
+
+class Loads(NamedTuple):
+    """How busy hosts are."""
+
+    vcpus: Load
+    memory: Load
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,17 +118,17 @@ class RecentLoads:
             expected = {
                 host.host: self._expected(host) for host in host_states
                 if host.host in self._placements} if self._placements else {}
-        loads = Loads([], [])
+        vcpus, memory = Load([], []), Load([], [])
         for host in host_states:
-            used = expected.get(host.host)
             ram = host.total_usable_ram_mb or 0
-            _append(loads.vcpus, request.vcpus + (
+            used = expected.get(host.host) if expected else None
+            _append(vcpus, request.vcpus + (
                 used.vcpus if used else host.vcpus_used or 0),
                 (host.vcpus_total or 0) * (host.cpu_allocation_ratio or 1))
-            _append(loads.memory, request.memory_mb + (
+            _append(memory, request.memory_mb + (
                 used.memory_mb if used else ram - (host.free_ram_mb or 0)),
                 ram * (host.ram_allocation_ratio or 1))
-        return loads
+        return Loads(vcpus, memory)
 
     def _expected(self, host_state: Any) -> Used:
         """Return what a host will show at least.
@@ -146,5 +160,6 @@ def _used(host: Any) -> Used:
                 (host.total_usable_ram_mb or 0) - (host.free_ram_mb or 0))
 
 
-def _append(shares: list[float], used: int, capacity: float) -> None:
-    shares.append(used / capacity if capacity > 0 else 0.0)
+def _append(load: Load, used: int, capacity: float) -> None:
+    load.shares.append(used / capacity if capacity > 0 else 0.0)
+    load.capacities.append(capacity)

@@ -23,6 +23,7 @@ import math
 from typing import NamedTuple
 
 from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler import load as load_mod
 
 #: Bytes a second when no candidate reported a rate. Measured with nova 34 on
 #: one machine: a 2 GiB image took 12.6 s to ACTIVE when it had to be fetched
@@ -35,7 +36,7 @@ UNNOTICED_SECONDS = 1.0
 
 #: Seconds beyond those after which 63 % of the possible benefit is reached:
 #: the fetch of a 2 GiB image gets 0.64, of a 500 MB one 0.15, of a 20 GB one
-#: 1.0. A starting value, to be replaced by one from replays.
+#: 1.0. In replays other values do what another multiplier does.
 BENEFIT_SECONDS = 10.0
 
 #: How much of the benefit a host brings by what it holds. A resized copy of
@@ -50,18 +51,22 @@ HOLDS = {
     Holding.WARM_RESIZED: 1.0,
 }
 
-#: Share of the cap that may be used before the interest in a host fades. A
-#: starting value, to be replaced by one from replays.
+#: Share of the cap that may be used before the interest in a host fades. In
+#: replays it makes no difference to what is fetched.
 UNFADED_CAP_SHARE = 0.5
 
-#: How much busier than the average candidate a host may become before the
-#: interest in it is gone, as a share of that average, for a fetch of
-#: :data:`BENEFIT_SECONDS`; for others it grows with the square root.
-GATE_WIDTH = 0.05
+#: How many seconds of a fetch, for each vCPU of the server, are worth a host
+#: that is twice as busy as the average, with a multiplier of 1. What imbalance
+#: costs is the square of how busy hosts are, so a server adds to it by its
+#: vCPUs and by how much busier than others its host is; what a held image
+#: saves is the seconds. From replays: see "Where the defaults are from".
+GATE_SECONDS = 500.0
 
-#: The same as a share of a host's capacity, for clouds that are almost empty:
-#: there a single server makes a host twice as busy as the others.
-MIN_GATE_WIDTH = 0.01
+#: How much busier than the average candidate a host may become, as a share of
+#: that average, whatever the multiplier and the image. It is also what holds
+#: for the memory, of which servers want very different amounts: in the replays
+#: stock nova itself used that of hosts twice as unevenly as their vCPUs.
+MAX_GATE_WIDTH = 0.5
 
 
 def fetch_seconds(size: int, rate: float) -> float:
@@ -102,19 +107,20 @@ def headroom(count: int, cap: int) -> float:
     return min(1.0, max(0.0, left))
 
 
-def gate_width(average: float, seconds: float) -> float:
+def gate_width(multiplier: float, seconds: float, vcpus: int) -> float:
     """Return how much busier than the average a host may become.
 
-    :param average: share of a resource that is in use, of all candidates
-    :param seconds: that the fetch would take: for a long one a host may be
-        busier
-    :returns: the share above the average at which the interest is gone
+    :param multiplier: of the weight
+    :param seconds: that the fetch would take
+    :param vcpus: of the server
+    :returns: a share of the average load, at which the interest is gone
     """
-    patience = math.sqrt(max(seconds, UNNOTICED_SECONDS) / BENEFIT_SECONDS)
-    return patience * max(GATE_WIDTH * average, MIN_GATE_WIDTH)
+    return min(MAX_GATE_WIDTH,
+               multiplier * seconds / max(vcpus, 1) / GATE_SECONDS)
 
 
-def gate(load: float, average: float, width: float) -> float:
+def gate(load: float, average: float, width: float, idle: float = 0.0
+         ) -> float:
     """Return whether a host is no busier than the others.
 
     In comparison with the average: what nova's own weighers make of the same
@@ -123,29 +129,39 @@ def gate(load: float, average: float, width: float) -> float:
     :param load: share of a resource of the host that is in use once the server
         is on it
     :param average: the same, over all candidates
-    :returns: 1 up to the average, falling evenly to 0 at the width above it
+    :param width: as a share of the average
+    :param idle: the load up to which the host is not busy at all
+    :returns: 1 up to the average or to ``idle``, falling evenly to 0 at the
+        width above it
     """
-    if load <= average:
+    over = load - max(average, idle)
+    if over <= 0:
         return 1.0
-    return max(0.0, 1 - (load - average) / width)
+    room = width * average
+    return max(0.0, 1 - over / room) if room > 0 else 0.0
 
 
-def gates(loads: Iterable[Sequence[float]], places: Sequence[int],
-          seconds: float) -> list[float]:
+def gates(loads: load_mod.Loads, places: Sequence[int],
+          widths: Sequence[float]) -> list[float]:
     """Return the gates of some hosts: of each that of its busiest resource.
 
-    :param loads: for each resource the share of it that is in use on each of
-        the candidates
+    :param loads: of all candidates
     :param places: of those hosts among the candidates
+    :param widths: of their gates, for the vCPUs
     """
     result = [1.0] * len(places)
-    for shares in loads:
-        average = mean(shares)
-        width = gate_width(average, seconds)
+    memory_widths = [MAX_GATE_WIDTH] * len(places)
+    for load, idle, resource_widths in (
+            (loads.vcpus, load_mod.IDLE_VCPUS, widths),
+            (loads.memory, load_mod.IDLE_MEMORY_MB, memory_widths)):
+        average = mean(load.shares)
         for number, place in enumerate(places):
-            if shares[place] > average:
+            share = load.shares[place]
+            # Else it is open. All of this is done for each of thousands.
+            if share > average:
                 result[number] = min(result[number], gate(
-                    shares[place], average, width))
+                    share, average, resource_widths[number],
+                    idle / load.capacities[place]))
     return result
 
 
@@ -160,12 +176,17 @@ class Sense(NamedTuple):
 
     :param holding: whether it holds the image
     :param holds: the share of the benefit that it brings, above 0
-    :param guarded: whether headroom and gate apply: servers are drawn to it
+    :param multiplier: of its weight
     """
 
     holding: Holding
     holds: float
-    guarded: bool
+    multiplier: float
+
+    @property
+    def guarded(self) -> bool:
+        """Return whether headroom and gate apply: servers are drawn to it."""
+        return self.multiplier > 0
 
 
 def senses(
@@ -192,7 +213,7 @@ def senses(
         if drawn and avoid:
             holds = 1 - holds
         if holds > 0 and multipliers[place]:
-            brought[place] = Sense(holding, holds, drawn)
+            brought[place] = Sense(holding, holds, multipliers[place])
     return brought
 
 

@@ -163,7 +163,9 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
             spec, request, chosen, caps, again=True)
         gates = scoring.gates(
             self._loads.loads(request, hosts), guarded,
-            seconds) if guarded else []
+            [scoring.gate_width(senses[place].multiplier, seconds,
+                                request.vcpus) for place in guarded],
+        ) if guarded else []
         guards = {
             place: (scoring.headroom(count, cap), gate, count, cap)
             for place, gate, count, cap

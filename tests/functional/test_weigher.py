@@ -136,13 +136,16 @@ class GuardTests(BusyWarmHostTestCase):
         self.assertNotEqual('host2', self.where(self.warm))
 
     def test_the_headroom_fades_near_the_cap(self):
-        # Given host2 is one below the cap, and host3 holds the image too
+        # Given host2 is one below the cap, and host3, with as many servers
+        # and a little less free memory, holds the image too
         self.set(max_same_image_instances_per_host=4)
         self.cache('host3', self.warm)
         for _server in range(3):
             self.boot(self.warm, host='host2')
-        for _server in range(6):
-            self.boot(self.image(), host='host3')
+        larger = self.flavor_with(vcpu=1, memory_mb=1024)
+        for _server in range(4):
+            self.boot(self.image(), flavor=larger, host='host3')
+        self.report('host2')
 
         self.assertEqual('host3', self.where(self.warm))
 

@@ -20,11 +20,14 @@ class TestLoads(base.TestCase):
     def loads(self, *hosts, **flavor):
         return load.RecentLoads().loads(factories.request(**flavor), hosts)
 
+    def shares(self, *hosts, **flavor):
+        return tuple(one.shares for one in self.loads(*hosts, **flavor))
+
     def test_shares_with_the_server_on_the_host(self):
         host = factories.host(vcpus=100, vcpus_used=30, memory_mb=1000,
                               memory_used=700)
 
-        self.assertEqual(([0.5], [0.8]), self.loads(
+        self.assertEqual(([0.5], [0.8]), self.shares(
             host, vcpus=20, memory_mb=100))
 
     def test_overcommit(self):
@@ -33,13 +36,21 @@ class TestLoads(base.TestCase):
         host.cpu_allocation_ratio = 16.0
         host.ram_allocation_ratio = 2.0
 
-        self.assertEqual(([0.5], [0.6]), self.loads(
+        self.assertEqual(([0.5], [0.6]), self.shares(
             host, vcpus=10, memory_mb=20))
 
     def test_in_the_order_of_the_hosts(self):
         hosts = [factories.host(vcpus_used=used) for used in (9, 49, 19)]
 
-        self.assertEqual([0.1, 0.5, 0.2], self.loads(*hosts).vcpus)
+        self.assertEqual([0.1, 0.5, 0.2], self.loads(*hosts).vcpus.shares)
+
+    def test_capacities(self):
+        host = factories.host(vcpus=40, memory_mb=16384)
+        host.cpu_allocation_ratio = 10.0
+        host.ram_allocation_ratio = 1.5
+
+        self.assertEqual([[400.0], [24576.0]], [
+            one.capacities for one in self.loads(host)])
 
     def test_host_that_was_never_updated(self):
         host = factories.host()
@@ -48,7 +59,7 @@ class TestLoads(base.TestCase):
                      'ram_allocation_ratio'):
             setattr(host, name, None)
 
-        self.assertEqual(([0.0], [0.0]), self.loads(host))
+        self.assertEqual(([0.0], [0.0]), self.shares(host))
 
 
 class TestRecentPlacements(base.TestCase):
@@ -66,7 +77,7 @@ class TestRecentPlacements(base.TestCase):
 
     def assert_loads(self, expected, *hosts):
         self.assertEqual(
-            expected, self.recent.loads(self.request, hosts).vcpus)
+            expected, self.recent.loads(self.request, hosts).vcpus.shares)
 
     def test_count_before_the_row_shows_them(self):
         busy, idle = factories.hosts(2)
@@ -81,7 +92,8 @@ class TestRecentPlacements(base.TestCase):
 
         self.recent.place(request, host, 10)
 
-        self.assertEqual([0.2], self.recent.loads(request, [host]).memory)
+        self.assertEqual(
+            [0.2], self.recent.loads(request, [host]).memory.shares)
 
     def test_do_not_count_twice_once_the_row_shows_them(self):
         self.place(factories.host(), times=2)

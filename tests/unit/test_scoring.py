@@ -14,6 +14,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler import load
 from cache_aware_sched.scheduler import scoring
 from tests.unit import base
 
@@ -124,54 +125,72 @@ class TestHeadroom(base.TestCase):
         self.assertEqual(count < cap, headroom > 0)
 
 
+class TestGateWidth(base.TestCase):
+
+    def test_twice_as_busy_for_a_vcpu_that_would_wait_so_long(self):
+        """As the constant promises, were that not above what may be."""
+        for vcpus in (1, 4):
+            self.assertAlmostEqual(0.1, scoring.gate_width(
+                1.0, scoring.GATE_SECONDS * vcpus / 10, vcpus))
+
+    def test_grows_with_what_is_saved(self):
+        self.assertAlmostEqual(3 * scoring.gate_width(1.0, 5.0, 2),
+                               scoring.gate_width(1.0, 15.0, 2))
+
+    def test_larger_server_may_unbalance_less(self):
+        self.assertAlmostEqual(scoring.gate_width(3.0, 10.0, 1) / 8,
+                               scoring.gate_width(3.0, 10.0, 8))
+
+    def test_grows_with_the_multiplier(self):
+        self.assertAlmostEqual(3 * scoring.gate_width(1.0, 10.0, 2),
+                               scoring.gate_width(3.0, 10.0, 2))
+
+    def test_of_a_server_without_vcpus(self):
+        self.assertEqual(scoring.gate_width(3.0, 10.0, 1),
+                         scoring.gate_width(3.0, 10.0, 0))
+
+    @hypothesis.given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0))
+    def test_has_a_limit_at_any_multiplier(self, multiplier, seconds, vcpus):
+        width = scoring.gate_width(multiplier, seconds, vcpus)
+
+        self.assertTrue(0.0 <= width <= scoring.MAX_GATE_WIDTH)
+
+
 class TestGate(base.TestCase):
     """With an average load of 0.5 if nothing else is said."""
 
-    SECONDS = scoring.BENEFIT_SECONDS
-    WIDTH = 0.5 * scoring.GATE_WIDTH
+    WIDTH = 0.1
 
-    def gate(self, load, average=0.5, seconds=SECONDS):
-        return scoring.gate(
-            load, average, scoring.gate_width(average, seconds))
+    def gate(self, share, average=0.5, width=WIDTH, idle=0.0):
+        return scoring.gate(share, average, width, idle)
 
     def test_open_up_to_the_average(self):
-        for load in (0.0, 0.4, 0.5):
-            self.assertEqual(1.0, self.gate(load))
+        for share in (0.0, 0.4, 0.5):
+            self.assertEqual(1.0, self.gate(share))
 
     def test_closes_above_the_average(self):
-        self.assertAlmostEqual(0.5, self.gate(0.5 + self.WIDTH / 2))
+        self.assertAlmostEqual(0.5, self.gate(0.525))
 
     def test_shut_far_above_the_average(self):
-        for load in (0.5 + 1.001 * self.WIDTH, 0.9, 1.0, 50.0):
-            self.assertEqual(0.0, self.gate(load))
+        for share in (0.5501, 0.9, 1.0, 50.0):
+            self.assertEqual(0.0, self.gate(share))
 
-    def test_almost_empty_cloud(self):
-        """Three hosts: one server more than the others have is no load."""
-        one = 0.2 * scoring.MIN_GATE_WIDTH
+    def test_open_for_an_idle_host(self):
+        """In an almost empty cloud one server is many times the average."""
+        self.assertEqual(1.0, self.gate(0.04, average=0.001, idle=0.04))
 
-        self.assertGreater(self.gate(2 * one, average=4 / 3 * one), 0.5)
+    def test_closes_above_what_is_idle(self):
+        self.assertAlmostEqual(
+            0.75, self.gate(0.041, average=0.04, idle=0.04))
+        self.assertEqual(0.0, self.gate(0.05, average=0.001, idle=0.04))
 
-    def test_long_fetch_is_worth_more_load(self):
-        load = 0.5 + 1.5 * self.WIDTH
+    def test_without_width_shut_above_the_average(self):
+        self.assertEqual(1.0, self.gate(0.5, width=0.0))
+        self.assertEqual(0.0, self.gate(0.50001, width=0.0))
 
-        self.assertEqual(0.0, self.gate(load))
-        self.assertAlmostEqual(0.25, self.gate(load, seconds=4 * self.SECONDS))
-
-    def test_busiest_resource_decides(self):
-        vcpus, memory = [0.0, 0.0, 1.0], [0.1, 0.7, 0.1]
-
-        self.assertEqual([1.0, 0.0, 0.0], scoring.gates(
-            (vcpus, memory), [0, 1, 2], self.SECONDS))
-        self.assertEqual([1.0, 1.0, 0.0], scoring.gates(
-            (vcpus,), [0, 1, 2], self.SECONDS))
-
-    def test_some_of_the_hosts(self):
-        self.assertEqual([0.0, 1.0], scoring.gates(
-            ([0.0, 0.0, 1.0],), [2, 0], self.SECONDS))
-
-    @hypothesis.given(LOADS, LOADS, st.floats(0, 1e6))
-    def test_is_a_share(self, load, average, seconds):
-        self.assertTrue(0.0 <= self.gate(load, average, seconds) <= 1.0)
+    @hypothesis.given(LOADS, LOADS, st.floats(0, 1), st.floats(0, 1))
+    def test_is_a_share(self, share, average, width, idle):
+        self.assertTrue(0.0 <= self.gate(share, average, width, idle) <= 1.0)
 
     @hypothesis.given(LOADS, LOADS, LOADS)
     def test_busier_host_is_never_liked_more(self, one, other, average):
@@ -179,6 +198,53 @@ class TestGate(base.TestCase):
 
         self.assertGreaterEqual(self.gate(idler, average),
                                 self.gate(busier, average))
+
+
+class TestGates(base.TestCase):
+    """Hosts of 1,000 vCPUs and 1,000 GiB."""
+
+    def gates(self, places, vcpus, memory, widths=None):
+        loads = load.Loads(
+            load.Load(vcpus, [1000] * len(vcpus)),
+            load.Load(memory, [1000 * 1024] * len(memory)))
+        return [round(gate, 6) for gate in scoring.gates(
+            loads, places, widths or [0.1] * len(places))]
+
+    def test_busiest_resource_decides(self):
+        self.assertEqual([1.0, 0.0, 0.0], self.gates(
+            [0, 1, 2], vcpus=[0.0, 0.0, 1.0], memory=[0.1, 0.7, 0.1]))
+        self.assertEqual([1.0, 1.0, 0.0], self.gates(
+            [0, 1, 2], vcpus=[0.0, 0.0, 1.0], memory=[0.1, 0.1, 0.1]))
+
+    def test_memory_may_be_used_less_evenly(self):
+        """Servers want very different amounts of it."""
+        shares = [0.3, 0.6, 0.6]
+
+        self.assertEqual([1.0, 0.0], self.gates(
+            [0, 1], vcpus=shares, memory=[0.5] * 3))
+        self.assertEqual([0.6], self.gates(
+            [1], vcpus=[0.5] * 3, memory=shares))
+
+    def test_some_of_the_hosts(self):
+        self.assertEqual([0.0, 1.0], self.gates(
+            [2, 0], vcpus=[0.0, 0.0, 1.0], memory=[0.1] * 3))
+
+    def test_each_host_has_its_width(self):
+        self.assertEqual([0.0, 0.5], self.gates(
+            [1, 2], vcpus=[0.4, 0.55, 0.55], memory=[0.1] * 3,
+            widths=[0.1, 0.2]))
+
+    def test_idle_hosts(self):
+        """In an almost empty cloud one server is many times the average."""
+        self.assertEqual([1.0, 0.0, 1.0], self.gates(
+            [0, 1, 2], vcpus=[0.004, 0.005, 0.0], memory=[0.0] * 3))
+        self.assertEqual([1.0, 0.0, 1.0], self.gates(
+            [0, 1, 2], vcpus=[0.0] * 3, memory=[0.008, 0.02, 0.0]))
+
+    def test_hosts_of_which_nothing_is_known(self):
+        loads = load.Loads(*(load.Load([0.0] * 2, [0.0] * 2) for _ in '12'))
+
+        self.assertEqual([1.0, 1.0], scoring.gates(loads, [0, 1], [0.1] * 2))
 
 
 class TestMean(base.TestCase):
