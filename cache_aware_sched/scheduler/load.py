@@ -24,11 +24,14 @@ from typing import NamedTuple
 from cache_aware_sched import request as request_mod
 
 
-#: vCPUs and MiB that a host may have in use without being busy at all: two
-#: servers of 2 vCPUs, as half of those of the replays have at most. Else, in a
-#: cloud that is almost empty, one server would make its host several times as
-#: busy as the average.
-IDLE_VCPUS, IDLE_MEMORY_MB = 4, 8192
+#: Servers like the one that is placed, itself included, with which a host is
+#: not busy at all. Else, in a cloud that is almost empty, one server would
+#: make its host several times as busy as the average.
+IDLE_SERVERS = 2
+
+#: As many vCPUs and MiB at most: two servers of 4 vCPUs. In replays more than
+#: that unbalances hosts noticeably, and so little does not.
+IDLE_VCPUS, IDLE_MEMORY_MB = 8, 16384
 
 
 class Load(NamedTuple):
@@ -36,10 +39,12 @@ class Load(NamedTuple):
 
     :param shares: that are in use; 0 of nothing
     :param capacities: what there is of it, overcommit included
+    :param idle: what may be in use of it on a host that is not busy at all
     """
 
     shares: list[float]
     capacities: list[float]
+    idle: int
 
 
 class Loads(NamedTuple):
@@ -118,7 +123,10 @@ class RecentLoads:
             expected = {
                 host.host: self._expected(host) for host in host_states
                 if host.host in self._placements} if self._placements else {}
-        vcpus, memory = Load([], []), Load([], [])
+        vcpus = Load([], [], min(
+            IDLE_SERVERS * request.vcpus, IDLE_VCPUS))
+        memory = Load([], [], min(
+            IDLE_SERVERS * request.memory_mb, IDLE_MEMORY_MB))
         for host in host_states:
             ram = host.total_usable_ram_mb or 0
             used = expected.get(host.host) if expected else None

@@ -151,9 +151,8 @@ def gates(loads: load_mod.Loads, places: Sequence[int],
     """
     result = [1.0] * len(places)
     memory_widths = [MAX_GATE_WIDTH] * len(places)
-    for load, idle, resource_widths in (
-            (loads.vcpus, load_mod.IDLE_VCPUS, widths),
-            (loads.memory, load_mod.IDLE_MEMORY_MB, memory_widths)):
+    for load, resource_widths in ((loads.vcpus, widths),
+                                  (loads.memory, memory_widths)):
         average = mean(load.shares)
         for number, place in enumerate(places):
             share = load.shares[place]
@@ -161,7 +160,7 @@ def gates(loads: load_mod.Loads, places: Sequence[int],
             if share > average:
                 result[number] = min(result[number], gate(
                     share, average, resource_widths[number],
-                    idle / load.capacities[place]))
+                    load.idle / load.capacities[place]))
     return result
 
 
