@@ -33,6 +33,10 @@ IDLE_SERVERS = 2
 #: that unbalances hosts noticeably, and so little does not.
 IDLE_VCPUS, IDLE_MEMORY_MB = 8, 16384
 
+#: MiB that an empty host has in use: nova counts what is reserved for the host
+#: itself. The default of ``[DEFAULT] reserved_host_memory_mb``.
+RESERVED_MEMORY_MB = 512
+
 
 class Load(NamedTuple):
     """How busy hosts are with a resource, in the order of the hosts.
@@ -125,7 +129,7 @@ class RecentLoads:
                 if host.host in self._placements} if self._placements else {}
         vcpus = Load([], [], min(
             IDLE_SERVERS * request.vcpus, IDLE_VCPUS))
-        memory = Load([], [], min(
+        memory = Load([], [], RESERVED_MEMORY_MB + min(
             IDLE_SERVERS * request.memory_mb, IDLE_MEMORY_MB))
         for host in host_states:
             ram = host.total_usable_ram_mb or 0

@@ -55,13 +55,12 @@ class TestLoads(base.TestCase):
     def test_idle_is_a_host_with_one_more_server_like_it(self):
         loads = self.loads(factories.host(), vcpus=2, memory_mb=1024)
 
-        self.assertEqual([4, 2048], [one.idle for one in loads])
+        self.assertEqual([4, 512 + 2048], [one.idle for one in loads])
 
     def test_but_not_with_two_large_ones(self):
         loads = self.loads(factories.host(), vcpus=32, memory_mb=65536)
 
-        self.assertEqual([load.IDLE_VCPUS, load.IDLE_MEMORY_MB],
-                         [one.idle for one in loads])
+        self.assertEqual([8, 512 + 16384], [one.idle for one in loads])
 
     def test_host_that_was_never_updated(self):
         host = factories.host()
