@@ -27,11 +27,10 @@ import shlex
 from typing import Any
 from typing import TypeVar
 
+from cache_aware_sched.simulator import masking
+
 T = TypeVar('T')
 Field = dataclasses.Field[Any]
-
-#: The password in a URL.
-_PASSWORD = re.compile(r'(://[^/:@\s]*):\S*@')
 
 _PARAMETER = re.compile(r'^:param (\w+): ')
 
@@ -79,10 +78,16 @@ def _moment(text: str) -> datetime.datetime:
             f'{text!r} is not a time like 2026-01-31T12:00') from None
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _cell_database(text: str) -> tuple[str, str]:
     name, separator, value = text.partition('=')
-    if not (name and separator and value):
-        raise argparse.ArgumentTypeError(f'{text!r} is not NAME=VALUE')
+    # The messages have no part of the text: it may be a password.
+    if not (name and separator and value) or '://' in name:
+        raise argparse.ArgumentTypeError('it must be CELL=FILE')
+    if masking.has_password(value):
+        raise argparse.ArgumentTypeError(
+            'an address with a password is not taken, because all users of '
+            'this machine could see it; name a file that has it as [database] '
+            'connection')
     return name, value
 
 
@@ -104,7 +109,7 @@ _TYPES: dict[Any, tuple[Callable[[str], Any], str]] = {
     float | None: (number, 'X'),
     datetime.datetime | None: (_moment, 'TIME'),
     tuple[str, ...]: (str, 'VALUE'),
-    tuple[tuple[str, str], ...]: (_pair, 'NAME=VALUE'),
+    tuple[tuple[str, str], ...]: (_cell_database, 'CELL=FILE'),
     tuple[tuple[int, int, float], ...]: (_flavor, 'VCPUS:RAM_MB:WEIGHT'),
 }
 
@@ -163,6 +168,7 @@ def _add(group: argparse._ActionsContainer, field: Field, text: str,
         add_to(action=argparse.BooleanOptionalAction)
         return
     parse, metavar = _TYPES[field.type]
+    metavar = field.metadata.get('metavar') or metavar
     if choices:
         add_to(choices=tuple(choices))
     elif isinstance(field.default, tuple):
@@ -184,14 +190,9 @@ def readable(value: Any) -> str:
     return '' if value is None else str(value)
 
 
-def masked(text: str) -> str:
-    """Return a text without the passwords in its URLs."""
-    return _PASSWORD.sub(r'\1:***@', text)
-
-
 def command_line(argv: Sequence[str]) -> str:
     """Return a command line for people, without passwords."""
-    return masked(shlex.join(argv))
+    return masking.masked(shlex.join(argv))
 
 
 def given(class_: type[Any], arguments: argparse.Namespace,

@@ -22,6 +22,7 @@ from typing import Any
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import policies
+from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator import options
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator import settings as settings_mod
@@ -40,6 +41,13 @@ _SOURCES = {
     'synthetic': (options.Synthetic, FROM_CLOUD),
     'from_nova': (options.History, ()),
 }
+
+#: How the command line calls the fields of all options.
+_FLAGS = {
+    field.name: arguments.option(field)
+    for class_ in (Settings, options.Options, options.Images,
+                   *(class_ for class_, _skip in _SOURCES.values()))
+    for field in dataclasses.fields(class_)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,27 +76,35 @@ class Job:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add all arguments of the command."""
     _add_input(parser.add_argument_group(
-        _GENERAL, 'One of the first three is needed.'))
+        _GENERAL, 'Exactly one of the first three is needed.'))
     _add_policies(parser.add_argument_group('policies', (
-        'Without any: stock nova, this package with its defaults, and the '
-        'references with their published multipliers. A FRAGMENT is the path '
-        'of a file with lines of nova.conf, or such lines themselves, which '
-        'begin with "[" and may be separated by semicolons.')))
+        'Without --policy, --multiplier and --reference: stock nova, this '
+        'package with its defaults, and each reference with the multiplier '
+        'that its authors have. A FRAGMENT is a file with lines of nova.conf, '
+        'or such lines themselves, beginning with their [section] and '
+        'separated by semicolons.')))
     _add_output(parser.add_argument_group('report and suggestion'))
     arguments.add(
         parser.add_argument_group(
             'the simulated cloud',
-            'What nova.conf has an option for, a policy can set differently.'),
+            'For all policies. What nova.conf has an option for, a FRAGMENT '
+            'can set otherwise.'),
         Settings, choices={'cache_manager': settings_mod.CACHE_MANAGERS})
     arguments.add(parser.add_argument_group(
-        'images and projects', 'Of servers that name none.'), options.Images)
+        'images and projects', 'Of servers whose input names none; the sizes '
+        'are also for images whose size it does not tell.'), options.Images)
     for source, (class_, skip) in _SOURCES.items():
         arguments.add(parser.add_argument_group(
             f'with {_flag(source)}'), class_, skip)
 
 
-def _flag(source: str) -> str:
-    return '--' + source.replace('_', '-')
+def _flag(name: str) -> str:
+    return '--' + name.replace('_', '-')
+
+
+def told(error: BadOption) -> str:
+    """Return what is wrong with options, by the names that one types."""
+    return error.named(lambda name: _FLAGS.get(name, _flag(name)))
 
 
 def _add_input(group: argparse._ArgumentGroup) -> None:
@@ -100,8 +116,8 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         'image_size_gb and project.')
     sources.add_argument(
         '--from-nova', action='store_true',
-        help="The servers of this cloud's last days, from nova's databases, "
-        'which are only read.')
+        help="The servers that were created in a cloud in a period, from "
+        "nova's databases, which are only read.")
     sources.add_argument(
         '--synthetic', action='store_true',
         help='Made-up arrivals, like those of a public cloud; '
@@ -113,54 +129,65 @@ def _add_policies(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--policy', metavar='NAME=FRAGMENT', action='append', default=[],
         type=policies.option_set, dest='option_sets',
-        help='This package with these options; "NAME=" for its defaults. Can '
+        help='Simulate this package with these options, and call it NAME; '
+        '"NAME=" for its defaults. Its filter and its weigher are added to '
+        'enabled_filters and weight_classes, also to those of a FRAGMENT. Can '
         'be repeated.')
     group.add_argument(
         '--multiplier', metavar='X', action='append', default=[],
         type=arguments.number, dest='multipliers',
-        help='An image_cache_weight_multiplier to simulate every --policy '
-        'with that sets none itself, or the defaults if there is no --policy. '
-        'Can be repeated.')
+        help='Simulate each --policy that sets no '
+        'image_cache_weight_multiplier with this one, or the defaults of this '
+        'package if there is no --policy. The larger, the less is fetched and '
+        'the busier may a host become because of its images. Can be '
+        'repeated.')
     group.add_argument(
         '--reference', metavar='NAME[:X]', action='append', default=[],
         type=policies.reference, dest='references',
-        help='The score of a peer with a multiplier: '
-        f'{", ".join(policy_mod.REFERENCES)}. Default multiplier: '
+        help='Simulate nova with the score of a peer, times X: '
+        f'{", ".join(policy_mod.REFERENCES)}. Default of X: '
         f'{policies.PUBLISHED_MULTIPLIER:g}. Can be repeated.')
     group.add_argument(
         '--common', metavar='FRAGMENT', type=policies.fragment, default='',
-        help='Lines of nova.conf for all policies, such as the multipliers '
-        "of nova's weighers in your cloud.")
+        help='Options of all policies, stock nova too: your nova.conf, or '
+        "the lines of it with the multipliers of nova's weighers and your "
+        'lists of filters and weighers. It may be from before or after this '
+        'package was installed: stock nova and the references never have its '
+        'filter and weigher, and each --policy always has.')
     group.add_argument(
         '--no-stock', action='store_false', dest='stock',
-        help='Leave out nova as it comes.')
+        help='Leave out stock nova.')
     group.add_argument(
         '--workers', metavar='N', type=int, default=None,
-        help='Policies that are simulated at the same time, a process each. '
-        'Default: as many as there are CPUs.')
+        help='Policies that are simulated at the same time, each in a process '
+        'of its own. The result does not depend on it. Default: as many as '
+        'there are CPUs.')
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--report', metavar='DIR', default='',
-        help='Also write a page with figures, index.html, and results.json '
-        'into this directory.')
+        help='Also write a page with figures, index.html, and all results, '
+        'results.json, into this directory, which is made if need be.')
     group.add_argument(
         '--attribution', metavar='TEXT', default='',
-        help='Where the trace is from, for the report.')
+        help='A line about the source of the trace, for the end of the page '
+        'of --report.')
     group.add_argument(
         '--suggest', action='store_true',
         help='Search the multiplier with which least is fetched within the '
-        'limits, and print the lines for nova.conf. At most one --policy can '
-        'be given: options that are set besides.')
+        'limits of --max-imbalance and --max-same-image, both of which are '
+        'needed, and with no more refused servers than stock nova has; and '
+        'print the lines for nova.conf. One --policy may be given, with '
+        'options that are to be set besides.')
     group.add_argument(
         '--max-imbalance', metavar='X', type=arguments.number, default=None,
-        help='Of --suggest: the largest vCPU imbalance between hosts, std / '
-        'mean.')
+        help='With --suggest: the largest vCPU imbalance, as in the column '
+        'vcpu_imbalance; look first what stock nova has.')
     group.add_argument(
         '--max-same-image', metavar='N', type=int, default=None,
-        help='Of --suggest: the most servers of one image on one host, which '
-        'becomes the cap.')
+        help='With --suggest: the most servers of one image on one host. It '
+        'becomes the cap, max_same_image_instances_per_host.')
 
 
 def job(found: argparse.Namespace) -> Job:
@@ -174,8 +201,8 @@ def job(found: argparse.Namespace) -> Job:
         settings = arguments.make(Settings, found)
         how = _options(source, found, settings)
         limits = _limits(found)
-    except ValueError as error:
-        raise Usage(str(error)) from None
+    except BadOption as error:
+        raise Usage(told(error)) from None
     workers = (len(os.sched_getaffinity(0)) if found.workers is None
                else found.workers)
     if workers < 1:
@@ -226,6 +253,10 @@ def _synthetic(found: argparse.Namespace,
                     / sum(mb * weight for _vcpus, mb, weight in asked.flavors))
     memory = (settings.host_ram_mb * settings.ram_allocation_ratio
               - settings.reserved_host_memory_mb)
+    if memory * vcpus_per_mb < 1:
+        raise Usage(f'--host-ram-mb and --reserved-host-memory-mb leave '
+                    f'{max(memory, 0):,g} MiB of a host for servers, less '
+                    'than a mean --flavor has for one vCPU')
     return dataclasses.replace(
         asked, hosts=settings.hosts, host_vcpus=min(
             settings.host_vcpus, memory * vcpus_per_mb))
@@ -234,7 +265,7 @@ def _synthetic(found: argparse.Namespace,
 def _limits(found: argparse.Namespace) -> suggest.Limits | None:
     """Return the limits of a search, None if none is asked for.
 
-    :raises ValueError: if a limit can never be kept to
+    :raises BadOption: if a limit can never be kept to
     """
     values = found.max_imbalance, found.max_same_image
     if not found.suggest:

@@ -38,10 +38,12 @@ class Candidate:
     """A policy to compare.
 
     :param family: of policies that only differ in the multiplier
+    :param own: its fragment without what is common to all policies
     """
 
     policy: Policy
     family: str
+    own: str = ''
 
 
 def fragment(text: str) -> str:
@@ -135,7 +137,7 @@ def chosen(option_sets: Sequence[tuple[str, str]],
     if common.strip():
         found = [dataclasses.replace(candidate, policy=dataclasses.replace(
             candidate.policy, fragment='\n'.join(
-                (common.rstrip(), candidate.policy.fragment))))
+                (common.rstrip(), candidate.own))))
             for candidate in found]
     return found
 
@@ -143,12 +145,11 @@ def chosen(option_sets: Sequence[tuple[str, str]],
 def _ours(name: str, text: str,
           multipliers: Sequence[float]) -> list[Candidate]:
     if not multipliers or _SETS_MULTIPLIER.search(text):
-        return [Candidate(policy_mod.ours(name, text), name)]
+        return [Candidate(policy_mod.ours(name, text), name, text)]
     return [
-        Candidate(policy_mod.ours(
-            f'{name} x {multiplier:g}',
-            with_options(text, **{_MULTIPLIER: multiplier})), name)
-        for multiplier in multipliers]
+        Candidate(policy_mod.ours(f'{name} x {multiplier:g}', own), name, own)
+        for multiplier in multipliers
+        for own in [with_options(text, **{_MULTIPLIER: multiplier})]]
 
 
 def _check(found: Sequence[Candidate]) -> None:

@@ -25,6 +25,7 @@ from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import job as job_mod
 from cache_aware_sched.cli.job import Job
 from cache_aware_sched.cli import running
+from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator import options
 from cache_aware_sched.simulator.workload import Workload
 
@@ -90,7 +91,7 @@ def _rows(made: Any) -> Sequence[tuple[str, str, str]]:
     """Return names, values and meanings of options."""
     return [
         (arguments.option(field),
-         arguments.masked(arguments.readable(getattr(made, field.name))),
+         masking.masked(arguments.readable(getattr(made, field.name))),
          arguments.meaning(type(made), field))
         for field in dataclasses.fields(made)
         if not (isinstance(made, options.Synthetic)

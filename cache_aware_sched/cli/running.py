@@ -21,7 +21,8 @@ import warnings
 
 from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli.job import Job
-from cache_aware_sched.simulator import options
+from cache_aware_sched.cli.job import told
+from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator.parallel import Progress
 from cache_aware_sched.simulator.policy import Policy
@@ -61,8 +62,8 @@ def workload(job: Job) -> Workload:
             # Of libraries that nova imports; nobody can do anything about it.
             warnings.simplefilter('ignore')
             return sources.from_nova(job.options)
-    except options.BadOption as error:
-        raise Usage(str(error)) from None
+    except BadOption as error:
+        raise Usage(told(error)) from None
     except BadTrace as error:
         raise Unusable(f'{job.trace}: {error}') from None
     except OSError as error:
@@ -74,12 +75,18 @@ class Unusable(Exception):
     """The input cannot be used; the message says why."""
 
 
+def missing_images(job: Job, work: Workload) -> list[str]:
+    """Return the images that are protected, but that no server has."""
+    return [name for name in job.settings.protected_images
+            if not work.find_image(name)]
+
+
 def summary(job: Job, work: Workload) -> str:
     """Return a sentence about what is simulated."""
     seconds = work.boots[-1].at - work.boots[0].at if work.boots else 0
     return (
         f'{len(work.boots):,} servers of {len(work.images):,} images are '
-        f'asked for in {seconds / 3600:.1f} hours, on {job.settings.hosts:,} '
+        f'asked for in {seconds / 3600:,.1f} hours, on {job.settings.hosts:,} '
         f'hosts; seed {job.options.seed}.')
 
 

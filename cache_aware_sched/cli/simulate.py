@@ -28,6 +28,7 @@ from cache_aware_sched.cli import reporting
 from cache_aware_sched.cli import running
 from cache_aware_sched.cli import suggestion
 from cache_aware_sched.cli import table
+from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator.workload import Workload
 
 #: Of a search: nothing that was tried keeps to the limits.
@@ -80,6 +81,7 @@ class Simulate(lister.Lister):
         work = running.workload(job)
         for line in (running.summary(job, work), *work.notes):
             self._tell(line)
+        self._warn(job, work)
         outcome = running.run(job, work, self.app.stderr)
         text = self._suggest(job, outcome, parsed_args.formatter)
         if job.report:
@@ -90,12 +92,20 @@ class Simulate(lister.Lister):
         if self.app.options.verbose_level:
             self.app.stderr.write(f'{line}\n')
 
+    def _warn(self, job: job_mod.Job, work: Workload) -> None:
+        missing = running.missing_images(job, work)
+        if missing:
+            self.app.LOG.warning(
+                '--protected-image has no effect for %s: no server of the '
+                'workload has such an image', ', '.join(missing))
+
     def _suggest(self, job: job_mod.Job, outcome: running.Outcome,
                  formatter: str) -> str:
         """Have the suggestion of a search written; return it."""
         if not (outcome.suggestion and job.limits):
             return ''
-        text = suggestion.text(outcome.suggestion, job.limits)
+        text = suggestion.text(outcome.suggestion, job.limits,
+                               job.candidates[-1].own)
         if not outcome.suggestion.best:
             self._status = _NOTHING_FOUND
         if formatter == TABLE:
@@ -110,7 +120,7 @@ class Simulate(lister.Lister):
         argv = typing.cast(app_mod.CacheAwareSched, self.app).argv
         path = reporting.write(
             job, work, outcome, arguments.command_line(
-                [self.app.NAME, *argv]), text)
+                [self.app.NAME, *argv]), masking.masked_fragment(text))
         self._tell(f'Report: {path}')
 
     def _rows(self, outcome: running.Outcome) -> list[list[Any]]:

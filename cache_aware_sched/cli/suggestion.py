@@ -12,34 +12,40 @@
 
 """What a search for options says."""
 
+from collections.abc import Sequence
+import warnings
+
 from cache_aware_sched.simulator import columns
+from cache_aware_sched.simulator import suggest
 from cache_aware_sched.simulator.suggest import Limits
 from cache_aware_sched.simulator.suggest import Suggestion
 from cache_aware_sched.simulator.suggest import Trial
 
-#: The weigher and the filter; ``enabled_filters`` is the operator's own list.
-_PLUGINS = """\
-[filter_scheduler]
-weight_classes = nova.scheduler.weights.all_weighers,\
-cache_aware_sched.scheduler.weights.ImageCacheWeigher
-available_filters = nova.scheduler.filters.all_filters
-available_filters = \
-cache_aware_sched.scheduler.filters.ImageAntiAffinityFilter
-# enabled_filters: your list, and ImageAntiAffinityFilter at its end
-"""
+_SCHEDULER = 'filter_scheduler'
+
+_ABOUT_LISTS = (
+    'The lists are those of --common and --policy, or else the defaults of',
+    'nova, with the plug-ins of this package. If your nova.conf has other',
+    'lists, add ImageAntiAffinityFilter and ImageCacheWeigher at their ends',
+    'instead, and simulate again with your lists in --common.')
 
 
-def text(found: Suggestion, limits: Limits) -> str:
+def text(found: Suggestion, limits: Limits, own: str = '') -> str:
     """Return the suggestion: lines for nova.conf, and what to expect of them.
 
     All but the lines of nova.conf are comments of it.
+
+    :param own: the fragment of nova.conf that goes with what is suggested;
+        what is common to all policies, nova.conf has already
     """
     wanted = (f'a vCPU imbalance up to {limits.max_imbalance:g} and at most '
-              f'{limits.max_same_image} servers of an image on a host')
+              f'{limits.max_same_image:,} servers of an image on a host')
     if found.best:
         lines = [f'For {wanted}, expect:',
                  *_expected(found.best, found)]
-        return _comment(lines) + _configuration(found.best)
+        return _comment(lines) + _configuration(
+            found.best, suggest.ours(own, found.best.multiplier,
+                                     limits.max_same_image).fragment)
     return _comment([
         f'Nothing that was tried keeps to {wanted}, with no more refused '
         f'servers than stock nova has.',
@@ -48,7 +54,7 @@ def text(found: Suggestion, limits: Limits) -> str:
         *_expected(found.closest, found)])
 
 
-def _comment(lines: list[str]) -> str:
+def _comment(lines: Sequence[str]) -> str:
     return ''.join(f'# {line}\n' for line in lines)
 
 
@@ -60,18 +66,36 @@ def _expected(trial: Trial, found: Suggestion) -> list[str]:
         ('fetched', f'{columns.significant(mine.fetched_tb)} TB{share}',
          f'{columns.significant(its.fetched_tb)} TB'),
         ('cold boots', f'{mine.cold_share:.1%}', f'{its.cold_share:.1%}'),
-        ('time to ACTIVE, mean', f'{mine.wait_mean:.1f} s',
-         f'{its.wait_mean:.1f} s'),
+        ('time to ACTIVE, mean', f'{mine.wait_mean:,.1f} s',
+         f'{its.wait_mean:,.1f} s'),
         ('vCPU imbalance', f'{mine.vcpu_imbalance:.3f}',
          f'{its.vcpu_imbalance:.3f}'),
-        ('most servers of an image on a host', mine.max_same_image,
-         its.max_same_image),
-        ('refused', mine.refused, its.refused))
+        ('most servers of an image on a host', f'{mine.max_same_image:,}',
+         f'{its.max_same_image:,}'),
+        ('refused', f'{mine.refused:,}', f'{its.refused:,}'))
     return [f'  {label}: {value} (stock nova: {other})'
             for label, value, other in figures]
 
 
-def _configuration(trial: Trial) -> str:
-    return (f'\n# nova.conf of each nova-scheduler:\n{_PLUGINS}'
-            f'\n# And of each nova-scheduler and nova-compute:\n'
-            f'{trial.policy.fragment}')
+def _configuration(trial: Trial, fragment: str) -> str:
+    """Return lines that can be added to a nova.conf as they are."""
+    with warnings.catch_warnings():
+        # Of libraries that nova imports; nobody can do anything about it.
+        warnings.simplefilter('ignore')
+        # Only here: importing nova takes seconds.
+        from cache_aware_sched.simulator import configuration
+        from cache_aware_sched.simulator import fragments
+        lists = configuration.plugins(
+            trial.policy, fragments.read(trial.policy.fragment))
+        sections = fragments.lines({**lists, **{
+            key: value for key, value in fragments.read(fragment).items()
+            if key not in lists}})
+    scheduler = _section(_SCHEDULER, sections.pop(_SCHEDULER))
+    return (
+        f'\n# nova.conf of each nova-scheduler:\n{_comment(_ABOUT_LISTS)}'
+        f'{scheduler}\n# And of each nova-scheduler and nova-compute:\n'
+        + ''.join(_section(*section) for section in sections.items()))
+
+
+def _section(name: str, lines: Sequence[str]) -> str:
+    return '\n'.join((f'[{name}]', *lines, ''))

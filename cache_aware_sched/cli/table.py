@@ -74,7 +74,9 @@ def _text(name: str, value: Any) -> str:
         return columns.BY_NAME[name].text(value)
     if isinstance(value, bool):
         return 'yes' if value else ''
-    return str(value)
+    if isinstance(value, int):
+        return f'{value:,}'
+    return columns.significant(value) if isinstance(value, float) else value
 
 
 def check(names: Iterable[str], known: Sequence[str]) -> None:

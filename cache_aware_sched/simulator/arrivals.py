@@ -50,12 +50,16 @@ class Arrivals:
 
     :param servers: in the order of their time
     :param sizes: bytes by id, of the images whose size is known
+    :param names: ids of images by what their users call them
     :param notes: what one should know about them, a sentence each
     """
 
     servers: Sequence[Arrival]
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: Sequence[str] = ()
+    # Ids of a cloud, which are to be in no message.
+    names: Mapping[str, str] = dataclasses.field(
+        default_factory=dict, repr=False)
 
 
 def made_id(*what: object) -> str:

@@ -59,7 +59,7 @@ def _percent(value: float) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f'{value:.1f}'
+    return f'{value:,.1f}'
 
 
 def _ratio(value: float) -> str:

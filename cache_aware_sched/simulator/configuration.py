@@ -16,28 +16,31 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
-import functools
 from typing import Any
 
-from nova.conf import opts as nova_opts
 from nova import exception
-from oslo_config import iniparser
+from oslo_config import cfg
 
-from cache_aware_sched import conf
 from cache_aware_sched import config
+from cache_aware_sched.simulator.bounds import BadOption
+from cache_aware_sched.simulator import fragments
+from cache_aware_sched.simulator.fragments import BadFragment
+from cache_aware_sched.simulator.fragments import Key
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.settings import Settings
 
 CONF = config.CONF
 
 FILTER = 'ImageAntiAffinityFilter'
-_FILTER_CLASS = f'cache_aware_sched.scheduler.filters.{FILTER}'
-_WEIGHER_CLASS = 'cache_aware_sched.scheduler.weights.ImageCacheWeigher'
-_STOCK_WEIGHERS = 'nova.scheduler.weights.all_weighers'
-_STOCK_FILTERS = 'nova.scheduler.filters.all_filters'
 
-#: An option by its group and name.
-Key = tuple[str, str]
+#: What this package adds to the lists of nova, at their ends.
+_PLUGINS: dict[Key, str] = {
+    ('filter_scheduler', 'available_filters'):
+        f'cache_aware_sched.scheduler.filters.{FILTER}',
+    ('filter_scheduler', 'enabled_filters'): FILTER,
+    ('filter_scheduler', 'weight_classes'):
+        'cache_aware_sched.scheduler.weights.ImageCacheWeigher',
+}
 
 #: Settings that nova.conf has an option for.
 _OPTIONS: dict[str, Key] = {
@@ -62,70 +65,6 @@ _NOT_SIMULATED: tuple[Key, ...] = (
     ('metrics', 'weight_setting'),
 )
 
-class BadFragment(ValueError):
-    """A nova.conf fragment that cannot be used; the message says why."""
-
-
-class _Parser(iniparser.BaseParser):
-    """Reads the lines of a fragment as oslo.config reads nova.conf."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: dict[Key, list[str]] = {}
-        self._section: str | None = None
-
-    def assignment(self, key: str, value: list[str]) -> None:
-        """Keep a value; what is continued on further lines is one."""
-        if self._section is None:
-            raise BadFragment(f'line {self.lineno}: {key} is in no section')
-        self.found.setdefault((self._section, key), []).append(
-            '\n'.join(value))
-
-    def new_section(self, section: str) -> None:
-        """Go on in another section."""
-        self._section = section
-
-
-def read(fragment: str) -> dict[Key, Any]:
-    """Return the options that a fragment sets, by their current names.
-
-    :returns: a text, or a list of texts for an option that may come twice
-    :raises BadFragment: naming the line or the option
-    """
-    parser = _Parser()
-    try:
-        parser.parse(fragment.splitlines())
-    except iniparser.ParseError as error:
-        raise BadFragment(str(error)) from None
-    known = _known()
-    options: dict[Key, Any] = {}
-    for (group, name), values in parser.found.items():
-        if (group, name) not in known:
-            raise BadFragment(f'[{group}] {name} is not an option of nova or '
-                              f'of cache_aware_sched')
-        key, multi = known[group, name]
-        options[key] = values if multi else values[-1]
-    return options
-
-
-@functools.cache
-def _known() -> dict[Key, tuple[Key, bool]]:
-    """Return the current name of each option, and whether it may come twice.
-
-    By its current name and by those that it had before.
-    """
-    known: dict[Key, tuple[Key, bool]] = {}
-    for group, options in (*nova_opts.list_opts(), *conf.list_opts()):
-        group_name = getattr(group, 'name', group)
-        for option in options:
-            found = (group_name, option.dest), bool(option.multi)
-            known[group_name, option.dest] = known[
-                group_name, option.name] = found
-            for old in option.deprecated_opts:
-                known.setdefault((old.group or group_name,
-                                  old.name or option.name), found)
-    return known
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configured:
@@ -149,7 +88,7 @@ def applied(policy: policy_mod.Policy,
     """
     overridden: list[Key] = []
     try:
-        options = read(policy.fragment)
+        options = fragments.read(policy.fragment)
         for key, value in _all_options(policy, options).items():
             _override(key, value)
             overridden.append(key)
@@ -163,6 +102,29 @@ def _group(group: str) -> str | None:
     return None if group == 'DEFAULT' else group
 
 
+def plugins(policy: policy_mod.Policy,
+            options: Mapping[Key, Any]) -> dict[Key, list[str]]:
+    """Return the lists of filters and weighers that a policy has.
+
+    Those that its fragment sets, or nova's own. Ours have the plug-ins of this
+    package besides, as the list may be from before it; no other has them, as
+    the list may be from after it.
+
+    :param options: that the fragment sets
+    :returns: by the options of nova that have the lists
+    :raises BadFragment: naming the option that is no list
+    """
+    lists = {}
+    for key, plugin in _PLUGINS.items():
+        listed = fragments.listed(options, key)
+        if policy.kind != policy_mod.OURS:
+            listed = [name for name in listed if name != plugin]
+        elif plugin not in listed:
+            listed.append(plugin)
+        lists[key] = listed
+    return lists
+
+
 def _override(key: Key, value: Any) -> None:
     group, name = key
     try:
@@ -174,21 +136,24 @@ def _override(key: Key, value: Any) -> None:
 def _all_options(policy: policy_mod.Policy,
                  options: Mapping[Key, Any]) -> dict[Key, Any]:
     """Return what the fragment sets, and what has to be set besides it."""
-    # The heartbeats of the hosts would be compared with today's time.
-    result: dict[Key, Any] = {
-        **options, ('DEFAULT', 'service_down_time'): 10 ** 10}
-    if policy.kind == policy_mod.OURS:
-        available = 'filter_scheduler', 'available_filters'
-        enabled = 'filter_scheduler', 'enabled_filters'
-        weighers = 'filter_scheduler', 'weight_classes'
-        result[available] = list(dict.fromkeys(
-            [*options.get(available, [_STOCK_FILTERS]), _FILTER_CLASS]))
-        if enabled not in options:
-            result[enabled] = [
-                *CONF.filter_scheduler.enabled_filters, FILTER]
-        if weighers not in options:
-            result[weighers] = [_STOCK_WEIGHERS, _WEIGHER_CLASS]
-    return result
+    return {
+        **{key: value for key, value in options.items() if _is_there(key)},
+        **plugins(policy, options),
+        # The heartbeats of the hosts would be compared with today's time.
+        ('DEFAULT', 'service_down_time'): 10 ** 10}
+
+
+def _is_there(key: Key) -> bool:
+    """Return whether anything in this process may ask for an option.
+
+    What nova registers only where it is used, as what it logs in to other
+    services with, it does not need for its decisions.
+    """
+    try:
+        _value(key)
+    except cfg.NoSuchOptError:
+        return False
+    return True
 
 
 def _configured(policy: policy_mod.Policy, settings: Settings,
@@ -201,17 +166,21 @@ def _configured(policy: policy_mod.Policy, settings: Settings,
     for key in _NOT_SIMULATED:
         if _value(key):
             raise BadFragment(f'[{key[0]}] {key[1]} cannot be simulated')
-    for field, key in _OPTIONS.items():
-        if key in options:
-            value = _value(key)
-            if isinstance(value, list):
-                value = tuple(value)
-            try:
-                settings = dataclasses.replace(settings, **{field: value})
-            except ValueError as error:
-                raise BadFragment(
-                    f'[{key[0]}] {key[1]} = {value}: {error}') from None
-    return Configured(settings, _is_capped(policy, options))
+    return Configured(_settings(settings, options), _is_capped(policy))
+
+
+def _settings(settings: Settings, options: Mapping[Key, Any]) -> Settings:
+    """Return settings with what a fragment sets of them."""
+    values: dict[str, Any] = {
+        field: _value(key) for field, key in _OPTIONS.items()
+        if key in options}
+    if 'protected_images' in values:
+        values['protected_images'] = tuple(values['protected_images'])
+    try:
+        return dataclasses.replace(settings, **values)
+    except BadOption as error:
+        raise BadFragment(error.named(
+            lambda field: '[{}] {}'.format(*_OPTIONS[field]))) from None
 
 
 def _value(key: Key) -> Any:
@@ -219,14 +188,9 @@ def _value(key: Key) -> Any:
     return (CONF if group == 'DEFAULT' else CONF[group])[name]
 
 
-def _is_capped(policy: policy_mod.Policy,
-               options: Mapping[Key, Any]) -> bool:
+def _is_capped(policy: policy_mod.Policy) -> bool:
     """Return whether hosts check the cap; as virt.late_check does."""
     ours = CONF.cache_aware_sched
-    return (
-        policy.kind == policy_mod.OURS
-        and bool(ours.same_image_late_check)
-        and ours.same_image_cap_policy == 'hard'
-        and (FILTER in CONF.filter_scheduler.enabled_filters
-             or ('cache_aware_sched', 'max_same_image_instances_per_host')
-             in options))
+    return (policy.kind == policy_mod.OURS
+            and bool(ours.same_image_late_check)
+            and ours.same_image_cap_policy == 'hard')

@@ -14,10 +14,12 @@
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import gc
 import time
 
 from cache_aware_sched.simulator import configuration
+from cache_aware_sched.simulator import fragments
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.result import Result
 from cache_aware_sched.simulator.settings import Settings
@@ -32,7 +34,7 @@ def run(workload: workload_mod.Workload, settings: Settings,
     """Simulate a cloud under one policy.
 
     :param seed: of everything that is left to chance
-    :raises cache_aware_sched.simulator.configuration.BadFragment: naming the
+    :raises cache_aware_sched.simulator.fragments.BadFragment: naming the
         policy and the option that cannot be used
     """
     return simulate(workload, settings, policy, seed, progress)[1]
@@ -45,13 +47,26 @@ def simulate(workload: workload_mod.Workload, settings: Settings,
     start = time.monotonic()
     try:
         with configuration.applied(policy, settings) as configured:
-            simulation = Simulation(workload, configured, policy, seed)
+            simulation = Simulation(
+                workload, _with_ids(configured, workload), policy, seed)
             with _rare_collections():
                 simulation.run(progress)
             return simulation, simulation.result(time.monotonic() - start)
-    except configuration.BadFragment as error:
-        raise configuration.BadFragment(
+    except fragments.BadFragment as error:
+        raise fragments.BadFragment(
             f'policy {policy.name!r}: {error}') from error
+
+
+def _with_ids(configured: configuration.Configured,
+              workload: workload_mod.Workload) -> configuration.Configured:
+    """Return what is in force, with the ids that images have here.
+
+    What protects images names them as the input does.
+    """
+    settings = configured.settings
+    ids = (workload.find_image(name) for name in settings.protected_images)
+    return dataclasses.replace(configured, settings=dataclasses.replace(
+        settings, protected_images=tuple(filter(None, ids))))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ They have no colours of text, axes and background: the page gives them those
 of the reader's theme.
 """
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -25,6 +26,7 @@ from typing import Any
 from plotly import graph_objects
 
 from cache_aware_sched.simulator.columns import significant
+from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.result import Result
@@ -42,6 +44,10 @@ _DASHES = ('solid', 'dash', 'dot', 'dashdot', 'longdash')
 #: Where the largest value is so many times the smallest, an axis is
 #: logarithmic.
 _WIDE = 5
+
+#: Where the lines of the least possible have their texts, so that those of
+#: neighbours are apart.
+_CORNERS = ('bottom right', 'top right', 'bottom left', 'top left')
 
 #: More lines than these in one figure, and only one of a family is shown.
 _MANY = 8
@@ -87,8 +93,9 @@ def stock_of(entries: Sequence[Entry]) -> Result | None:
 
 
 def options(policy: Policy) -> list[str]:
-    """Return the options that a policy sets, a line each."""
-    lines = [line.strip() for line in policy.fragment.splitlines()]
+    """Return the options that a policy sets, a line each; no secrets."""
+    lines = [line.strip() for line in
+             masking.masked_fragment(policy.fragment).splitlines()]
     return [line for line in lines if line and line[0] not in '#;[']
 
 
@@ -108,18 +115,40 @@ def frontier(entries: Sequence[Entry]) -> dict[str, Any]:
         figure.add_scatter(**_line(
             family, members, unit, colours(entries)[family],
             'diamond' if family == policy_mod.STOCK else symbols[family]))
-    floor = min(entry.result.floor_bytes for entry in entries)
-    figure.add_hline(
-        floor / unit, line={'dash': 'dot', 'width': 1, 'color': STOCK_COLOUR},
-        annotation={'text': 'least possible: every image once',
-                    'font': {'size': 11}},
-        annotation_position='bottom right')
+    for number, (floor, text) in enumerate(_floors(entries)):
+        figure.add_hline(
+            floor / unit,
+            line={'dash': 'dot', 'width': 1, 'color': STOCK_COLOUR},
+            annotation={'text': text, 'font': {'size': 11}},
+            annotation_position=_CORNERS[number % len(_CORNERS)])
     figure.update_xaxes(**_imbalances(
         [entry.result.vcpu_imbalance for entry in entries]))
     figure.update_yaxes(
         title='Fetched, % of stock nova' if relative else 'Fetched, TB',
         rangemode='tozero')
     return _finished(figure, hovermode='closest')
+
+
+def _floors(entries: Sequence[Entry]) -> list[tuple[int, str]]:
+    """Return the least that had to be fetched, and what for, in bytes.
+
+    The smallest first. It differs from cap to cap.
+    """
+    caps: dict[int, set[int]] = {}
+    for entry in entries:
+        caps.setdefault(entry.result.floor_bytes, set()).add(entry.result.cap)
+    return [(floor, f'least possible {_with_caps(caps[floor])}')
+            for floor in sorted(caps)]
+
+
+def _with_caps(caps: Collection[int]) -> str:
+    if caps == {0}:
+        return 'without a cap: every image once'
+    listed = ' or '.join(f'{cap:,}' for cap in sorted(caps) if cap)
+    if 0 in caps:
+        return f'without a cap or with one of {listed}: every image once'
+    return (f'with a cap of {listed}:<br>every image once for so many '
+            'servers at a time')
 
 
 def _imbalances(values: Sequence[float]) -> dict[str, Any]:
@@ -164,8 +193,8 @@ def _told(entry: Entry) -> str:
         f'fetched {significant(result.fetched_tb)} TB',
         f'{100 * result.cold_share:.1f} % cold boots',
         f'vCPU imbalance {result.vcpu_imbalance:.3f}',
-        f'at most {result.max_same_image} servers of an image on a host',
-        f'{result.refused} refused',
+        f'at most {result.max_same_image:,} servers of an image on a host',
+        f'{result.refused:,} refused',
     ]
     return '<br>'.join([f'<b>{html.escape(entry.policy.name)}</b>', *lines])
 

@@ -125,7 +125,7 @@ def assign(arrivals: Arrivals, mix: options.Images, seed: int = 0) -> Workload:
         for image in dict.fromkeys(server.image for server in complete)}
     return Workload(
         [_boot(server, images[server.image], mix) for server in complete],
-        images, tuple(arrivals.notes))
+        images, tuple(arrivals.notes), arrivals.names)
 
 
 def _of_one_project(servers: Iterable[Arrival]) -> dict[str, bool]:

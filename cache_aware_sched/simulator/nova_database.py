@@ -34,6 +34,8 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 
+from cache_aware_sched.simulator import masking
+
 CONF = nova.conf.CONF
 
 #: What makes a transaction one that cannot write, as its first statement.
@@ -115,7 +117,39 @@ def configure(config_files: Sequence[str]) -> None:
             default_config_files=list(config_files) or None)
     except (cfg.Error, ValueError) as error:
         raise Unreadable(
-            f"nova's configuration cannot be read: {error}") from None
+            f"nova's configuration cannot be read: {_reason(error)}"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file cannot be read, but none of its lines."""
+    if isinstance(error, cfg.ConfigFileParseError):
+        return f'{error.config_file} is not in the format of nova.conf'
+    return masking.masked(str(error))
+
+
+def address(text: str) -> str:
+    """Return the address of a database.
+
+    :param text: itself, or the path of a file in the format of nova.conf that
+        has it as ``[database] connection``
+    :raises Unreadable: if the file cannot be read, or has none
+    """
+    if '://' in text:
+        return text
+    found = cfg.ConfigOpts()
+    found.register_opt(cfg.StrOpt('connection', secret=True), 'database')
+    try:
+        # The file was asked for; what the environment has is for nova's own.
+        found([], default_config_files=[text], default_config_dirs=[],
+              use_env=False)
+        url = found.database.connection
+    except (cfg.Error, ValueError) as error:
+        raise Unreadable(
+            f'{text} cannot be read: {_reason(error)}') from None
+    if not url:
+        raise Unreadable(f'{text} has no connection in [database]')
+    return str(url)
 
 
 def api_database() -> Database:
@@ -137,15 +171,17 @@ def cells(api: Database, instead: Sequence[tuple[str, str]],
 
     In cell0 are the servers for which no host was found.
 
-    :param instead: name or uuid of a cell, and the address to use for it
-    :raises Unreadable: if there is no such cell, or none at all
+    :param instead: name or uuid of a cell, and the :func:`address` to use
+        for it
+    :raises Unreadable: if there is no such cell, or none at all, or the
+        address cannot be read
     """
     mappings = api.select(sa.select(_CELL_MAPPINGS).where(
         _CELL_MAPPINGS.c.uuid != cell_mapping.CellMapping.CELL0_UUID,
     ).order_by(_CELL_MAPPINGS.c.id))
     if not mappings:
         raise Unreadable('the API database has no cell but cell0')
-    addresses = dict(instead)
+    addresses = {name: address(text) for name, text in instead}
     unknown = set(addresses) - {
         name for mapping in mappings for name in (mapping.name, mapping.uuid)}
     if unknown:
@@ -160,7 +196,7 @@ def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
     name = f'cell {mapping.name or ""} ({mapping.uuid})'.replace('  ', ' ')
     url = instead or cell_mapping.CellMapping.format_db_url(
         mapping.database_connection)
-    if '{' in url:
+    if not instead and '{' in url:
         raise Unreadable(f'the address of {name} is a template of '
                          '[database] connection, which is not set')
     with _told(name, url):

@@ -28,7 +28,8 @@ Not known is what a server had before it was resized or rebuilt: it is taken to
 have had its last flavor and image from the beginning. Nor are the servers that
 were there before the period began, and swap disks.
 
-No id leaves this module: images and projects are numbered as they come.
+Images and projects are numbered as they come. Their ids are in no message and
+no report; those of images are kept, for options that name some.
 """
 
 from collections.abc import Iterable
@@ -45,6 +46,8 @@ import sqlalchemy as sa
 from cache_aware_sched.simulator.arrivals import Arrival
 from cache_aware_sched.simulator.arrivals import Arrivals
 from cache_aware_sched.simulator.arrivals import made_id
+from cache_aware_sched.simulator.bounds import BadOption
+from cache_aware_sched.simulator.bounds import Name
 from cache_aware_sched.simulator import nova_database
 from cache_aware_sched.simulator import nova_images
 from cache_aware_sched.simulator import options
@@ -107,7 +110,8 @@ class LeftOut:
                  'build failed'),
                 (self.incomplete, 'lack their flavor in the database')):
             if number:
-                yield f'{number} more servers were left out: they {reason}.'
+                yield (f'{number:,} more servers were left out: they '
+                       f'{reason}.')
 
 
 def period(how: options.History, now: datetime.datetime,
@@ -119,7 +123,8 @@ def period(how: options.History, now: datetime.datetime,
     until = _utc(how.until or now)
     since = _utc(how.since) if how.since else until - PERIOD
     if since >= until:
-        raise options.BadOption(f'since must be before {until}, not {since}')
+        raise BadOption('{} must be before {}, not {}', Name('since'),
+                        _readable(until), _readable(since))
     return since, until
 
 
@@ -127,6 +132,11 @@ def _utc(time: datetime.datetime) -> datetime.datetime:
     if time.tzinfo:
         time = time.astimezone(datetime.UTC).replace(tzinfo=None)
     return time
+
+
+def _readable(time: datetime.datetime) -> str:
+    """Return a time without what is less than a second."""
+    return f'{time:%Y-%m-%d %H:%M:%S}'
 
 
 def _ranges(database: nova_database.Database, table: sa.TableClause,
@@ -223,7 +233,8 @@ def _arrivals(servers: list[Server], since: datetime.datetime,
                  one.vcpus, one.ram_mb, one.lifetime, one.disk_gb,
                  images[one.image], uuid.UUID(projects[one.project]).hex)
          for one in servers],
-        {images[image]: size for image, size in known.items()}, notes)
+        {images[image]: size for image, size in known.items()}, notes,
+        images)
 
 
 def read(how: options.History, api: nova_database.Database,
@@ -239,14 +250,15 @@ def read(how: options.History, api: nova_database.Database,
     left_out = LeftOut()
     servers = _servers(nova_database.cells(api, how.cell_databases), how,
                        since, until, left_out)
+    in_it = f'from {_readable(since)} to {_readable(until)} (UTC)'
     if not servers:
         raise nova_database.Unreadable(' '.join((
-            f'no server was created from an image from {since} to {until} '
-            '(UTC).', *left_out.sentences())))
+            f'no server was created from an image {in_it}.',
+            *left_out.sentences())))
     known = nova_images.sizes(
         api, ((one.image, one.uuid) for one in servers))
     images = {one.image for one in servers}
     return _arrivals(servers, since, known, [
-        f'{len(servers)} servers that were created from {since} to {until} '
-        '(UTC).', *left_out.sentences(),
-        f'The sizes of {len(known)} of {len(images)} images are known.'])
+        f'{len(servers):,} servers that were created {in_it}.',
+        *left_out.sentences(),
+        f'The sizes of {len(known):,} of {len(images):,} images are known.'])

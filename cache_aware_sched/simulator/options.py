@@ -13,8 +13,9 @@
 
 """The options of a workload: each with its unit, its bounds and its reason.
 
-The command makes its arguments of these fields: ``metadata`` has ``help``, and
-``low`` and ``high``, both of them allowed values, or None without a bound.
+The command makes its arguments of these fields: ``metadata`` has ``help``,
+``low`` and ``high``, both of them allowed values, or None without a bound, and
+``metavar``, what stands for a value in the help, or None for the usual.
 """
 
 import dataclasses
@@ -23,20 +24,19 @@ import math
 from typing import Any
 from typing import TypeVar
 
+from cache_aware_sched.simulator.bounds import BadOption
+from cache_aware_sched.simulator.bounds import Name
+
 T = TypeVar('T')
 
 #: Servers of a synthetic workload if nothing else is said: 160 for each host.
 SYNTHETIC_BOOTS = 16000
 
 
-class BadOption(ValueError):
-    """An option is out of its bounds; the message names it."""
-
-
 def _option(default: T, help_: str, low: float | None = None,
-            high: float | None = None) -> T:
-    field: T = dataclasses.field(
-        default=default, metadata={'help': help_, 'low': low, 'high': high})
+            high: float | None = None, metavar: str | None = None) -> T:
+    field: T = dataclasses.field(default=default, metadata={
+        'help': help_, 'low': low, 'high': high, 'metavar': metavar})
     return field
 
 
@@ -57,14 +57,15 @@ class _Checked:
             high = field.metadata.get('high')
             if value is None or (low is None and high is None):
                 continue
+            name = Name(field.name)
             if not math.isfinite(value):
-                raise BadOption(f'{field.name} must be a number, not {value}')
+                raise BadOption('{} must be a number, not {}', name, value)
             if low is not None and value < low:
                 raise BadOption(
-                    f'{field.name} must be at least {low}, not {value}')
+                    '{} must be at least {}, not {}', name, low, value)
             if high is not None and value > high:
                 raise BadOption(
-                    f'{field.name} must be at most {high}, not {value}')
+                    '{} must be at most {}, not {}', name, high, value)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,32 +82,32 @@ class Images(_Checked):
         300, 'Images that every project may use.', 1, 1000000)
     private_share: float = _option(
         0.3, 'Share of the batches that have an image of their own, which '
-        'nothing else uses.', 0, 1)
+        'nothing else uses: 0 to 1.', 0, 1)
     zipf_exponent: float = _option(
-        1.0, 'How unequally the public images are used: image number r is '
-        'chosen with a probability in proportion to r ** -EXPONENT. 0 is '
-        'evenly.', 0, 10)
+        1.0, 'How unequally the public images are used: the one in place r is '
+        'chosen with a probability in proportion to 1 / r ** X. With 0 all '
+        'are used alike.', 0, 10)
     image_median_gb: float = _option(
         2.5, 'Median size of the images, GiB. With the default spread nine of '
         'ten are from 0.5 to 13 GiB, from a small Linux to a Windows.',
         0.001, 10000)
     image_sigma: float = _option(
-        1.0, 'Standard deviation of the natural logarithm of the sizes. 0 '
-        'gives every image the median.', 0, 5)
+        1.0, 'How much the sizes differ: standard deviation of their natural '
+        'logarithm. With 0 every image has the median.', 0, 5)
     image_min_gb: float = _option(
-        0.02, 'No image is smaller, GiB. CirrOS has 0.02.', 0.001, 10000)
+        0.02, 'Smallest size of an image, GiB. CirrOS has 0.02.', 0.001, 10000)
     image_max_gb: float = _option(
-        50.0, 'No image is larger, GiB.', 0.001, 10000)
+        50.0, 'Largest size of an image, GiB.', 0.001, 10000)
     projects: int = _option(
-        0, 'Projects that the batches are of, where the input names none. 0 '
-        'gives every batch a project of its own.', 0, 1000000)
+        0, 'Projects that the batches belong to. 0 gives every batch a '
+        'project of its own.', 0, 1000000)
     project_zipf_exponent: float = _option(
         1.0, 'How unequally active the projects are, as --zipf-exponent.',
         0, 10)
     flavor_disk_gb: int = _option(
-        20, 'Root disk of a server, GiB; at least the size of its image, '
-        "which nova refuses otherwise. 20 has nova's m1.small of old.",
-        0, 100000)
+        20, 'Root disk of a server, GiB, where the input has none. It is made '
+        'as large as the image if that is larger, which nova would refuse. '
+        "The default is that of nova's m1.small of old.", 0, 100000)
 
     def __post_init__(self) -> None:
         """Check the bounds, also against each other."""
@@ -115,8 +116,9 @@ class Images(_Checked):
         if not (self.image_min_gb <= self.image_median_gb
                 <= self.image_max_gb):
             raise BadOption(
-                'image_median_gb must be from image_min_gb to image_max_gb, '
-                f'not {self.image_median_gb}')
+                '{} must be from {} to {}, not {}', Name('image_median_gb'),
+                Name('image_min_gb'), Name('image_max_gb'),
+                self.image_median_gb)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,12 +126,12 @@ class Trace(_Checked):
     """How a trace is read."""
 
     bin_seconds: float | None = _option(
-        None, 'Width of the bins that the arrivals are rounded down to: each '
-        'batch starts at a random moment of its bin. 0 takes the arrivals as '
-        'they are. Without it the width is found in the data.', 0, 86400)
+        None, 'Seconds that the arrivals were rounded down to a multiple of: '
+        'each batch then starts at a random moment of its bin. 0 takes the '
+        'arrivals as they are. Default: found in the arrivals.', 0, 86400)
     gap_seconds: float = _option(
-        1.0, 'Seconds between the servers of a batch in one bin. Not used '
-        'where the arrivals are taken as they are.', 0, 3600)
+        1.0, 'Seconds between the servers of a batch, where the arrivals are '
+        'in bins.', 0, 3600)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,43 +146,46 @@ class Synthetic(_Checked):
     """
 
     hours: float = _option(
-        72.0, 'How long servers are asked for.', 0.01, 24 * 366)
+        72.0, 'For how long servers are asked for.', 0.01, 24 * 366)
     hosts: int = _option(
         100, 'Hosts that the servers are for.', 1, 100000)
     host_vcpus: float = _option(
-        64.0, 'vCPUs that one host has for servers, allocation ratio '
-        'included.', 1, 1000000)
+        64.0, 'vCPUs of one host that count for the used share.', 1, 1000000)
     used_share: float = _option(
-        0.5, 'Share of all vCPUs that servers have, as a mean over the '
-        'hours. It starts from nothing, so the end is fuller.', 0.001, 1)
+        0.5, 'How full the hosts are, as a mean over the hours: share of '
+        'their CPUs that servers have, each counted once whatever '
+        '--cpu-allocation-ratio is, or of their memory where that is used up '
+        'first. Hosts start empty, so they are fuller at the end.', 0.001, 1)
     batch_tail: float = _option(
-        1.15, 'Of the sizes of the batches: n or more servers has a batch '
-        'with the probability n ** -TAIL. In the published arrivals 58 % '
-        'have one server, 89 % at most five, 1 % more than 73; 1.15 gives '
-        '55 %, 87 % and 0.7 %.', 0.5, 20)
+        1.15, 'How rare large batches are: one has n or more servers with the '
+        'probability 1 / n ** X. With 1.15, 55 % have one server, 87 % at '
+        'most five, 0.7 % more than 73; in the published arrivals it is '
+        '58 %, 89 % and 1 %.', 0.5, 20)
     max_batch: int = _option(
-        500, 'No batch is larger. The largest published has 587.', 1, 100000)
+        500, 'Most servers in a batch. The largest published has 587.',
+        1, 100000)
     daily_wave: float = _option(
-        0.45, 'How much more than on average is asked for in the busiest '
-        'moment of the day, 12 hours after the quietest, as a share of the '
-        'average. The published arrivals: from 0.45 below to 0.7 above.',
-        0, 1)
+        0.45, 'How much more than on average is asked for at the busiest '
+        'moment of the day, and how much less 12 hours later, as a share of '
+        'the average. The published arrivals go from 0.45 below to 0.7 '
+        'above.', 0, 1)
     peak_hour: float = _option(
         14.0, 'The busiest moment, hours after the start.', 0, 24)
     lifetime_sigma: float = _option(
-        2.0, 'Standard deviation of the natural logarithm of the lifetimes. '
-        'The published lifetimes have 1.9, from 0.9 below the median to 2.6 '
-        'above it.',
-        0, 5)
+        2.0, 'How much the lifetimes differ: standard deviation of their '
+        'natural logarithm. The published lifetimes have 1.9, from 0.9 below '
+        'the median to 2.6 above it.', 0, 5)
     lifetime_alike: float = _option(
-        0.8, 'How alike the lifetimes in a batch are: correlation of their '
-        'logarithms. 0.83 in the published arrivals.', 0, 1)
+        0.8, 'How alike the lifetimes in a batch are, from 0 to 1: '
+        'correlation of their logarithms. The published ones have 0.83.',
+        0, 1)
     flavors: tuple[tuple[int, int, float], ...] = _option(
         ((1, 2048, 0.62), (2, 4096, 0.19), (4, 8192, 0.10),
          (8, 16384, 0.09)),
-        'vCPUs, MiB of RAM, and how often. The published shares of vCPUs, '
-        "with 2 GiB of RAM a vCPU, as nova's m1 flavors of old have, for the "
-        '1.75 GiB that nearly all published servers have.')
+        'A flavor: its vCPUs, its memory in MiB, and how often it is asked '
+        'for in proportion to the others. Any that is given goes instead of '
+        'all default ones: these have the published shares of vCPUs, and '
+        "2 GiB for each, as nova's m1 flavors of old.")
 
     def __post_init__(self) -> None:
         """Check the bounds, and the flavors."""
@@ -189,8 +194,9 @@ class Synthetic(_Checked):
                 vcpus < 1 or ram_mb < 1 or not 0 < weight < math.inf
                 for vcpus, ram_mb, weight in self.flavors):
             raise BadOption(
-                'flavors must be vCPUs, MiB of RAM and a weight, all of them '
-                f'more than 0, not {self.flavors}')
+                '{} must be vCPUs, MiB of RAM and a weight, all of them more '
+                'than 0, not {}', Name('flavors'), ', '.join(
+                    ':'.join(map(str, flavor)) for flavor in self.flavors))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -198,21 +204,24 @@ class History(_Checked):
     """What is read of nova's databases."""
 
     config_files: tuple[str, ...] = _option(
-        (), "nova's configuration files; without any, those that nova itself "
-        'finds, as /etc/nova/nova.conf.')
+        (), "A configuration file of nova, of which [api_database] connection "
+        'is needed. Default: those that nova itself finds, as '
+        '/etc/nova/nova.conf.', metavar='FILE')
     since: datetime.datetime | None = _option(  # noqa: RUF009
-        None, 'First moment of the period; UTC if it has no zone. Without '
-        'it, 7 days before its end.')
+        None, 'Start of the period, as 2026-01-31T12:00; UTC unless it has a '
+        'zone. Default: 7 days before its end.')
     until: datetime.datetime | None = _option(  # noqa: RUF009
-        None, 'End of the period; UTC if it has no zone. Without it, now.')
+        None, 'End of the period; UTC unless it has a zone. Default: now.')
     archived: bool = _option(
-        False, 'Also read the servers that "nova-manage db '
+        False, 'Whether to read also the servers that "nova-manage db '
         'archive_deleted_rows" moved to the shadow tables.')
     cell_databases: tuple[tuple[str, str], ...] = _option(
-        (), 'Name or uuid of a cell, and the database to read instead of the '
-        'one that its mapping has: a replica.')
+        (), 'A cell, by its name or uuid, and a file in the format of '
+        'nova.conf whose [database] connection is to be read for it, as of a '
+        'replica. An address without a password may be given instead of the '
+        'file. Default: the database that nova has for the cell.')
     chunk: int = _option(
-        5000, 'Rows that one statement looks at.', 1, 1000000)
+        5000, 'Most rows that one statement looks at.', 1, 1000000)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -226,13 +235,16 @@ class Options(_Checked):
     """
 
     seed: int = _option(
-        0, 'Whatever is random is the same again with the same number.')
+        0, 'Chance: the same number gives the same result again, another one '
+        'draws everything that is random anew.')
     boots: int = _option(
-        0, 'About how many servers: of a trace or of a history, whole '
-        'batches at random from all of its time; 0 takes all. Of a synthetic '
-        'workload exactly so many; 0 makes 160 for each host.', 0, 10000000)
+        0, 'Servers to simulate. Of a trace or a history about as many, whole '
+        'batches at random from all of its time, and 0 takes all. Of '
+        '--synthetic exactly as many, and 0 makes 160 for each host.',
+        0, 10000000)
     limit: int = _option(
-        0, 'Only the first servers, so many; 0 takes all.', 0, 10000000)
+        0, 'Of those, simulate only the first so many; 0 takes all.',
+        0, 10000000)
     images: Images = Images()
     trace: Trace = Trace()
     synthetic: Synthetic = Synthetic()

@@ -25,6 +25,7 @@ from plotly import offline
 from cache_aware_sched.simulator import columns
 from cache_aware_sched.simulator import figures
 from cache_aware_sched.simulator.figures import Entry
+from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator import page_template
 
 PAGE_FILE = 'index.html'
@@ -91,7 +92,8 @@ def as_json(about: About, entries: Sequence[Entry]) -> dict[str, Any]:
         **dataclasses.asdict(about),
         'results': [
             {**entry.result.to_dict(), 'family': entry.family,
-             'fragment': entry.policy.fragment} for entry in entries]}
+             'fragment': masking.masked_fragment(entry.policy.fragment)}
+            for entry in entries]}
 
 
 def render(about: About, entries: Sequence[Entry]) -> str:
@@ -158,7 +160,7 @@ def _table(entries: Sequence[Entry]) -> str:
 
 
 def _busiest(entries: Sequence[Entry]) -> str:
-    return f'{entries[0].result.heat_map.at / 3600:.1f} hours after the start'
+    return f'{entries[0].result.heat_map.at / 3600:,.1f} hours after the start'
 
 
 def _maps(entries: Sequence[Entry]) -> str:

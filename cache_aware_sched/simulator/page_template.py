@@ -130,7 +130,7 @@ function drawMap(side, most) {
       x: map.images.map((image, index) => index + 1),
       customdata: map.hosts.map(host => map.images.map(
         image => [host, image])),
-      hovertemplate: '%{z} servers<br>%{customdata[0]}<br>' +
+      hovertemplate: '%{z:,} servers<br>%{customdata[0]}<br>' +
         'image %{customdata[1]}<extra></extra>',
       zmin: 0, zmax: most, hoverongaps: false,
       colorscale: [[0, variable('--heat-low')],
@@ -143,7 +143,8 @@ function drawMap(side, most) {
       paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
       xaxis: {title: {text: 'image, the most used first'},
         showgrid: false, zeroline: false},
-      yaxis: {title: {text: `${map.hosts.length} hosts, the fullest on top`},
+      yaxis: {title: {text: map.hosts.length.toLocaleString('en') +
+        ' hosts, the fullest on top'},
         autorange: 'reversed', showticklabels: false, ticks: '',
         showgrid: false, zeroline: false},
     },
@@ -202,8 +203,8 @@ PAGE = """<!DOCTYPE html>
 <section>
 <h2>What is fetched, and how unevenly hosts are used</h2>
 <p class="quiet">Below and left is better. Each line is one way to prefer
-hosts with the image, from little to much. Point at a mark for its
-options.</p>
+hosts with the image, from a small multiplier to a large one. Point at a mark
+for its options.</p>
 <div class="figure" id="frontier"></div>
 </section>
 <section>

@@ -153,13 +153,13 @@ def _outcome(sender: connection.Connection, policy: Policy,
     """Return the result, or why there is none."""
     try:
         # Late: the process that starts this one needs no nova.
-        from cache_aware_sched.simulator import configuration
         from cache_aware_sched.simulator import engine
+        from cache_aware_sched.simulator import fragments
     except Exception:
         return f'policy {policy.name!r}: {traceback.format_exc()}'
     try:
         return engine.run(workload, settings, policy, seed, sender.send)
-    except configuration.BadFragment as error:
+    except fragments.BadFragment as error:
         return str(error)
     except BrokenPipeError:
         raise

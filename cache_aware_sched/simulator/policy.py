@@ -27,7 +27,8 @@ class Policy:
 
     :param name: for people; unique in a comparison
     :param kind: ``stock``: nova as it comes; ``ours``: with this package's
-        filter and weigher; ``reference``: with the score of a peer
+        filter and weigher; ``reference``: with the score of a peer. Only ours
+        have that filter and that weigher, whatever the fragment says
     :param fragment: of nova.conf; what it sets holds for this run only
     :param reference: the peer's score, one of :data:`REFERENCES`
     :param multiplier: of the peer's score
@@ -62,8 +63,8 @@ def stock(fragment: str = '') -> Policy:
 def ours(name: str = OURS, fragment: str = '') -> Policy:
     """Return this package with the options that a nova.conf fragment sets.
 
-    The filter and the weigher are added to those of nova, unless the fragment
-    sets ``enabled_filters`` or ``weight_classes`` itself.
+    The filter and the weigher are added to those of nova, or to those that
+    the fragment sets. A multiplier and a cap of 0 leave them without effect.
     """
     return Policy(name, OURS, fragment)
 

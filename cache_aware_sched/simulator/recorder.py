@@ -80,10 +80,10 @@ class Recorder:
             for host in self._hosts])
 
     def result(self, policy: policy_mod.Policy, multiplier: float,
-               floor_bytes: int, seconds: float) -> Result:
+               cap: int, floor_bytes: int, seconds: float) -> Result:
         """Return what was found.
 
-        :param multiplier: that was in force
+        :param multiplier: that was in force; and the cap
         :param seconds: that the run took
         """
         self.vcpus.until(self.end)
@@ -110,4 +110,4 @@ class Recorder:
                 (self.start + number * length,
                  1 - self._bin_cold[number] / boots)
                 for number, boots in sorted(self._bin_boots.items())],
-            heat_map=self._heat_map, seconds=seconds)
+            heat_map=self._heat_map, seconds=seconds, cap=cap)

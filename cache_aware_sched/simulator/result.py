@@ -70,6 +70,7 @@ class Result:
         its boots that were not cold; bins without a boot are left out
     :param heat_map: where the servers are at the busiest moment
     :param seconds: that the run took
+    :param cap: of servers of one image on a host that was in force, 0 for none
     """
 
     policy: str
@@ -96,6 +97,7 @@ class Result:
     hit_rate_over_time: list[tuple[float, float]]
     heat_map: HeatMap
     seconds: float
+    cap: int = 0
 
     @property
     def cold_share(self) -> float:

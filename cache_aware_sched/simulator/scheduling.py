@@ -30,7 +30,7 @@ from nova.scheduler import weights
 from cache_aware_sched import config
 from cache_aware_sched.scheduler.same_image import count
 from cache_aware_sched.simulator.cells import Cells
-from cache_aware_sched.simulator import configuration
+from cache_aware_sched.simulator import fragments
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator import references
 
@@ -65,7 +65,7 @@ class Scheduler:
     :param cells: the database
     :param chance: for what nova does at random
     :param every_plugin: see :class:`.settings.Settings`
-    :raises cache_aware_sched.simulator.configuration.BadFragment: naming the
+    :raises cache_aware_sched.simulator.fragments.BadFragment: naming the
         option that lists a plug-in that is none
     """
 
@@ -116,13 +116,13 @@ class Scheduler:
             classes = self._filter_handler.get_matching_classes(
                 CONF.filter_scheduler.available_filters)
         except (ImportError, ValueError, exception.ClassNotFound) as error:
-            raise configuration.BadFragment(
+            raise fragments.BadFragment(
                 f'[filter_scheduler] available_filters: {error}') from error
         known = {cls.__name__: cls for cls in classes}
         enabled = CONF.filter_scheduler.enabled_filters
         for name in enabled:
             if name not in known:
-                raise configuration.BadFragment(
+                raise fragments.BadFragment(
                     f'{_ENABLED_FILTERS}: {name} is not available')
         return [known[name]() for name in enabled]
 
@@ -133,7 +133,7 @@ class Scheduler:
                 classes = self._weight_handler.get_matching_classes([name])
             except (ImportError, ValueError,
                     exception.ClassNotFound) as error:
-                raise configuration.BadFragment(
+                raise fragments.BadFragment(
                     f'{_WEIGHT_CLASSES}: {name}: {error}') from error
             # nova has them in the order of the directory: sums of floats
             # would depend on the machine.

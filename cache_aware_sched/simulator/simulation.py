@@ -279,11 +279,9 @@ class Simulation:
         multiplier, cap = self._policy.multiplier, 0
         if self._policy.kind == policy_mod.OURS:
             multiplier = options.image_cache_weight_multiplier
-            if (configuration.FILTER
-                    in CONF.filter_scheduler.enabled_filters):
-                cap = options.max_same_image_instances_per_host
+            cap = options.max_same_image_instances_per_host
         return self.recorder.result(
-            self._policy, multiplier, measures.floor_bytes(
+            self._policy, multiplier, cap, measures.floor_bytes(
                 self._workload.boots, self._workload.images, cap,
                 options.same_image_scope == 'project'), seconds)
 

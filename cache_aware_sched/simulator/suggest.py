@@ -12,15 +12,19 @@
 
 """Searches the options that fetch least within limits.
 
-The more the image cache counts, the less is fetched and the more unevenly are
-hosts used. So the largest multiplier that keeps to the limits is looked for,
+The larger the multiplier, the more the image cache counts and the busier may a
+host become because of it: less is fetched, and hosts are used more unevenly.
+So the largest multiplier that keeps to the limits is looked for by halving,
 with several runs at a time; the cap is what may be at most.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 
+from cache_aware_sched.simulator.bounds import BadOption
+from cache_aware_sched.simulator.bounds import Name
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.result import Result
@@ -56,14 +60,14 @@ class Limits:
     def __post_init__(self) -> None:
         """Refuse what nothing can keep to.
 
-        :raises ValueError: naming the limit
+        :raises BadOption: naming the limit
         """
         if not self.max_imbalance > 0:
-            raise ValueError('the largest imbalance must be more than 0, not '
-                             f'{self.max_imbalance:g}')
+            raise BadOption('{} must be more than 0, not {:g}',
+                            Name('max_imbalance'), self.max_imbalance)
         if self.max_same_image < 1:
-            raise ValueError('the most servers of an image on a host must be '
-                             f'at least 1, not {self.max_same_image}')
+            raise BadOption('{} must be at least 1, not {}',
+                            Name('max_same_image'), self.max_same_image)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,9 +119,9 @@ def judge(multiplier: float, policy: Policy, result: Result, stock: Result,
     over = [
         (f'its vCPU imbalance is {result.vcpu_imbalance:.3f}',
          result.vcpu_imbalance / limits.max_imbalance - 1),
-        (f'{result.max_same_image} servers of one image were on one host',
+        (f'{result.max_same_image:,} servers of one image were on one host',
          result.max_same_image / limits.max_same_image - 1),
-        (f'it refused {result.refused - stock.refused} servers more than '
+        (f'it refused {result.refused - stock.refused:,} servers more than '
          f'stock nova',
          (result.refused - stock.refused) / max(result.boots, 1)),
     ]
@@ -131,65 +135,94 @@ def search(run: Run, limits: Limits, stock: Policy | None = None,
            fragment: str = '', workers: int = 1) -> Suggestion:
     """Search the multiplier with which least is fetched within the limits.
 
+    What is looked at, and so what is found, does not depend on the workers.
+
     :param run: simulates as many policies as there are workers at a time
     :param stock: to compare with
     :param fragment: of nova.conf, for all that is tried
     :param workers: how many policies are worth simulating together
     """
-    return _Search(run, limits, fragment).search(
-        stock or policy_mod.stock(), max(workers, 1))
+    return _Search(run, limits, fragment, max(workers, 1)).search(
+        stock or policy_mod.stock())
+
+
+def _ahead(low: int, high: int, number: int) -> list[int]:
+    """Return the places that halving may come to, the first one first.
+
+    :param low: place below what is left
+    :param high: place above it
+    :param number: of places, if there are so many
+    """
+    places: list[int] = []
+    spans = collections.deque([(low, high)])
+    while spans and len(places) < number:
+        low, high = spans.popleft()
+        if high - low > 1:
+            middle = (low + high) // 2
+            places.append(middle)
+            spans += [(low, middle), (middle, high)]
+    return places
 
 
 class _Search:
-    """Narrows the place in MULTIPLIERS from which on limits are missed.
+    """Halves what is left of MULTIPLIERS, one look at a time.
 
-    :ivar _low: the last place that is known to keep to them, or -1
-    :ivar _high: the first place that is known not to, or how many there are
+    Workers that would have nothing to do simulate what may be looked at next.
+    What then is not looked at does not count: with another number of workers
+    there would be no result of it.
+
+    :ivar _results: of all places in MULTIPLIERS that were simulated
+    :ivar _trials: of those that were looked at
     """
 
-    def __init__(self, run: Run, limits: Limits, fragment: str) -> None:
+    def __init__(self, run: Run, limits: Limits, fragment: str,
+                 workers: int) -> None:
         self._run = run
         self._limits = limits
         self._fragment = fragment
-        self._low, self._high = -1, len(MULTIPLIERS)
+        self._workers = workers
+        self._results: dict[int, Result] = {}
         self._trials: dict[int, Trial] = {}
 
-    def search(self, stock: Policy, workers: int) -> Suggestion:
-        self._stock = self._try(self._between(max(1, workers - 1)), stock)
-        while self._high - self._low > 1 and self._worth_it():
-            self._try(self._between(workers))
+    def search(self, stock: Policy) -> Suggestion:
+        """Return what is found, by comparison with stock nova."""
+        # The last place that keeps to the limits, and the first that does not.
+        low, high = -1, len(MULTIPLIERS)
+        self._stock = self._simulate(
+            _ahead(low, high, max(self._workers - 1, 1)), [stock])[0]
+        while high - low > 1 and self._worth_it(low, high):
+            place, *more = _ahead(low, high, self._workers)
+            if place not in self._results:
+                self._simulate([place, *more])
+            if self._look(place).missed:
+                high = place
+            else:
+                low = place
         return self._suggestion()
 
-    def _between(self, number: int) -> list[int]:
-        """Return places that divide what is left into equal parts."""
-        left = self._high - self._low
-        return sorted({
-            self._low + round(left * part / (number + 1))
-            for part in range(1, number + 1)} - {self._low, self._high})
+    def _policy(self, place: int) -> Policy:
+        return ours(self._fragment, MULTIPLIERS[place],
+                    self._limits.max_same_image)
 
-    def _try(self, places: Sequence[int],
-             stock: Policy | None = None) -> Result:
-        policies = [ours(self._fragment, MULTIPLIERS[place],
-                         self._limits.max_same_image) for place in places]
-        results = list(self._run(([stock] if stock else []) + policies))
-        base = results.pop(0) if stock else self._stock
-        for place, policy, result in zip(
-                places, policies, results, strict=True):
-            trial = self._trials[place] = judge(
-                MULTIPLIERS[place], policy, result, base, self._limits)
-            if trial.missed:
-                self._high = min(self._high, place)
-        self._low = max((place for place, trial in self._trials.items()
-                         if place < self._high and not trial.missed),
-                        default=-1)
-        return base
+    def _simulate(self, places: Sequence[int],
+                  others: Sequence[Policy] = ()) -> Sequence[Result]:
+        """Simulate the policies of places; return the results of others."""
+        results = self._run([*others, *map(self._policy, places)])
+        self._results.update(
+            zip(places, results[len(others):], strict=True))
+        return results[:len(others)]
 
-    def _worth_it(self) -> bool:
+    def _look(self, place: int) -> Trial:
+        trial = self._trials[place] = judge(
+            MULTIPLIERS[place], self._policy(place), self._results[place],
+            self._stock, self._limits)
+        return trial
+
+    def _worth_it(self, low: int, high: int) -> bool:
         """Return whether what is left can fetch noticeably less."""
-        low = self._trials.get(self._low)
-        high = self._trials.get(self._high)
-        return not low or not high or (
-            low.result.fetched_bytes - high.result.fetched_bytes
+        below, above = self._trials.get(low), self._trials.get(high)
+        return not below or not above or (
+            below.result.fetched_bytes - above.result.fetched_bytes
             > self._negligible())
 
     def _negligible(self) -> float:

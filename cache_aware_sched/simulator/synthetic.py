@@ -25,6 +25,8 @@ import typing
 
 from cache_aware_sched.simulator.arrivals import Arrival
 from cache_aware_sched.simulator.arrivals import Arrivals
+from cache_aware_sched.simulator.bounds import BadOption
+from cache_aware_sched.simulator.bounds import Name
 from cache_aware_sched.simulator.chance import chance
 from cache_aware_sched.simulator.chance import inner
 from cache_aware_sched.simulator.chance import weighted
@@ -157,10 +159,11 @@ def _median_lifetime(drafts: Sequence[_Draft], how: options.Synthetic,
     most = _vcpu_seconds(drafts, _LIFETIMES[1], length)
     if most < wanted:
         share = most / (how.hosts * how.host_vcpus * length)
-        raise options.BadOption(
-            f'used_share must be at most {math.floor(100 * share) / 100:g} '
-            f'with {len(drafts)} servers for {how.hosts} hosts: even if none '
-            f'of them were ever deleted, no more were used than that')
+        raise BadOption(
+            '{} must be at most {:g} with {:,} servers for {:,} hosts: even '
+            'if none of them were ever deleted, no more were used than that',
+            Name('used_share'), math.floor(10000 * share) / 10000,
+            len(drafts), how.hosts)
     for _halving in range(_HALVINGS):
         middle = (low + high) / 2
         if _vcpu_seconds(drafts, math.exp(middle), length) < wanted:
@@ -184,7 +187,7 @@ def make(how: options.Synthetic, boots: int = options.SYNTHETIC_BOOTS,
                 draft.spread * median)
         for draft in drafts]
     return Arrivals(servers, notes=[
-        f'{len(servers)} synthetic servers in {how.hours:g} hours, whose '
+        f'{len(servers):,} synthetic servers in {how.hours:,g} hours, whose '
         f'median lifetime is {_readable(median)}.'])
 
 

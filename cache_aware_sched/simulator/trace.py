@@ -80,11 +80,11 @@ class _Sizes:
 
 
 def _servers(lines: Iterator[tuple[int, list[str]]], sizes: _Sizes,
-             ) -> Iterator[Arrival]:
-    number, names = next(lines, (0, []))
-    if not names:
+             names: dict[str, str]) -> Iterator[Arrival]:
+    number, columns = next(lines, (0, []))
+    if not columns:
         raise BadTrace('the file is empty; a header is needed')
-    header = trace_columns.Header(number, names)
+    header = trace_columns.Header(number, columns)
     for line, values in lines:
         at, batch, vcpus, ram_mb, lifetime = header.parse(
             line, values, header.required)
@@ -95,6 +95,8 @@ def _servers(lines: Iterator[tuple[int, list[str]]], sizes: _Sizes,
                 header.parse(line, values, header.optional), strict=True))
             image, project = more.get('image_id', ''), more.get('project', '')
             sizes.add(line, image, more.get('image_size_gb'))
+            if image:
+                names[header.image_name(values)] = image
         yield Arrival(at, batch, vcpus, ram_mb, lifetime, 0, image, project)
 
 
@@ -133,7 +135,8 @@ def read(path: str | os.PathLike[str], how: options.Trace, seed: int = 0,
     :raises OSError: if the file cannot be read
     """
     sizes = _Sizes()
-    servers = sorted(_servers(trace_lines.rows(path), sizes),
+    names: dict[str, str] = {}
+    servers = sorted(_servers(trace_lines.rows(path), sizes, names),
                      key=operator.attrgetter('at'))
     if not servers:
         raise BadTrace('there is no server in the file')
@@ -142,10 +145,10 @@ def read(path: str | os.PathLike[str], how: options.Trace, seed: int = 0,
     width = how.bin_seconds
     if width is None:
         width = found_bin(server.at for server in servers)
-    notes = [f'{len(servers)} servers in the trace.']
+    notes = [f'{len(servers):,} servers in the trace.']
     if width:
         servers = sorted(_spread(servers, width, how.gap_seconds, seed),
                          key=operator.attrgetter('at'))
-        notes.append(f'The arrivals are in bins of {width:g} s; each batch '
+        notes.append(f'The arrivals are in bins of {width:,g} s; each batch '
                      'starts at a random moment of its bin.')
-    return Arrivals(servers, sizes.bytes, notes)
+    return Arrivals(servers, sizes.bytes, notes, names)

@@ -165,6 +165,11 @@ class Header:
         return Column(name, names.index(name),
                        *{**_REQUIRED, **_OPTIONAL}[name])
 
+    def image_name(self, values: Sequence[str]) -> str:
+        """Return what a line calls its image; there must be such a column."""
+        return next(values[column.index].strip() for column in self.optional
+                    if column.name == 'image_id')
+
     def parse(self, line: int, values: Sequence[str],
               columns: Iterable[Column]) -> list[Any]:
         """Return what the values of some columns are.

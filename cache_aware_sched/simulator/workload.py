@@ -16,6 +16,7 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import uuid
 
 GIB = 2 ** 30
 
@@ -66,8 +67,33 @@ class Workload:
     :param boots: in the order of their time
     :param images: those that the boots name, by id
     :param notes: what one should know of it, a sentence each
+    :param names: ids of images by what the input calls them, where that is
+        something else
     """
 
     boots: Sequence[Boot]
     images: Mapping[str, Image]
     notes: Sequence[str] = ()
+    # Ids of a cloud, which are to be in no message.
+    names: Mapping[str, str] = dataclasses.field(
+        default_factory=dict, repr=False)
+
+    def find_image(self, name: str) -> str | None:
+        """Return the id of an image that some server has.
+
+        :param name: its id here, or what the input calls it
+        :returns: None if no server has it
+        """
+        for text in (name.strip(), _as_uuid(name)):
+            found = self.names.get(text, text)
+            if found in self.images:
+                return found
+        return None
+
+
+def _as_uuid(text: str) -> str:
+    """Return a uuid as all others are written; other texts as they are."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return text

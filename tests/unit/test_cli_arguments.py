@@ -72,10 +72,12 @@ class FieldsTests(base.TestCase):
 
     def test_times_and_pairs(self):
         found = parsed(options.History, '--until', '2026-01-31T12:00',
-                       '--cell-database', 'a=mysql://b?c=d')
+                       '--cell-database', 'a=mysql://b?c=d', '--cell-database',
+                       'b=/etc/nova/b.conf')
 
         self.assertEqual(31, found.until.day)
-        self.assertEqual((('a', 'mysql://b?c=d'),), found.cell_databases)
+        self.assertEqual((('a', 'mysql://b?c=d'), ('b', '/etc/nova/b.conf')),
+                         found.cell_databases)
 
     def test_values_of_another_kind(self):
         for class_, *argv in (
@@ -85,6 +87,27 @@ class FieldsTests(base.TestCase):
                 (options.History, '--cell-database', 'cell1'),
                 (options.Synthetic, '--flavor', '1:2:x')):
             self.assertRaises(argparse.ArgumentError, parsed, class_, *argv)
+
+    def test_passwords_are_neither_taken_nor_shown(self):
+        for text in ('cell1=mysql://nova:s3cret@db/nova', 'cell1',
+                     'mysql://nova:s3cret@db/nova', 'cell1:s3cret',
+                     'mysql://nova:s3cret@db/nova?charset=utf8',
+                     'cell1=mysql://db/nova?user=nova&password=s3cret'):
+            error = self.assertRaises(
+                argparse.ArgumentError, parsed, options.History,
+                '--cell-database', text)
+
+            self.assertNotIn('s3cret', str(error))
+            self.assertIn('--cell-database', str(error))
+
+    def test_help_names_what_is_given(self):
+        parser = argparse.ArgumentParser()
+        arguments.add(parser, settings.Settings)
+        arguments.add(parser, options.History)
+
+        for text in ('--protected-image ID', '--config-file FILE',
+                     '--cell-database CELL=FILE'):
+            self.assertIn(text, parser.format_help())
 
     @hypothesis.given(strategies.text(string.ascii_letters + string.digits
                                       + string.punctuation, min_size=1))

@@ -19,8 +19,10 @@ import os
 from unittest import mock
 
 import fixtures
+import nova.conf
 
 from cache_aware_sched.cli import app
+from cache_aware_sched.simulator import fragments
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator import settings
@@ -30,6 +32,9 @@ from tests.unit import base
 #: So few that it takes no time to make them.
 SMALL = ('--synthetic', '--boots', '40', '--hosts', '2', '--hours', '1',
          '--used-share', '0.05')
+
+OURS = 'cache_aware_sched'
+FILTER = 'ImageAntiAffinityFilter'
 
 TRACE = """\
 arrival_s,batch,vcpus,ram_mb,lifetime_s
@@ -144,6 +149,17 @@ class OutputTests(CommandTestCase):
              'Image max': '12', 'Project max': '9', 'Loss %': '16.3',
              'vCPU imb.': '0.140', 'RAM imb.': '0.150', 'Refused': '3',
              'Resched.': '0'}, figures)
+
+    def test_numbers_of_any_column_are_for_people(self):
+        self.run_all.side_effect = None
+        self.run_all.return_value = [simulator_results.result(
+            boots=16000, multiplier=2.5, seconds=1234.5678)]
+
+        line = self.simulate('-c', 'multiplier', '-c', 'boots', '-c',
+                             'seconds').splitlines()[3]
+
+        self.assertEqual(['2.50', '16,000', '1,235'],
+                         line.replace('|', ' ').split())
 
     def test_chosen_columns(self):
         out = self.simulate(
@@ -299,21 +315,57 @@ class InputTests(CommandTestCase):
 
     def test_out_of_bounds(self):
         for argv, why in (
-                (('--hosts', '0'), 'hosts'),
-                (('--zipf-exponent', '-1'), 'zipf_exponent'),
+                (('--hosts', '0'), '--hosts must be more than 0, not 0'),
+                (('--host-ram-mb', '-1'), '--host-ram-mb must be more'),
+                (('--host-ram-mb', '600'), '--reserved-host-memory-mb leave '
+                 '88 MiB'),
+                (('--zipf-exponent', '-1'), '--zipf-exponent must be at'),
+                (('--image-min-gb', '3'), '--image-median-gb must be from '
+                 '--image-min-gb to --image-max-gb'),
+                (('--flavor', '0:1:1'), '--flavor must be vCPUs'),
+                (('--boots', '-1'), '--boots must be at least 0'),
+                (('--claim-delay', '9'), '--claim-delay is a part of '
+                 '--boot-seconds'),
                 (('--fetch-mb-s', 'nan'), 'not a number'),
                 (('--flavor', '1:2'), 'VCPUS:RAM_MB:WEIGHT'),
                 (('--cache-manager', 'best'), 'invalid choice')):
             self.assert_refused(why, *SMALL, *argv)
 
     def test_more_than_the_servers_can_use(self):
-        self.assert_refused('used_share must be at most', *SMALL,
-                            '--used-share', '0.9', '--boots', '2')
+        self.assert_refused(
+            '--used-share must be at most 0.00', *SMALL,
+            '--used-share', '0.9', '--boots', '2')
 
     def test_synthetic_servers_are_so_many_for_each_host(self):
         self.execute('simulate', '--synthetic', '--hosts', '1')
 
         self.assertEqual(160, len(self.workload.boots))
+
+
+class ProtectedImageTests(CommandTestCase):
+
+    TRACE = '''\
+arrival_s,batch,vcpus,ram_mb,lifetime_s,image_id
+0,1,1,512,,Golden
+5,2,1,512,,other
+'''
+
+    def warnings(self, *images):
+        argv = [text for image in images
+                for text in ('--protected-image', image)]
+        status, _out, err = self.execute(
+            'simulate', '--trace', self.write('t.csv', self.TRACE), *argv)
+        self.assertEqual(0, status, err)
+        return [line for line in err.splitlines() if '--' in line]
+
+    def test_id_of_the_trace(self):
+        self.assertEqual([], self.warnings('Golden', 'other'))
+
+    def test_ids_that_no_server_has(self):
+        self.assertEqual(
+            ['--protected-image has no effect for golden, b: no server of '
+             'the workload has such an image'],
+            self.warnings('golden', 'other', 'b'))
 
 
 class FailureTests(CommandTestCase):
@@ -404,8 +456,51 @@ class SuggestTests(CommandTestCase):
         self.assertIn('\n[cache_aware_sched]\n'
                       'image_cache_weight_multiplier = 1.6\n'
                       'max_same_image_instances_per_host = 10\n', out)
-        self.assertIn('# enabled_filters: ', out)
         self.assertIn('fetched: 3.85 TB, 38% of stock (stock nova: 10.0', out)
+
+    def test_lines_of_the_plugins(self):
+        found = self.pasted(*self.LIMITS)
+
+        self.assertEqual({
+            ('filter_scheduler', 'available_filters'): [
+                'nova.scheduler.filters.all_filters',
+                f'cache_aware_sched.scheduler.filters.{FILTER}'],
+            ('filter_scheduler', 'enabled_filters'): ','.join(
+                (*nova.conf.CONF.filter_scheduler.enabled_filters, FILTER)),
+            ('filter_scheduler', 'weight_classes'):
+                'nova.scheduler.weights.all_weighers,cache_aware_sched.'
+                'scheduler.weights.ImageCacheWeigher',
+            (OURS, 'image_cache_weight_multiplier'): '1.6',
+            (OURS, 'max_same_image_instances_per_host'): '10'}, found)
+
+    def test_lines_go_with_the_lists_of_the_cloud(self):
+        found = self.pasted(
+            *self.LIMITS, '--common', '[filter_scheduler] '
+            'enabled_filters = ComputeFilter; cpu_weight_multiplier = 2',
+            '--policy', f'x=[{OURS}] same_image_scope = project '
+            '[filter_scheduler] ram_weight_multiplier = 3; '
+            'weight_classes = mine.Weigher')
+
+        self.assertEqual(
+            {'available_filters': mock.ANY,
+             'enabled_filters': f'ComputeFilter,{FILTER}',
+             'weight_classes': 'mine.Weigher,'
+             'cache_aware_sched.scheduler.weights.ImageCacheWeigher',
+             'ram_weight_multiplier': '3'},
+            {name: value for (section, name), value in found.items()
+             if section == 'filter_scheduler'})
+        self.assertEqual('project', found[OURS, 'same_image_scope'])
+
+    def pasted(self, *argv):
+        """Return the options that the suggested lines set in a nova.conf."""
+        out = self.simulate(*argv)
+        return fragments.read(out[out.index('# For '):])
+
+    def test_the_same_whatever_the_workers_are(self):
+        alone, together = (self.simulate(*self.LIMITS, '--workers', workers)
+                           for workers in ('1', '7'))
+
+        self.assertEqual(alone, together)
 
     def test_what_reads_json_gets_json(self):
         status, out, err = self.execute(
@@ -426,13 +521,14 @@ class SuggestTests(CommandTestCase):
         self.assertNotIn('\n[', out)
 
     def test_options_besides(self):
-        self.simulate(*self.LIMITS, '--policy', 'x=[a] b = 1', '--common',
-                      '[c] d = 2')
+        self.simulate(*self.LIMITS, '--policy', 'x=[image_cache] '
+                      'manager_interval = 1', '--common', '[DEFAULT] host = 2')
 
-        self.assertEqual('[c]\nd = 2\n', self.simulated[0].fragment)
+        self.assertEqual('[DEFAULT]\nhost = 2\n', self.simulated[0].fragment)
         for policy in self.simulated[1:]:
             self.assertEqual(
-                ['[c]', 'd = 2', '[a]', 'b = 1', '[cache_aware_sched]'],
+                ['[DEFAULT]', 'host = 2', '[image_cache]',
+                 'manager_interval = 1', '[cache_aware_sched]'],
                 policy.fragment.splitlines()[:5])
 
     def test_in_the_report(self):
@@ -442,10 +538,30 @@ class SuggestTests(CommandTestCase):
             found = json.load(file)
         self.assertIn('multiplier = 1.6', found['suggestion'])
 
+    def test_secrets_of_a_nova_conf_are_not_in_the_report(self):
+        conf = self.write('nova.conf', '''
+[placement]
+password = s3cret
+[api_database]
+connection = mysql+pymysql://nova:s3cret@db/nova_api
+''')
+
+        self.simulate(*self.LIMITS, '--common', conf, '--policy',
+                      f'mine={conf}', '--report', self.path)
+
+        for name in ('results.json', 'index.html'):
+            with open(f'{self.path}/{name}') as file:
+                text = file.read()
+            self.assertNotIn('s3cret', text)
+            self.assertIn('nova:***@db', text)
+
     def test_what_does_not_go_together(self):
         for argv, why in (
                 (('--suggest',), 'needs --max-imbalance and --max-same'),
                 (('--max-imbalance', '1'), 'only with --suggest'),
                 ((*self.LIMITS, '--multiplier', '2'), 'at most one --policy'),
-                ((*self.LIMITS, '--max-same-image', '0'), 'at least 1')):
+                ((*self.LIMITS, '--max-same-image', '0'),
+                 '--max-same-image must be at least 1, not 0'),
+                ((*self.LIMITS, '--max-imbalance', '0'),
+                 '--max-imbalance must be more than 0, not 0')):
             self.assert_refused(why, *SMALL, *argv)

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import functools
+
 import nova.conf
 
 from cache_aware_sched.simulator import configuration
@@ -22,52 +24,17 @@ from tests.unit import simulated
 CONF = nova.conf.CONF
 OURS = 'cache_aware_sched'
 CAP = 'max_same_image_instances_per_host'
+ALL = 'nova.scheduler.weights.all_weighers'
+FILTER = 'ImageAntiAffinityFilter'
+FILTER_CLASS = f'cache_aware_sched.scheduler.filters.{FILTER}'
+WEIGHER_CLASS = 'cache_aware_sched.scheduler.weights.ImageCacheWeigher'
 
-
-class TestRead(base.TestCase):
-
-    def test_options(self):
-        fragment = f'''
-# As in nova.conf.
-[{OURS}]
-{CAP} = 3
-protected_images = a,
-  b
-[DEFAULT]
-max_concurrent_builds: 7
+#: The lists of who has this package already.
+AFTER = f'''[filter_scheduler]
+enabled_filters = {FILTER},IoOpsFilter
+available_filters = {FILTER_CLASS}
+weight_classes = {WEIGHER_CLASS},{ALL}
 '''
-
-        self.assertEqual(
-            {(OURS, CAP): '3', (OURS, 'protected_images'): 'a,\nb',
-             ('DEFAULT', 'max_concurrent_builds'): '7'},
-            configuration.read(fragment))
-
-    def test_last_one_of_several_lines_counts(self):
-        self.assertEqual(
-            {(OURS, CAP): '2'},
-            configuration.read(f'[{OURS}]\n{CAP} = 1\n{CAP} = 2'))
-
-    def test_option_that_may_come_twice(self):
-        key = 'filter_scheduler', 'available_filters'
-
-        self.assertEqual({key: ['a', 'b']}, configuration.read(
-            '[filter_scheduler]\navailable_filters = a\n'
-            'available_filters = b'))
-
-    def test_nothing(self):
-        self.assertEqual({}, configuration.read(''))
-
-    def test_mistakes(self):
-        for fragment, message in (
-                (f'[{OURS}]\nmax_same = 3', f'[{OURS}] max_same is not an'),
-                ('[filter_schedule]\nx = 3', '[filter_schedule] x is not an'),
-                (f'{CAP} = 3', f'line 1: {CAP} is in no section'),
-                (f'[{OURS}]\nnonsense', 'at line 2'),
-                (f'[{OURS}', 'at line 1')):
-            error = self.assertRaises(
-                configuration.BadFragment, configuration.read, fragment)
-
-            self.assertIn(message, str(error))
 
 
 class TestApplied(base.TestCase):
@@ -97,10 +64,43 @@ class TestApplied(base.TestCase):
              'ImageAntiAffinityFilter'], enabled)
         self.assertEqual('ImageCacheWeigher', classes[-1].split('.')[-1])
 
-    def test_plugins_of_the_fragment_are_taken_as_they_are(self):
-        with self.applied('[filter_scheduler]\nenabled_filters = IoOpsFilter'):
+    def test_our_plugins_are_added_to_those_of_the_fragment(self):
+        """It may be a nova.conf from before this package."""
+        with self.applied(
+                '[filter_scheduler]\nenabled_filters = IoOpsFilter,\n'
+                '  NumInstancesFilter\navailable_filters = mine.MyFilter\n'
+                'weight_classes = nova.scheduler.weights.ram.RAMWeigher'):
+            lists = CONF.filter_scheduler
             self.assertEqual(
-                ['IoOpsFilter'], CONF.filter_scheduler.enabled_filters)
+                ['IoOpsFilter', 'NumInstancesFilter', FILTER],
+                lists.enabled_filters)
+            self.assertEqual(['mine.MyFilter', FILTER_CLASS],
+                             lists.available_filters)
+            self.assertEqual(
+                ['nova.scheduler.weights.ram.RAMWeigher', WEIGHER_CLASS],
+                lists.weight_classes)
+
+    def test_our_plugins_are_where_the_fragment_has_them(self):
+        with self.applied(AFTER):
+            lists = CONF.filter_scheduler
+            self.assertEqual([FILTER, 'IoOpsFilter'], lists.enabled_filters)
+            self.assertEqual([FILTER_CLASS], lists.available_filters)
+            self.assertEqual([WEIGHER_CLASS, ALL], lists.weight_classes)
+
+    def test_no_other_policy_has_them(self):
+        """The fragment may be a nova.conf from after this package."""
+        for make in (policy.stock, functools.partial(
+                policy.Policy, 'binary', policy.REFERENCE,
+                reference='binary')):
+            with self.applied(AFTER, make):
+                lists = CONF.filter_scheduler
+                self.assertEqual(['IoOpsFilter'], lists.enabled_filters)
+                self.assertEqual([ALL], lists.weight_classes)
+
+    def test_what_nova_registers_elsewhere_has_no_effect(self):
+        with self.applied('[placement]\nusername = placement\n'
+                          '[oslo_concurrency]\nlock_path = /tmp'):
+            self.assertFalse(hasattr(CONF.placement, 'username'))
 
     def test_stock_has_none_of_ours(self):
         with self.applied('', policy.stock):
@@ -123,6 +123,15 @@ class TestApplied(base.TestCase):
                      cache_manager_interval=60, update_interval=5,
                      minimum_age=7.0), settings)
 
+    def test_fragment_may_move_what_depends_on_each_other(self):
+        with self.applied(
+                f'[{OURS}]\nimage_cache_high_watermark_percent = 60\n'
+                'image_cache_low_watermark_percent = 50',
+                image_cache_high_watermark_percent=90,
+                image_cache_low_watermark_percent=80) as configured:
+            self.assertEqual(60, configured.settings.
+                             image_cache_high_watermark_percent)
+
     def test_mistakes(self):
         for fragment, message in (
                 (f'[{OURS}]\n{CAP} = x', f'[{OURS}] {CAP} = x'),
@@ -133,9 +142,10 @@ class TestApplied(base.TestCase):
                 (f'[{OURS}]\nimage_cache_low_watermark_percent = 9',
                  'image_cache_low_watermark_percent'),
                 (f'[{OURS}]\nimage_cache_manager = best',
-                 f'[{OURS}] image_cache_manager = best'),
+                 f'[{OURS}] image_cache_manager must be one of age, lru'),
                 ('[DEFAULT]\nupdate_resources_interval = -1',
-                 'update_resources_interval = -1'),
+                 '[DEFAULT] update_resources_interval must be more than 0, '
+                 'not -1'),
                 ('[filter_scheduler]\nimage_props_weight_multiplier = 1',
                  'image_props_weight_multiplier cannot be simulated')):
             def apply(fragment=fragment):
@@ -148,7 +158,6 @@ class TestApplied(base.TestCase):
             self.assertEqual(10, CONF[OURS][CAP])
 
     def test_who_checks_the_cap_at_spawn(self):
-        off = '[filter_scheduler]\nenabled_filters =\n'
         for fragment, make, capped in (
                 ('', policy.ours, True),
                 ('', policy.stock, False),
@@ -156,8 +165,7 @@ class TestApplied(base.TestCase):
                  False),
                 (f'[{OURS}]\nsame_image_late_check = false', policy.ours,
                  False),
-                (off, policy.ours, False),
-                (f'{off}[{OURS}]\n{CAP} = 10', policy.ours, True)):
+                ('[filter_scheduler]\nenabled_filters =', policy.ours, True)):
             with self.applied(fragment, make) as configured:
                 self.assertEqual(capped, configured.capped, fragment)
 
@@ -198,3 +206,4 @@ class TestSettings(base.TestCase):
             error = self.assertRaises(ValueError, Settings, **{name: value})
 
             self.assertIn(name, str(error))
+            self.assertIn('[name]', error.named(lambda _field: '[name]'))

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -151,7 +153,8 @@ class TestOurs(base.TestCase):
     """The filter and the weigher are the real ones."""
 
     def test_multiplier(self):
-        boots = [boot(100.0 * number) for number in range(4)]
+        """With two servers like them a host is still idle."""
+        boots = boot(0.0), boot(100.0)
 
         cold = [simulate(boots, ours(
             f'image_cache_weight_multiplier = {multiplier}'))[1].cold_boots
@@ -269,6 +272,23 @@ class TestCaches(base.TestCase):
     def test_used_image_stays(self):
         self.assertEqual(
             (1, 0), self.cold([boot(0.0), boot(2 * DAY)]))
+
+    def test_protected_image_by_the_name_that_the_input_has(self):
+        load = dataclasses.replace(
+            simulated.load(*self.boots), names={'golden': A})
+
+        for name, cold in (('golden', 1), (A.upper(), 1), ('other', 2)):
+            self.assertEqual(
+                (cold, cold - 1), self.cold(load, protected_images=(name,)))
+
+    def test_policy_can_protect_images(self):
+        load = dataclasses.replace(
+            simulated.load(*self.boots), names={C.upper(): A})
+        protect = ours(f'protected_images = {C.upper()}')
+
+        _, result = simulate(load, protect, hosts=1)
+
+        self.assertEqual(1, result.cold_boots)
 
     def test_limit(self):
         boots = [boot(100.0 * number, image, lifetime=50.0)

@@ -28,6 +28,8 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
 
+from cache_aware_sched.simulator import bounds
+from cache_aware_sched.simulator import images
 from cache_aware_sched.simulator import nova_database
 from cache_aware_sched.simulator import nova_history
 from cache_aware_sched.simulator import nova_images
@@ -203,6 +205,16 @@ class TestServers(HistoryTestCase):
         for known in (factories.IMAGE, factories.PROJECT):
             self.assertNotIn(known, repr(found))
 
+    def test_images_are_found_by_their_ids(self):
+        self.server()
+
+        found = images.assign(self.read(), options.Images())
+
+        self.assertEqual([found.find_image(factories.IMAGE)],
+                         list(found.images))
+        self.assertIsNone(found.find_image(factories.OTHER_IMAGE))
+        self.assertNotIn(factories.IMAGE, repr(found))
+
     def test_what_does_not_count(self):
         self.server()
         self.server(image_ref='')
@@ -260,6 +272,16 @@ class TestPeriod(HistoryTestCase):
              datetime.datetime(2026, 1, 8, 1)),
             nova_history.period(options.History(), now))
 
+    def test_is_told_in_seconds(self):
+        self.server()
+
+        found = self.read(until=START + 2 * HOUR
+                          + datetime.timedelta(microseconds=7))
+
+        self.assertEqual(
+            '1 servers that were created from 2026-01-01 00:00:00 to '
+            '2026-01-01 02:00:00 (UTC).', found.notes[0])
+
     def test_zones(self):
         zone = datetime.timezone(2 * HOUR)
 
@@ -269,7 +291,7 @@ class TestPeriod(HistoryTestCase):
                 since=START.replace(tzinfo=zone), until=START), START))
 
     def test_empty(self):
-        self.assertRaises(options.BadOption, self.read, until=START)
+        self.assertRaises(bounds.BadOption, self.read, until=START)
 
     def test_chunks(self):
         for number in (1, 2, 3, 7, 10):
@@ -352,6 +374,39 @@ class TestDatabases(HistoryTestCase):
             self.assertEqual([7200, 10800], [
                 server.at for server in self.servers(
                     cell_databases=((name, self.url('replica')),))])
+
+    def test_address_from_a_file(self):
+        self.engines['replica'] = self.make('replica', INSTANCES)
+        self.server(2, 'replica')
+        conf = self.conf(f'[database]\nconnection = {self.url("replica")}\n')
+
+        self.assertEqual([7200], [server.at for server in self.servers(
+            cell_databases=(('cell1', conf),))])
+
+    def test_files_without_an_address(self):
+        for text, why in (
+                ('mysql://nova:s3cret@host/nova', 'is not in the format of'),
+                ('[database]\nconnection mysql//s3cret', 'is not in the'),
+                ('[api_database]\nconnection = mysql://nova:s3cret@host/nova',
+                 'has no connection in [database]'),
+                ('[database]\nconnection =', 'has no connection in')):
+            conf = self.conf(text)
+
+            told = self.assert_unreadable(
+                conf, why, cell_databases=(('cell1', conf),))
+
+            self.assertNotIn('s3cret', told)
+
+    def test_no_such_file(self):
+        self.assert_unreadable(
+            f'{self.path}/none', 'cannot be read',
+            cell_databases=(('cell1', f'{self.path}/none'),))
+
+    def conf(self, text):
+        path = os.path.join(self.path, 'cell.conf')
+        with open(path, 'w') as file:
+            file.write(text)
+        return path
 
     def test_no_such_cell(self):
         self.assert_unreadable(
@@ -452,6 +507,16 @@ class TestConnection(base.TestCase):
             nova_database.Unreadable, nova_database.api_database)
 
         self.assertIn('no connection in [api_database]', str(error))
+
+    def test_no_line_of_a_configuration_in_an_error(self):
+        with mock.patch.object(
+                nova_config, 'parse_args', autospec=True,
+                side_effect=cfg.ConfigFileParseError('/x', "at '/s3cret'")):
+            error = self.assertRaises(
+                nova_database.Unreadable, nova_database.configure, ('/x',))
+
+        self.assertEqual("nova's configuration cannot be read: /x is not in "
+                         'the format of nova.conf', str(error))
 
     def test_no_such_configuration(self):
         with mock.patch.object(

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from cache_aware_sched.simulator.arrivals import Arrival
 from cache_aware_sched.simulator.arrivals import Arrivals
+from cache_aware_sched.simulator import bounds
 from cache_aware_sched.simulator.chance import chance
 from cache_aware_sched.simulator.chance import weighted
 from cache_aware_sched.simulator.chance import zipf
@@ -234,11 +235,11 @@ class TestOptions(base.TestCase):
                 ('zipf_exponent', -1), ('image_sigma', math.nan),
                 ('image_max_gb', math.inf)):
             error = self.assertRaises(
-                options.BadOption, options.Images, **{option: value})
+                bounds.BadOption, options.Images, **{option: value})
             self.assertIn(option, str(error))
 
     def test_median_between_the_bounds(self):
-        error = self.assertRaises(options.BadOption, options.Images,
+        error = self.assertRaises(bounds.BadOption, options.Images,
                                   image_median_gb=60)
 
         self.assertIn('image_median_gb', str(error))

@@ -12,6 +12,7 @@
 
 import dataclasses
 import math
+import random
 
 import hypothesis
 from hypothesis import strategies
@@ -66,6 +67,17 @@ class Cloud:
     def search(self, max_imbalance=0.3, max_same_image=10, **how):
         return suggest.search(
             self.run, suggest.Limits(max_imbalance, max_same_image), **how)
+
+
+class Rough(Cloud):
+    """A cloud whose imbalance is anything at each multiplier."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self._seed = seed
+
+    def imbalance(self, multiplier):
+        return 0.6 * random.Random(f'{self._seed} {multiplier}').random()
 
 
 class SearchTests(base.TestCase):
@@ -125,6 +137,22 @@ class SearchTests(base.TestCase):
 
             self.assertLessEqual(sum(cloud.batches), most)
             self.assertLessEqual(max(cloud.batches), max(workers, 2))
+
+    @hypothesis.given(strategies.integers(0, 2 ** 30),
+                      strategies.integers(2, 70))
+    def test_the_same_whatever_the_workers_are(self, seed, workers):
+        """Even where the figures go up and down with the multiplier."""
+        def search(number):
+            cloud = Rough(seed)
+            found = suggest.search(
+                cloud.run, suggest.Limits(0.3, 10), workers=number)
+            return found, len(cloud.batches)
+
+        alone, rounds = search(1)
+        together, fewer = search(workers)
+
+        self.assertEqual(alone, together)
+        self.assertLessEqual(fewer, rounds)
 
     def test_no_run_for_what_brings_nothing(self):
         """Both ends of what is left fetch the same."""

@@ -17,6 +17,7 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched.simulator import bounds
 from cache_aware_sched.simulator import options
 from cache_aware_sched.simulator import sources
 from cache_aware_sched.simulator import synthetic
@@ -56,14 +57,14 @@ class TestServers(base.TestCase):
 
     def test_so_few_cannot_use_so_much(self):
         error = self.assertRaises(
-            options.BadOption, synthetic.make,
+            bounds.BadOption, synthetic.make,
             options.Synthetic(used_share=0.9), 100)
 
         self.assertIn('used_share must be at most 0.', str(error))
 
     def test_what_it_says_is_possible_is(self):
         error = self.assertRaises(
-            options.BadOption, synthetic.make,
+            bounds.BadOption, synthetic.make,
             options.Synthetic(hosts=10, used_share=0.9), 200)
         share = float(str(error).split()[5])
 
@@ -89,7 +90,7 @@ class TestServers(base.TestCase):
 
     def test_bad_flavors(self):
         for flavors in ((), ((0, 1, 1),), ((1, 1, 0),), ((1, 1, math.nan),)):
-            self.assertRaises(options.BadOption, options.Synthetic,
+            self.assertRaises(bounds.BadOption, options.Synthetic,
                               flavors=flavors)
 
     def test_workload(self):

@@ -380,3 +380,33 @@ class TestWorkload(TraceTestCase):
              named.lifetime, named.image, named.project))
         self.assertEqual({named.image, unnamed.image}, set(found.images))
         self.assertIn('2 servers in the trace.', found.notes)
+
+    def test_images_are_found_by_the_ids_of_the_trace(self):
+        self.write(f'{HEADER},image_id', f'{ROW},debian 12',
+                   f'{ROW},{factories.IMAGE}', f'{ROW},')
+
+        found = sources.from_trace(
+            self.path, options.Options(trace=AS_THEY_ARE))
+
+        named, uuid, assigned = (boot.image for boot in found.boots)
+        for text, image in (
+                ('debian 12', named), (named, named), ('debian', None),
+                (factories.IMAGE, uuid), (factories.IMAGE.upper(), uuid),
+                (assigned, assigned), (factories.OTHER_IMAGE, None)):
+            self.assertEqual(image, found.find_image(text), text)
+
+    def test_image_of_servers_that_are_left_out(self):
+        self.write(f'{HEADER},image_id', f'{ROW},a', f'{ROW},b')
+
+        found = sources.from_trace(
+            self.path, options.Options(limit=1, trace=AS_THEY_ARE))
+
+        self.assertIsNone(found.find_image('b'))
+
+    def test_large_numbers_are_readable(self):
+        self.write(HEADER, *[ROW] * 1000)
+
+        found = sources.from_trace(
+            self.path, options.Options(trace=AS_THEY_ARE))
+
+        self.assertIn('1,000 servers in the trace.', found.notes)
