@@ -25,8 +25,8 @@ from cache_aware_sched import request as request_mod
 
 
 #: Servers like the one that is placed, itself included, with which a host is
-#: not busy at all. Else, in a cloud that is almost empty, one server would
-#: make its host several times as busy as the average.
+#: not busy at all. Else, in a cloud that is almost empty, one server would make
+#: its host several times as busy as the average.
 IDLE_SERVERS = 2
 
 #: As many vCPUs and MiB at most: two servers of 4 vCPUs. In replays more than
@@ -37,18 +37,28 @@ IDLE_VCPUS, IDLE_MEMORY_MB = 8, 16384
 #: itself. The default of ``[DEFAULT] reserved_host_memory_mb``.
 RESERVED_MEMORY_MB = 512
 
+#: The share of any host that is nothing: of one with 100 CPUs, overcommitted
+#: by 4, six vCPUs. In replays twice as much would unbalance hosts.
+IDLE_SHARE = 0.015
+
 
 class Load(NamedTuple):
     """How busy hosts are with a resource, in the order of the hosts.
 
     :param shares: that are in use; 0 of nothing
     :param capacities: what there is of it, overcommit included
-    :param idle: what may be in use of it on a host that is not busy at all
+    :param idle: what may be in use of it on a host that is not busy at all,
+        or :data:`IDLE_SHARE` where that is more
     """
 
     shares: list[float]
     capacities: list[float]
     idle: int
+
+    def idle_share(self, place: int) -> float:
+        """Return the share up to which a host is not busy at all."""
+        capacity = self.capacities[place]
+        return max(self.idle / capacity, IDLE_SHARE) if capacity > 0 else 0.0
 
 
 class Loads(NamedTuple):

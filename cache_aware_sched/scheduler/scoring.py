@@ -160,7 +160,7 @@ def gates(loads: load_mod.Loads, places: Sequence[int],
             if share > average:
                 result[number] = min(result[number], gate(
                     share, average, resource_widths[number],
-                    load.idle / load.capacities[place]))
+                    load.idle_share(place)))
     return result
 
 

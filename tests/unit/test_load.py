@@ -62,6 +62,14 @@ class TestLoads(base.TestCase):
 
         self.assertEqual([8, 512 + 16384], [one.idle for one in loads])
 
+    def test_idle_is_at_least_a_share_of_the_host(self):
+        hosts = [factories.host(vcpus=vcpus) for vcpus in (10, 1000)]
+
+        loads = self.loads(*hosts, vcpus=1)
+
+        self.assertEqual([0.2, 0.015], [
+            loads.vcpus.idle_share(place) for place in (0, 1)])
+
     def test_host_that_was_never_updated(self):
         host = factories.host()
         for name in ('vcpus_total', 'vcpus_used', 'free_ram_mb',
@@ -70,6 +78,8 @@ class TestLoads(base.TestCase):
             setattr(host, name, None)
 
         self.assertEqual(([0.0], [0.0]), self.shares(host))
+        self.assertEqual([0.0, 0.0], [
+            one.idle_share(0) for one in self.loads(host)])
 
 
 class TestRecentPlacements(base.TestCase):

@@ -201,12 +201,12 @@ class TestGate(base.TestCase):
 
 
 class TestGates(base.TestCase):
-    """Hosts of 1,000 vCPUs and MiB; 4 of each are nothing."""
+    """Hosts of 1,000 vCPUs and MiB; 20 of each are nothing."""
 
     def gates(self, places, vcpus, memory, widths=None):
         loads = load.Loads(
-            load.Load(vcpus, [1000] * len(vcpus), 4),
-            load.Load(memory, [1000] * len(memory), 4))
+            load.Load(vcpus, [1000] * len(vcpus), 20),
+            load.Load(memory, [1000] * len(memory), 20))
         return [round(gate, 6) for gate in scoring.gates(
             loads, places, widths or [0.1] * len(places))]
 
@@ -237,9 +237,9 @@ class TestGates(base.TestCase):
     def test_idle_hosts(self):
         """In an almost empty cloud one server is many times the average."""
         self.assertEqual([1.0, 0.0, 1.0], self.gates(
-            [0, 1, 2], vcpus=[0.004, 0.005, 0.0], memory=[0.0] * 3))
+            [0, 1, 2], vcpus=[0.02, 0.022, 0.0], memory=[0.0] * 3))
         self.assertEqual([1.0, 0.0, 1.0], self.gates(
-            [0, 1, 2], vcpus=[0.0] * 3, memory=[0.004, 0.008, 0.0]))
+            [0, 1, 2], vcpus=[0.0] * 3, memory=[0.02, 0.03, 0.0]))
 
     def test_hosts_of_which_nothing_is_known(self):
         loads = load.Loads(*(load.Load([0.0] * 2, [0.0] * 2, 4) for _ in '12'))
