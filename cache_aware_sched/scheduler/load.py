@@ -25,8 +25,8 @@ from cache_aware_sched import request as request_mod
 
 
 #: Servers like the one that is placed, itself included, with which a host is
-#: not busy at all. Else, in a cloud that is almost empty, one server would make
-#: its host several times as busy as the average.
+#: not busy at all. Else, in a cloud that is almost empty, one server would
+#: make its host several times as busy as the average.
 IDLE_SERVERS = 2
 
 #: As many vCPUs and MiB at most: two servers of 4 vCPUs. In replays more than
