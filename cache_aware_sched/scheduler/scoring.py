@@ -60,7 +60,7 @@ UNFADED_CAP_SHARE = 0.5
 #: costs is the square of how busy hosts are, so a server adds to it by its
 #: vCPUs and by how much busier than others its host is; what a held image
 #: saves is the seconds. From replays: see "Where the defaults are from".
-GATE_SECONDS = 500.0
+GATE_SECONDS = 550.0
 
 #: How much busier than the average candidate a host may become, as a share of
 #: that average, whatever the multiplier and the image. It is also what holds
