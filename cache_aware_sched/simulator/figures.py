@@ -46,8 +46,8 @@ _DASHES = ('solid', 'dash', 'dot', 'dashdot', 'longdash')
 _WIDE = 5
 
 #: Where the lines of the least possible have their texts, so that those of
-#: neighbours are apart.
-_CORNERS = ('bottom right', 'top right', 'bottom left', 'top left')
+#: neighbours are apart. On the left, with no imbalance, there are no points.
+_CORNERS = ('bottom left', 'top left', 'bottom right', 'top right')
 
 #: More lines than these in one figure, and only one of a family is shown.
 _MANY = 8
