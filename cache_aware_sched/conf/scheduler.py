@@ -172,6 +172,15 @@ were as idle as before. It is forgotten earlier when the host shows the server.
 Possible values:
 
 * 0: do not remember.
-* A number of seconds; longer than it takes a compute to claim a server.
+* A number of seconds; longer than it takes a compute to claim a server. One
+  that builds ``[DEFAULT] max_concurrent_builds`` servers already claims the
+  next when one of them is done: if the cap is above that, take as long as the
+  fetch of a large image. Otherwise servers beyond the cap are sent to a host
+  that is fetching, refused by the late check, and may run out of hosts.
+
+Related options:
+
+* ``max_same_image_instances_per_host``
+* ``[DEFAULT] max_concurrent_builds``
 """),
 ]
