@@ -35,9 +35,8 @@ class _Finite(types.Float):
 MIN_CAP, MAX_CAP = 0, 100_000
 DEFAULT_CAP = 10
 
-#: With it at most 40 % of what stock nova fetches is fetched, at its vCPU
-#: imbalance plus at most 0.05, in each of the replays of the page "Where the
-#: defaults are from".
+#: With it about 40 % of what stock nova fetches, or less, is fetched, at its
+#: vCPU imbalance plus about 0.05: see the page "Where the defaults are from".
 DEFAULT_MULTIPLIER = 3.0
 
 OPTIONS = [
