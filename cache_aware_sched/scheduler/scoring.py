@@ -36,7 +36,8 @@ UNNOTICED_SECONDS = 1.0
 
 #: Seconds beyond those after which 63 % of the possible benefit is reached:
 #: the fetch of a 2 GiB image gets 0.64, of a 500 MB one 0.15, of a 20 GB one
-#: 1.0. In replays other values do what another multiplier does.
+#: 1.0. Judgement: in replays without nova's code, 3 or 30 did about what
+#: another multiplier does.
 BENEFIT_SECONDS = 10.0
 
 #: How much of the benefit a host brings by what it holds. A resized copy of
@@ -51,8 +52,8 @@ HOLDS = {
     Holding.WARM_RESIZED: 1.0,
 }
 
-#: Share of the cap that may be used before the interest in a host fades. In
-#: replays it makes no difference to what is fetched.
+#: Share of the cap that may be used before the interest in a host fades.
+#: Judgement: in replays without nova's code it made no difference.
 UNFADED_CAP_SHARE = 0.5
 
 #: How many seconds of a fetch, for each vCPU of the server, are worth a host
