@@ -12,6 +12,8 @@
 
 """Operations that bring a server to another host."""
 
+from collections.abc import Callable
+
 from cache_aware_sched import report
 from tests.cloud import running
 from tests.cloud import scenario
@@ -79,8 +81,10 @@ class _Play:
                                       host=server.host):
             self._sdk.update_service_forced_down(one, forced=True)
         self._sdk.evacuate_server(server.id)
-        # Since nova 27 it is not started there.
-        return self._wait(server, 'SHUTOFF')
+        # Since nova 27 it is not started there. It is stopped, and has no
+        # task, a moment before nova writes its new host.
+        return self._wait(
+            server, 'SHUTOFF', lambda found: found.host != server.host)
 
     def repair(self, host: str) -> None:
         """Bring a failed host back."""
@@ -88,10 +92,12 @@ class _Play:
         for one in self._sdk.services(binary='nova-compute', host=host):
             self._sdk.update_service_forced_down(one, forced=False)
 
-    def _wait(self, server: servers.Server, status: str) -> servers.Server:
+    def _wait(self, server: servers.Server, status: str,
+              seen: Callable[[servers.Server], bool] = servers.settled,
+              ) -> servers.Server:
         return self._servers.wait(
             [server.id], until=lambda found: found.status == status
-            and servers.settled(found))[0]
+            and servers.settled(found) and seen(found))[0]
 
     def _users(self) -> dict[str, int]:
         """Return how many servers of the image each host reports."""
