@@ -37,7 +37,7 @@ DEFAULT_CAP = 10
 
 #: With it about 40 % of what stock nova fetches, or less, is fetched, at its
 #: vCPU imbalance plus about 0.05: see the page "Where the defaults are from".
-DEFAULT_MULTIPLIER = 3.0
+DEFAULT_MULTIPLIER = 5.0
 
 OPTIONS = [
     cfg.Opt(

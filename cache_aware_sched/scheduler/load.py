@@ -29,9 +29,9 @@ from cache_aware_sched import request as request_mod
 #: make its host several times as busy as the average.
 IDLE_SERVERS = 2
 
-#: As many vCPUs and MiB at most: two servers of 4 vCPUs. Judgement: in replays
-#: without nova's code twice as much unbalanced hosts, and this did not.
-IDLE_VCPUS, IDLE_MEMORY_MB = 8, 16384
+#: As many vCPUs and MiB at most: two servers of 2 vCPUs and 4 GiB. Judgement:
+#: in replays without nova's code more unbalanced a cloud that fills up.
+IDLE_VCPUS, IDLE_MEMORY_MB = 4, 8192
 
 #: MiB that an empty host has in use: nova counts what is reserved for the host
 #: itself. The default of ``[DEFAULT] reserved_host_memory_mb``.

@@ -67,7 +67,7 @@ class TestSchedulerOptions(OptionsTestCase):
 
     def test_image_cache_weight_multiplier(self):
         name = 'image_cache_weight_multiplier'
-        self.assert_default(name, 3.0)
+        self.assert_default(name, 5.0)
         self.assert_bounds(name, -1e6, 1e6)
         self.assert_taken(name, '0', 0.0)
         self.assert_taken(name, '-2.5', -2.5)

@@ -60,7 +60,7 @@ class TestLoads(base.TestCase):
     def test_but_not_with_two_large_ones(self):
         loads = self.loads(factories.host(), vcpus=32, memory_mb=65536)
 
-        self.assertEqual([8, 512 + 16384], [one.idle for one in loads])
+        self.assertEqual([4, 512 + 8192], [one.idle for one in loads])
 
     def test_idle_is_at_least_a_share_of_the_host(self):
         hosts = [factories.host(vcpus=vcpus) for vcpus in (10, 1000)]

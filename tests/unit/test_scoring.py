@@ -222,7 +222,7 @@ class TestGates(base.TestCase):
 
         self.assertEqual([1.0, 0.0], self.gates(
             [0, 1], vcpus=shares, memory=[0.5] * 3))
-        self.assertEqual([0.6], self.gates(
+        self.assertEqual([0.75], self.gates(
             [1], vcpus=[0.5] * 3, memory=shares))
 
     def test_some_of_the_hosts(self):
@@ -239,7 +239,7 @@ class TestGates(base.TestCase):
         self.assertEqual([1.0, 0.0, 1.0], self.gates(
             [0, 1, 2], vcpus=[0.02, 0.022, 0.0], memory=[0.0] * 3))
         self.assertEqual([1.0, 0.0, 1.0], self.gates(
-            [0, 1, 2], vcpus=[0.0] * 3, memory=[0.02, 0.03, 0.0]))
+            [0, 1, 2], vcpus=[0.0] * 3, memory=[0.02, 0.04, 0.0]))
 
     def test_hosts_of_which_nothing_is_known(self):
         loads = load.Loads(*(load.Load([0.0] * 2, [0.0] * 2, 4) for _ in '12'))
