@@ -51,8 +51,8 @@ The weight that is multiplied is absolute: 1.0 stands for everything that the
 image cache could ever save a server, 0 for nothing. It fades to 0 on a host
 that would become busier than the other candidates, and on one that runs
 nearly as many servers of the image as the cap allows. The larger the
-multiplier, the busier a host may become: up to half again as busy as the
-average of the candidates, whatever the multiplier. The weights of nova's
+multiplier, the busier a host may become: in vCPUs up to half again as busy as
+the average of the candidates, whatever the multiplier. The weights of nova's
 own weighers add up, and a build that is not over, or ended less than a minute
 ago, costs its host 1.0: it takes more than 1 to outweigh that. The default was
 chosen by replaying real arrivals of servers; ``cache-aware-sched simulate``
