@@ -208,12 +208,12 @@ class TestCall(CommandsTestCase):
             fail()
 
         script = """
-            trap 'echo asked; exit' INT
+            trap 'echo asked; exit' USR1
             echo here
             for one in $(seq 3000); do sleep 0.02; done
         """
         why = self.failed(running.together, lambda: self.called(
-            script, number=signal.SIGINT), fail_later)
+            script, number=signal.SIGUSR1), fail_later)
 
         self.assertEqual('this one', why)
         self.assertIn('asked', self.processes.tail('one'))
