@@ -36,6 +36,11 @@ SOURCES = ('cache_aware_sched', 'nova', 'setup.cfg', 'setup.py',
 #: Needed to build what comes without a wheel.
 _FIRST = ('setuptools', 'pbr')
 
+#: Linked to the libpython of the Python that builds it. From pip's cache it
+#: could be that of another Python of the same version on this machine, and
+#: would then look for modules in the wrong place.
+_LINKED = 'uWSGI'
+
 
 class Environment:
     """The virtual environment below a state directory."""
@@ -78,11 +83,13 @@ class Environment:
             shutil.rmtree(self._venv)
         running.call(self._processes, 'setup-venv', [
             sys.executable, '-m', 'venv', '--without-pip', str(self._venv)])
-        pinned = [line for line in CONSTRAINTS.read_text().splitlines()
-                  if line and not line.startswith('#')]
-        self._pip('install', *(line for line in pinned
-                               if line.partition('==')[0] in _FIRST))
-        self._pip('install', '--no-build-isolation', *pinned,
+        pinned = {line.partition('==')[0]: line
+                  for line in CONSTRAINTS.read_text().splitlines()
+                  if line and not line.startswith('#')}
+        self._pip('install', *(pinned[name] for name in _FIRST))
+        self._pip('install', '--no-build-isolation', '--no-cache-dir',
+                  pinned.pop(_LINKED))
+        self._pip('install', '--no-build-isolation', *pinned.values(),
                   f'libvirt-python=={_libvirt_version()}')
 
     def _install_ours(self) -> None:
