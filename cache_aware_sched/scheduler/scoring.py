@@ -69,7 +69,7 @@ MAX_GATE_WIDTH = 0.5
 
 #: The same for the memory, of which servers want very different amounts: in
 #: the replays stock nova itself used that of hosts twice as unevenly as their
-#: vCPUs. Judgement: between 0.5 and no bound the replays differ little.
+#: vCPUs. Judgement: with 0.5 they fetched a little more.
 MEMORY_GATE_WIDTH = 0.8
 
 
