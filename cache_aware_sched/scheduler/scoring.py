@@ -69,7 +69,7 @@ MAX_GATE_WIDTH = 0.5
 
 #: The same for the memory, of which servers want very different amounts: in
 #: the replays stock nova itself used that of hosts twice as unevenly as their
-#: vCPUs. Judgement: with 0.5 they fetched a little more.
+#: vCPUs. Judgement: with 0.5 a little more was fetched at the same imbalance.
 MEMORY_GATE_WIDTH = 0.8
 
 

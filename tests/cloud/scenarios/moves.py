@@ -12,8 +12,6 @@
 
 """Operations that bring a server to another host."""
 
-from collections.abc import Callable
-
 from cache_aware_sched import report
 from tests.cloud import running
 from tests.cloud import scenario
@@ -83,8 +81,7 @@ class _Play:
         self._sdk.evacuate_server(server.id)
         # Since nova 27 it is not started there. It is stopped, and has no
         # task, a moment before nova writes its new host.
-        return self._wait(
-            server, 'SHUTOFF', lambda found: found.host != server.host)
+        return self._wait(server, 'SHUTOFF', left=server.host)
 
     def repair(self, host: str) -> None:
         """Bring a failed host back."""
@@ -93,11 +90,11 @@ class _Play:
             self._sdk.update_service_forced_down(one, forced=False)
 
     def _wait(self, server: servers.Server, status: str,
-              seen: Callable[[servers.Server], bool] = servers.settled,
-              ) -> servers.Server:
+              left: str | None = None) -> servers.Server:
+        """Wait until a server is settled, and not on the host it has left."""
         return self._servers.wait(
             [server.id], until=lambda found: found.status == status
-            and servers.settled(found) and seen(found))[0]
+            and servers.settled(found) and found.host != left)[0]
 
     def _users(self) -> dict[str, int]:
         """Return how many servers of the image each host reports."""
