@@ -33,6 +33,8 @@ class Imbalance:
     """How unevenly something is spread over hosts: the mean of std / mean.
 
     The mean is one over time; moments at which there is nothing do not count.
+    If no time counts, as of requests that all come at once, it is that of the
+    moment at which there is the most.
     All sums are of whole numbers, so that nothing depends on their order.
 
     :param hosts: how many
@@ -46,6 +48,8 @@ class Imbalance:
         self._sum = self._squares = 0
         self._since = start
         self._area = self._seconds = 0.0
+        self._most = 0
+        self._at_most = 0.0
 
     def change(self, now: float, before: int, after: int) -> None:
         """Note that a host has another amount.
@@ -55,6 +59,8 @@ class Imbalance:
         self.until(now)
         self._sum += after - before
         self._squares += after * after - before * before
+        if not self._seconds and self._sum > self._most:
+            self._most, self._at_most = self._sum, self._now()
 
     def until(self, now: float) -> None:
         """Take account of the time up to now."""
@@ -70,8 +76,9 @@ class Imbalance:
 
     @property
     def mean(self) -> float:
-        """The mean over the time up to now."""
-        return self._area / self._seconds if self._seconds else 0.0
+        """The mean over the time up to now; 0 if there never was anything."""
+        return (self._area / self._seconds if self._seconds
+                else self._at_most)
 
 
 class Spread:

@@ -55,6 +55,17 @@ class TestImbalance(base.TestCase):
 
         self.assertEqual(1.0, imbalance.mean)
 
+    def test_no_time_counts(self):
+        """Of (4, 0), (4, 4) and (0, 4) the second one has the most."""
+        imbalance = measures.Imbalance(2, 0.0, 0.0)
+        imbalance.change(0.0, 0, 4)
+        alone = imbalance.mean
+        imbalance.change(0.0, 0, 4)
+        imbalance.change(9.0, 4, 0)
+        imbalance.until(10.0)
+
+        self.assertEqual((1.0, 0.0), (alone, imbalance.mean))
+
     def test_nothing_at_all(self):
         self.assertEqual(0.0, measures.Imbalance(2, 0.0, 0.0).mean)
 
