@@ -276,13 +276,15 @@ class Simulation:
         :param seconds: that the run took
         """
         options = CONF.cache_aware_sched
-        multiplier, cap = self._policy.multiplier, 0
+        multiplier, cap, forced = self._policy.multiplier, 0, 0
         if self._policy.kind == policy_mod.OURS:
             multiplier = options.image_cache_weight_multiplier
             cap = options.max_same_image_instances_per_host
+            # A soft one makes no server go to another host.
+            forced = cap if options.same_image_cap_policy == 'hard' else 0
         return self.recorder.result(
             self._policy, multiplier, cap, measures.floor_bytes(
-                self._workload.boots, self._workload.images, cap,
+                self._workload.boots, self._workload.images, forced,
                 options.same_image_scope == 'project'), seconds)
 
 

@@ -471,6 +471,23 @@ class TestRun(base.TestCase):
 
         self.assertEqual(0.5, result.vcpu_imbalance)
 
+    def test_imbalance_of_requests_at_one_moment(self):
+        """(4, 0): the second is placed before the first is claimed."""
+        _, result = simulate([boot(0.0, vcpus=3), boot(0.0, vcpus=1)])
+
+        self.assertEqual(1.0, result.vcpu_imbalance)
+
+    def test_only_a_hard_cap_makes_the_least_larger(self):
+        boots = [boot(100.0 * number) for number in range(3)]
+
+        found = [
+            simulate(boots, ours(f'{CAP} = 1',
+                                 f'same_image_cap_policy = {cap_policy}'),
+                     hosts=3)[1].floor_bytes
+            for cap_policy in ('hard', 'soft')]
+
+        self.assertEqual([3000 * simulated.MB, 1000 * simulated.MB], found)
+
     def test_columns_are_plain(self):
         _, result = simulate([boot(0.0)])
 
