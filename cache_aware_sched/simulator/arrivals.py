@@ -74,7 +74,8 @@ def thin(servers: Iterable[Arrival], boots: int, seed: int = 0,
     The batches are from all of the time, each as likely as another, so that
     the waves of a day and the mix stay as they were.
 
-    :param boots: as near to it as the last batch allows; 0 keeps all
+    :param boots: as near to it as the last batch allows, but at least one
+        batch; 0 keeps all
     """
     servers = list(servers)
     if not boots or boots >= len(servers):
@@ -84,12 +85,16 @@ def thin(servers: Iterable[Arrival], boots: int, seed: int = 0,
         sizes[server.batch] = sizes.get(server.batch, 0) + 1
     kept: set[int] = set()
     number = 0
-    for batch in sorted(sizes, key=lambda batch: chance(seed, 'keep', batch)):
+    order = sorted(sizes, key=lambda batch: chance(seed, 'keep', batch))
+    for batch in order:
         if abs(number + sizes[batch] - boots) <= abs(number - boots):
             kept.add(batch)
             number += sizes[batch]
         if number >= boots:
             break
+    if not kept:
+        # Each has more than twice as many: the smallest is the nearest.
+        kept.add(min(order, key=sizes.__getitem__))
     return [server for server in servers if server.batch in kept]
 
 

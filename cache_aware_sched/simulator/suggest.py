@@ -124,6 +124,8 @@ def judge(multiplier: float, policy: Policy, result: Result, stock: Result,
         (f'it refused {result.refused - stock.refused:,} servers more than '
          f'stock nova',
          (result.refused - stock.refused) / max(result.boots, 1)),
+        ('it placed no server, so nothing is known of it',
+         float(result.refused >= result.boots)),
     ]
     missed = [(text, excess) for text, excess in over if excess > 0]
     return Trial(multiplier, policy, result,

@@ -32,6 +32,7 @@ class Cloud:
     slope: float = 0.1
     even: float = 0.14
     refused: int = 0
+    refused_by_stock: int = 0
     same_image: int = 10
     floor: float = 5.0
 
@@ -47,7 +48,7 @@ class Cloud:
         if policy.kind == policy_mod.STOCK:
             return simulator_results.of_policy(
                 policy, fetched_bytes=40 * TB, vcpu_imbalance=self.even,
-                refused=0, max_same_image=30)
+                refused=self.refused_by_stock, max_same_image=30)
         multiplier = self.multiplier(policy)
         return simulator_results.of_policy(
             policy, vcpu_imbalance=self.imbalance(multiplier),
@@ -169,6 +170,13 @@ class SearchTests(base.TestCase):
         self.assertIsNone(found.best)
         self.assertEqual(0.0, found.closest.multiplier)
         self.assertEqual(('its vCPU imbalance is 0.140',),
+                         found.closest.missed)
+
+    def test_nothing_is_suggested_where_no_server_is_placed(self):
+        found = Cloud(refused=1000, refused_by_stock=1000).search()
+
+        self.assertIsNone(found.best)
+        self.assertEqual(('it placed no server, so nothing is known of it',),
                          found.closest.missed)
 
     def test_nothing_refuses_as_few_as_stock(self):

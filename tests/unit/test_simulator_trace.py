@@ -337,7 +337,13 @@ class TestChosen(base.TestCase):
             [server for server in servers if server.batch in batches], kept)
         # One more or one less would be no nearer
         if kept != servers:
-            self.assertTrue(abs(len(kept) - boots) <= max(sizes) / 2)
+            self.assertTrue(abs(len(kept) - boots) <= max(
+                max(sizes) / 2, min(sizes) - boots))
+
+    def test_the_smallest_of_batches_that_are_all_too_large(self):
+        kept = arrivals.thin(self.servers(9, 7, 8), 2)
+
+        self.assertEqual([1] * 7, [server.batch for server in kept])
 
     def test_from_all_of_the_time(self):
         kept = arrivals.thin(self.servers(*[2] * 1000), 500, seed=1)
