@@ -52,10 +52,12 @@ from cache_aware_sched.simulator.workload import GIB
 __all__ = ['BadTrace', 'read']
 
 #: Arrivals are taken for bins if so many different ones are all multiples of
-#: one number of seconds that is at least MIN_BIN: by chance ten times in the
-#: same second of a minute are one in 60 ** 9.
+#: one number of seconds from MIN_BIN to MAX_BIN: by chance ten times in the
+#: same second of a minute are one in 60 ** 9. What comes every night, or every
+#: week, is asked for at that moment.
 MIN_BINS = 10
 MIN_BIN = 60
+MAX_BIN = 3600
 
 
 class _Sizes:
@@ -111,7 +113,7 @@ def found_bin(times: Iterable[float]) -> float:
     width = math.gcd(*(
         later - earlier for earlier, later in itertools.pairwise(
             milliseconds))) / 1000
-    return width if width >= MIN_BIN else 0
+    return width if MIN_BIN <= width <= MAX_BIN else 0
 
 
 def _spread(servers: Iterable[Arrival], width: float, gap: float, seed: int,

@@ -103,7 +103,7 @@ def _image_size(text: str) -> int | None:
 #: cannot.
 _REQUIRED: dict[str, tuple[Callable[[str], Any], str]] = {
     'arrival_s': (_number(0, MAX_SECONDS), 'seconds, 0 to 100 years'),
-    'batch': (_whole(0, 2 ** 63 - 1), 'a whole number, 0 or more'),
+    'batch': (_whole(0, 2 ** 63 - 1), 'a whole number, 0 to 2 ** 63 - 1'),
     'vcpus': (_whole(1, MAX_VCPUS), f'a whole number, 1 to {MAX_VCPUS}'),
     'ram_mb': (_whole(1, MAX_INT), f'a whole number of MiB, 1 to {MAX_INT}'),
     'lifetime_s': (

@@ -88,14 +88,29 @@ def _decoded(file: BinaryIO) -> Iterator[str]:
 def rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
     """Return the number of each line that is not empty, and its values.
 
+    A record with a line end in quotes has the number of its first line.
+
     :raises BadTrace: for what is not a CSV file in UTF-8
     :raises OSError: if the file cannot be read
     """
     with _opened(path) as file:
         reader = csv.reader(_decoded(file), strict=True)
+        first = 1
         try:
             for values in reader:
                 if values:
-                    yield reader.line_num, values
+                    yield first, values
+                first = reader.line_num + 1
         except csv.Error as error:
-            raise BadTrace(f'not CSV: {error}', reader.line_num) from None
+            reason = _reason(error, reader.line_num > first)
+            raise BadTrace(f'not CSV: {reason}', first) from None
+
+
+def _reason(error: csv.Error, several_lines: bool) -> str:
+    """Return what is wrong, in words for who wrote the file."""
+    text = str(error)
+    if several_lines or text == 'unexpected end of data':
+        return 'a quote that opens here is not closed'
+    if text.startswith('new-line character'):
+        return 'lines end with CR alone; LF or CR LF is wanted'
+    return text

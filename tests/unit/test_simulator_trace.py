@@ -113,7 +113,17 @@ class TestFile(TraceTestCase):
         self.assert_bad('line 1: longer than', '0' * 100000, line=1)
 
     def test_quote_without_end(self):
-        self.assert_bad('not CSV', HEADER, '"0', line=2)
+        for after in ((), (ROW, ROW), (ROW,) * 20000):
+            self.assert_bad('a quote that opens here is not closed',
+                            HEADER, ROW, '"0', *after, line=3)
+
+    def test_record_of_two_lines(self):
+        self.assert_bad("'x' is not", f'{HEADER},note', '0,1,1,512,,"a', 'b"',
+                        'x,1,1,512,,"a', 'b"', line=4, column='arrival_s')
+
+    def test_lines_that_end_with_cr(self):
+        self.assert_bad('LF or CR LF is wanted',
+                        data=f'{HEADER}\r{ROW}\r'.encode(), line=1)
 
     def test_no_file(self):
         self.assertRaises(FileNotFoundError, trace.read, self.path,
@@ -297,7 +307,8 @@ class TestBins(TraceTestCase):
     def test_moments_that_are_no_bins(self):
         for times in ([7 * number for number in range(100)],
                       [0, 300, 600], [300.1 * number ** 2 + number
-                                      for number in range(100)]):
+                                      for number in range(100)],
+                      [86400 * number for number in range(100)]):
             self.assertEqual(0, trace.found_bin(times))
 
     def test_the_seed_decides(self):
