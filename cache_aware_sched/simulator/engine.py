@@ -12,20 +12,36 @@
 
 """Simulates a cloud under one policy."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
 import gc
+import random
 import time
 
+from cache_aware_sched.simulator.cells import Cells
 from cache_aware_sched.simulator import configuration
 from cache_aware_sched.simulator import fragments
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator import scheduling
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator.simulation import Progress
 from cache_aware_sched.simulator.simulation import Simulation
 from cache_aware_sched.simulator import workload as workload_mod
+
+
+def check(settings: Settings, policies: Iterable[policy_mod.Policy]) -> None:
+    """Find out whether policies can be simulated.
+
+    :raises cache_aware_sched.simulator.fragments.BadFragment: naming the first
+        policy that cannot, and the option
+    """
+    for policy in policies:
+        with _named(policy), configuration.applied(policy, settings):
+            scheduling.Scheduler(policy, time.monotonic, Cells(),
+                                 random.Random(0), settings.every_plugin)
 
 
 def run(workload: workload_mod.Workload, settings: Settings,
@@ -45,13 +61,20 @@ def simulate(workload: workload_mod.Workload, settings: Settings,
              progress: Progress | None = None) -> tuple[Simulation, Result]:
     """Do what :func:`run` does, and return also what was simulated."""
     start = time.monotonic()
+    with (_named(policy),
+          configuration.applied(policy, settings) as configured):
+        simulation = Simulation(
+            workload, _with_ids(configured, workload), policy, seed)
+        with _rare_collections():
+            simulation.run(progress)
+        return simulation, simulation.result(time.monotonic() - start)
+
+
+@contextlib.contextmanager
+def _named(policy: policy_mod.Policy) -> Iterator[None]:
+    """Name a policy in what is wrong with its fragment."""
     try:
-        with configuration.applied(policy, settings) as configured:
-            simulation = Simulation(
-                workload, _with_ids(configured, workload), policy, seed)
-            with _rare_collections():
-                simulation.run(progress)
-            return simulation, simulation.result(time.monotonic() - start)
+        yield
     except fragments.BadFragment as error:
         raise fragments.BadFragment(
             f'policy {policy.name!r}: {error}') from error

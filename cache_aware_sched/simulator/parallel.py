@@ -72,8 +72,11 @@ def run_all(
         while waiting or jobs:
             while waiting and len(jobs) < workers:
                 number, policy = waiting.pop()
+                # Those that wait are checked by the first one, so that what
+                # is wrong with them is not told hours later.
                 receiver, job = _start(
-                    number, policy, (workload, settings, seed))
+                    number, policy, policies[workers:] if not number else (),
+                    (workload, settings, seed))
                 jobs[receiver] = job
             for ready in connection.wait(list(jobs)):
                 assert isinstance(ready, connection.Connection)
@@ -86,13 +89,13 @@ def run_all(
     return [results[number] for number in range(len(policies))]
 
 
-def _start(number: int, policy: Policy,
+def _start(number: int, policy: Policy, later: Sequence[Policy],
            about: tuple[Workload, Settings, int],
            ) -> tuple[connection.Connection, _Job]:
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
-        target=_work, args=(sender, policy, *about), daemon=True,
+        target=_work, args=(sender, policy, later, *about), daemon=True,
         name=f'simulate {policy.name}')
     process.start()
     # Only the process has it open now, so its end can be told.
@@ -134,9 +137,13 @@ def _end(processes: Sequence[SpawnProcess]) -> None:
             process.join()
 
 
-def _work(sender: connection.Connection, policy: Policy, workload: Workload,
-          settings: Settings, seed: int) -> None:
-    """Simulate a policy and send what comes of it; runs in the process."""
+def _work(sender: connection.Connection, policy: Policy,
+          later: Sequence[Policy], workload: Workload, settings: Settings,
+          seed: int) -> None:
+    """Simulate a policy and send what comes of it; runs in the process.
+
+    :param later: policies that are only checked
+    """
     # Ctrl-C reaches all processes of a terminal; the first one ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Of libraries that nova imports; nobody can do anything about them here.
@@ -144,11 +151,12 @@ def _work(sender: connection.Connection, policy: Policy, workload: Workload,
     logging.getLogger().setLevel(logging.WARNING)
     # Who started this may have gone.
     with contextlib.suppress(BrokenPipeError):
-        sender.send(_outcome(sender, policy, workload, settings, seed))
+        sender.send(_outcome(
+            sender, policy, later, workload, settings, seed))
 
 
 def _outcome(sender: connection.Connection, policy: Policy,
-             workload: Workload, settings: Settings,
+             later: Sequence[Policy], workload: Workload, settings: Settings,
              seed: int) -> Result | str:
     """Return the result, or why there is none."""
     try:
@@ -158,6 +166,7 @@ def _outcome(sender: connection.Connection, policy: Policy,
     except Exception:
         return f'policy {policy.name!r}: {traceback.format_exc()}'
     try:
+        engine.check(settings, later)
         return engine.run(workload, settings, policy, seed, sender.send)
     except fragments.BadFragment as error:
         return str(error)

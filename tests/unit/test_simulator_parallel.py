@@ -64,6 +64,17 @@ class TestParallel(base.TestCase):
             'nova or of cache_aware_sched', str(error))
         self.assertEqual([], multiprocessing.active_children())
 
+    def test_what_waits_is_checked_before_anything_is_simulated(self):
+        told = []
+
+        error = self.assertRaises(
+            parallel.PolicyFailed, self.run_all, policy.stock(), BAD,
+            workers=1, progress=lambda *what: told.append(what))
+
+        self.assertIn("policy 'mine': [cache_aware_sched] max_same is not",
+                      str(error))
+        self.assertEqual([], told)
+
     def test_interrupt_ends_all(self):
         # Once: the end of a process is waited for in the same way.
         with mock.patch.object(
