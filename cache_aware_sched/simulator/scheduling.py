@@ -117,7 +117,8 @@ class Scheduler:
                 CONF.filter_scheduler.available_filters)
         except (ImportError, ValueError, exception.ClassNotFound) as error:
             raise fragments.BadFragment(
-                f'[filter_scheduler] available_filters: {error}') from error
+                f'[filter_scheduler] available_filters: {_reason(error)}'
+            ) from error
         known = {cls.__name__: cls for cls in classes}
         enabled = CONF.filter_scheduler.enabled_filters
         for name in enabled:
@@ -134,12 +135,21 @@ class Scheduler:
             except (ImportError, ValueError,
                     exception.ClassNotFound) as error:
                 raise fragments.BadFragment(
-                    f'{_WEIGHT_CLASSES}: {name}: {error}') from error
+                    f'{_WEIGHT_CLASSES}: {name}: {_reason(error)}'
+                ) from error
             # nova has them in the order of the directory: sums of floats
             # would depend on the machine.
             made += [cls() for cls in sorted(
                 classes, key=lambda cls: str(cls.__name__))]
         return made
+
+
+def _reason(error: Exception) -> str:
+    """Return why a plug-in cannot be loaded.
+
+    oslo.utils puts a traceback, in brackets, at the end of an ImportError.
+    """
+    return str(error).partition(' ([')[0]
 
 
 def _useful(plugins: Iterable[Any], every_plugin: bool) -> list[Any]:

@@ -172,12 +172,17 @@ class TestApplied(base.TestCase):
     def test_error_names_the_policy(self):
         for fragment in (f'[{OURS}]\n{CAP} = x', '[filter_scheduler]\n'
                          'enabled_filters = NoSuchFilter',
-                         '[filter_scheduler]\nweight_classes = no.Such'):
+                         '[filter_scheduler]\nweight_classes = no.Such',
+                         '[filter_scheduler]\nweight_classes = '
+                         'nova.scheduler.weights.no_such',
+                         '[filter_scheduler]\navailable_filters = '
+                         'nova.scheduler.filters.no_such'):
             error = self.assertRaises(
                 configuration.BadFragment, engine.run, simulated.load(),
                 Settings(), policy.ours('mine', fragment))
 
             self.assertIn("policy 'mine': [", str(error))
+            self.assertNotIn('Traceback', str(error))
 
 
 class TestPolicy(base.TestCase):
