@@ -197,6 +197,8 @@ def job(found: argparse.Namespace) -> Job:
     """
     source = next(name for name in _SOURCES if getattr(found, name))
     _refuse_unused(source, found)
+    if found.attribution and not found.report:
+        raise Usage('--attribution is of use only with --report')
     try:
         settings = arguments.make(Settings, found)
         how = _options(source, found, settings)

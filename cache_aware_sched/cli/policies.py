@@ -19,6 +19,7 @@ import re
 
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.policy import exact
 from cache_aware_sched.simulator.policy import Policy
 
 _MULTIPLIER = 'image_cache_weight_multiplier'
@@ -26,7 +27,10 @@ _MULTIPLIER = 'image_cache_weight_multiplier'
 #: A multiplier with a section before it, in a nova.conf fragment.
 _SETS_MULTIPLIER = re.compile(rf'^\s*{_MULTIPLIER}\s*[=:]', re.MULTILINE)
 
-_SECTION = re.compile(r'\s*(\[[^\]]*\])\s*')
+#: In a fragment on one line. Other brackets are part of a value, as those of
+#: an IPv6 address.
+_SECTION = re.compile(
+    r'(?:^|;)\s*(\[[^\]]*\])|(?<=\s)(\[[A-Za-z][\w.-]*\])(?=\s)')
 
 #: Of the score of CSIC, of the weighers of nova in general, and of the plugin
 #: ImageLocality in Kubernetes' default profile; each is its author's default.
@@ -58,7 +62,7 @@ def fragment(text: str) -> str:
     if text.lstrip().startswith('['):
         if '\n' in text:
             return text
-        lines = _SECTION.sub(r'\n\1\n', text).replace(';', '\n').splitlines()
+        lines = _SECTION.sub(r'\n\1\2\n', text).replace(';', '\n').splitlines()
         return '\n'.join(line.strip() for line in lines if line.strip())
     try:
         with open(text, encoding='utf-8') as file:
@@ -103,7 +107,7 @@ def with_options(base: str, **options: float) -> str:
     """
     lines = [base.rstrip()] if base.strip() else []
     lines += ['[cache_aware_sched]',
-              *(f'{name} = {value:g}' for name, value in options.items())]
+              *(f'{name} = {exact(value)}' for name, value in options.items())]
     return '\n'.join(lines) + '\n'
 
 
@@ -147,7 +151,8 @@ def _ours(name: str, text: str,
     if not multipliers or _SETS_MULTIPLIER.search(text):
         return [Candidate(policy_mod.ours(name, text), name, text)]
     return [
-        Candidate(policy_mod.ours(f'{name} x {multiplier:g}', own), name, own)
+        Candidate(policy_mod.ours(f'{name} x {exact(multiplier)}', own),
+                  name, own)
         for multiplier in multipliers
         for own in [with_options(text, **{_MULTIPLIER: multiplier})]]
 

@@ -33,6 +33,7 @@ from cache_aware_sched.simulator.workload import Workload
 
 #: Of a search: nothing that was tried keeps to the limits.
 _NOTHING_FOUND = 1
+_NO_REPORT = 1
 _WRONG_USAGE = 2
 
 TABLE = 'table'
@@ -118,9 +119,15 @@ class Simulate(lister.Lister):
     def _report(self, job: job_mod.Job, work: Workload,
                 outcome: running.Outcome, text: str) -> None:
         argv = typing.cast(app_mod.CacheAwareSched, self.app).argv
-        path = reporting.write(
-            job, work, outcome, arguments.command_line(
-                [self.app.NAME, *argv]), masking.masked_fragment(text))
+        try:
+            path = reporting.write(
+                job, work, outcome, arguments.command_line(
+                    [self.app.NAME, *argv]), masking.masked_fragment(text))
+        except OSError as error:
+            # The table is still to be shown; it may be the work of hours.
+            self.app.LOG.error('the report cannot be written: %s', error)
+            self._status = _NO_REPORT
+            return
         self._tell(f'Report: {path}')
 
     def _rows(self, outcome: running.Outcome) -> list[list[Any]]:

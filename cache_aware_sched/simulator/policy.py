@@ -55,6 +55,11 @@ class Policy:
                 f'wanted')
 
 
+def exact(value: float) -> str:
+    """Return a number as one types it, with all digits that it has."""
+    return f'{value:.15g}'
+
+
 def stock(fragment: str = '') -> Policy:
     """Return nova as it comes."""
     return Policy(STOCK, STOCK, fragment)
@@ -71,5 +76,5 @@ def ours(name: str = OURS, fragment: str = '') -> Policy:
 
 def reference(name: str, multiplier: float) -> Policy:
     """Return nova with the score of a peer, one of :data:`REFERENCES`."""
-    return Policy(f'{name} x {multiplier:g}', REFERENCE, reference=name,
+    return Policy(f'{name} x {exact(multiplier)}', REFERENCE, reference=name,
                   multiplier=multiplier)

@@ -30,6 +30,10 @@ _POSITIVE = ('hosts', 'host_vcpus', 'host_ram_mb', 'host_disk_gb',
              'update_interval', 'cache_manager_interval', 'max_attempts',
              'image_cache_popularity_half_life_hours')
 
+#: As many hosts as a synthetic workload can be for; the others are whole.
+_AT_MOST = {'hosts': 100000, 'image_cache_high_watermark_percent': 100,
+            'image_cache_low_watermark_percent': 100}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
@@ -153,6 +157,9 @@ class Settings:
                 raise BadOption('{} must be more than 0, not {}', name, value)
             if isinstance(value, int | float) and not value >= 0:
                 raise BadOption('{} must be at least 0, not {}', name, value)
+            if field.name in _AT_MOST and value > _AT_MOST[field.name]:
+                raise BadOption('{} must be at most {}, not {}', name,
+                                _AT_MOST[field.name], value)
         if self.cache_manager not in CACHE_MANAGERS:
             raise BadOption(
                 '{} must be one of {}, not {!r}', Name('cache_manager'),

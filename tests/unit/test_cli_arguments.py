@@ -135,6 +135,20 @@ class FragmentTests(base.TestCase):
         self.assertEqual((name, multiplier),
                          policies.reference(f'{name}:{multiplier!r}'))
 
+    def test_brackets_of_values_are_no_sections(self):
+        for text, lines in (
+                ('[DEFAULT] host = [::1]:5; b = 2',
+                 ['host = [::1]:5', 'b = 2']),
+                ('[DEFAULT]url=a://u@[::1]:5/', ['url=a://u@[::1]:5/']),
+                ('[DEFAULT]host = [fe80::1]', ['host = [fe80::1]'])):
+            self.assertEqual(['[DEFAULT]', *lines],
+                             policies.fragment(text).splitlines())
+
+    def test_sections_on_one_line(self):
+        self.assertEqual(
+            ['[a]', 'b = 1', '[c.d]', 'e=2', '[f]', 'g=3'],
+            policies.fragment('[a]b = 1;[c.d]e=2 [f] g=3').splitlines())
+
     def test_lines_stay_as_they_are(self):
         text = '[a]\nb = 1; 2\n# [c]\n'
 

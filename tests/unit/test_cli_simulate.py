@@ -208,6 +208,16 @@ class PoliciesTests(CommandTestCase):
             '[cache_aware_sched]\nimage_cache_weight_multiplier = 2\n',
             self.simulated[-1].fragment)
 
+    def test_all_digits_of_a_multiplier_count(self):
+        self.simulate('--multiplier', '0.12345678', '--reference',
+                      'binary:1.0000001')
+
+        self.assertEqual(
+            ['stock', 'ours x 0.12345678', 'binary x 1.0000001'],
+            self.names())
+        self.assertIn('multiplier = 0.12345678\n',
+                      self.simulated[1].fragment)
+
     def test_references(self):
         self.simulate('--reference', 'binary:1.5', '--reference',
                       'one-over-n', '--no-stock')
@@ -316,6 +326,9 @@ class InputTests(CommandTestCase):
     def test_out_of_bounds(self):
         for argv, why in (
                 (('--hosts', '0'), '--hosts must be more than 0, not 0'),
+                (('--hosts', '100001'), '--hosts must be at most 100000'),
+                (('--image-cache-high-watermark-percent', '101'),
+                 '--image-cache-high-watermark-percent must be at most 100'),
                 (('--host-ram-mb', '-1'), '--host-ram-mb must be more'),
                 (('--host-ram-mb', '600'), '--reserved-host-memory-mb leave '
                  '88 MiB'),
@@ -418,6 +431,22 @@ class ReportTests(CommandTestCase):
             for row in groups['The simulated cloud']])
         for rows in groups.values():
             self.assertEqual([], [row for row in rows if not row['name']])
+
+    def test_table_is_shown_if_the_report_cannot_be_written(self):
+        os.makedirs(f'{self.path}/report/index.html')
+
+        status, out, err = self.execute(
+            '-q', 'simulate', *SMALL, '-f', 'json', '--report',
+            f'{self.path}/report')
+
+        self.assertEqual(1, status)
+        self.assertTrue(json.loads(out))
+        self.assertIn('the report cannot be written', err)
+        self.assertIn('index.html', err)
+
+    def test_attribution_of_nothing(self):
+        self.assert_refused('--attribution is of use only with --report',
+                            *SMALL, '--attribution', 'CC BY')
 
     def test_without_plotly(self):
         with mock.patch('importlib.util.find_spec', autospec=True,
