@@ -53,7 +53,8 @@ HOLDS = {
 }
 
 #: Share of the cap that may be used before the interest in a host fades.
-#: Judgement: in replays without nova's code it made no difference.
+#: Judgement; what the fading brings is on the page "Where the defaults are
+#: from".
 UNFADED_CAP_SHARE = 0.5
 
 #: How many seconds of a fetch, for each vCPU of the server, are worth a host
