@@ -102,14 +102,14 @@ def rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
                     yield first, values
                 first = reader.line_num + 1
         except csv.Error as error:
-            reason = _reason(error, reader.line_num > first)
-            raise BadTrace(f'not CSV: {reason}', first) from None
+            raise BadTrace(f'not CSV: {_reason(error)}', first) from None
 
 
-def _reason(error: csv.Error, several_lines: bool) -> str:
+def _reason(error: csv.Error) -> str:
     """Return what is wrong, in words for who wrote the file."""
     text = str(error)
-    if several_lines or text == 'unexpected end of data':
+    # No line is long enough for such a field, so it goes on over several.
+    if text.startswith(('unexpected end of data', 'field larger')):
         return 'a quote that opens here is not closed'
     if text.startswith('new-line character'):
         return 'lines end with CR alone; LF or CR LF is wanted'

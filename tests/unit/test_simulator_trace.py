@@ -121,6 +121,10 @@ class TestFile(TraceTestCase):
         self.assert_bad("'x' is not", f'{HEADER},note', '0,1,1,512,,"a', 'b"',
                         'x,1,1,512,,"a', 'b"', line=4, column='arrival_s')
 
+    def test_text_after_a_quoted_value_of_two_lines(self):
+        self.assert_bad("not CSV: ',' expected after", HEADER, '"0', '"x,1',
+                        line=2)
+
     def test_lines_that_end_with_cr(self):
         self.assert_bad('LF or CR LF is wanted',
                         data=f'{HEADER}\r{ROW}\r'.encode(), line=1)
