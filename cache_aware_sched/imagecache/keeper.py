@@ -13,6 +13,7 @@
 """Keeps an image cache within its limits, and what is needed in it."""
 
 from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
@@ -21,6 +22,7 @@ from typing import Protocol
 
 from oslo_log import log as logging
 
+from cache_aware_sched import image_ids
 from cache_aware_sched.imagecache import backing
 from cache_aware_sched.imagecache import busy
 from cache_aware_sched.imagecache.entry import Entry
@@ -32,6 +34,7 @@ from cache_aware_sched.imagecache import store
 from cache_aware_sched.imagecache.used import Used
 from cache_aware_sched.imagecache import view as view_mod
 from cache_aware_sched import once
+from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
@@ -95,6 +98,16 @@ class Keeper:
         """Return the ids of the protected images by their sha1."""
         return self._protected.by_sha1()
 
+    def _pinned(self) -> set[str]:
+        """Return the sha1s of the ids of the protected images.
+
+        Also as they are in upper case: a base file is named by what was typed
+        when its server was booted.
+        """
+        return {report.image_sha1(spelt)
+                for image_id in self.protected().values()
+                for spelt in (image_id, image_id.upper())}
+
     def entries(self) -> list[Entry]:
         """Return the entries with what is known of their images.
 
@@ -142,10 +155,10 @@ class Keeper:
                 'tell what this disk is made on top of: %(error)s',
                 {'host': self._host, 'error': error})
             in_use = names
-        safe = self.protected()
+        safe = self._pinned()
         return view_mod.View(
             entries, in_use,
-            {entry.name for entry in entries if entry.sha1 in safe
+            {entry.name for entry in entries if _is_one_of(entry, safe)
              and entry.kind is not Kind.TEMPORARY},
             view_mod.need(entries, fetching), self._store.disk())
 
@@ -258,4 +271,14 @@ class Keeper:
 
     def _still_free(self, entry: Entry) -> bool:
         return (entry.kind is Kind.TEMPORARY
-                or entry.sha1 not in self.protected())
+                or not _is_one_of(entry, self._pinned()))
+
+
+def _is_one_of(entry: Entry, images: Container[str]) -> bool:
+    """Return whether an entry is of one of the images.
+
+    :param images: sha1s of their ids, spelt as Glance does at least
+    """
+    return entry.sha1 in images or (
+        entry.image_id is not None and report.image_sha1(
+            image_ids.canonical(entry.image_id)) in images)

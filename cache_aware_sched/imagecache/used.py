@@ -25,18 +25,11 @@ from oslo_log import log as logging
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched import once
+from cache_aware_sched import presence
 from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
-
-#: Of a migration that is not over, all that nova sets; "finished" waits for
-#: the user to confirm or to revert (nova.compute.manager, nova.conductor and
-#: nova.virt.libvirt.driver, nova 34.0.0).
-_IN_FLIGHT = ('queued', 'accepted', 'preparing', 'pre-migrating', 'migrating',
-              'running', 'running (post-copy)', 'post-migrating', 'finished',
-              'confirming', 'reverting')
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Used:
@@ -85,15 +78,8 @@ def _moving(hosts: Collection[str]) -> set[str]:
     """Return the images of the instances that move to or from a host."""
     context = nova_context.get_admin_context()
     try:
-        uuids = {
-            migration.instance_uuid for host in hosts
-            for migration in objects.MigrationList.get_by_filters(
-                context, {'host': host, 'status': list(_IN_FLIGHT)})}
-        if not uuids:
-            return set()
-        instances = objects.InstanceList.get_by_filters(
-            context, {'uuid': sorted(uuids)}, expected_attrs=[])
-        return {image for instance in instances
+        return {image for _migration, instance
+                in presence.moving(context, hosts)
                 for image in (instance.image_ref, instance.kernel_id,
                               instance.ramdisk_id) if image}
     except Exception as error:

@@ -16,7 +16,7 @@ One string under the key :data:`STATS_KEY` of the compute node's stats, and the
 only thing that the compute half and the scheduler half of this package have in
 common::
 
-    v=1;w=16;c=1;n=120;k=100;t=1;r=128|<records>
+    v=1;w=16;c=1;n=120;k=100;t=1;r=128;i=40|<records>
 
 ==== ================================================================
 v    version; a reader that does not know it reads nothing
@@ -27,6 +27,7 @@ k    records that follow
 t    1 if some did not fit
 r    how fast images were fetched lately in MB/s, a power of two; 0 if
      nothing is known
+i    servers on the host, whatever they were made of; may be left out
 ==== ================================================================
 
 A reader ignores fields it does not know, in any order. A record stands for
@@ -45,6 +46,7 @@ an image is found by bisection and ``str.find``. 9 bytes are exactly 12
 characters; that two of a million images share them has a probability of 1e-10.
 """
 
+from cache_aware_sched.report.reader import Found
 from cache_aware_sched.report.reader import Header
 from cache_aware_sched.report.reader import Holding
 from cache_aware_sched.report.reader import Report
@@ -66,6 +68,7 @@ __all__ = [
     'RECORD_CHARS',
     'STATS_KEY',
     'BaseFile',
+    'Found',
     'Header',
     'Holding',
     'Kind',

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import dataclasses
 import enum
 import functools
+from typing import NamedTuple
 
 from cache_aware_sched.report.records import BaseFile
 from cache_aware_sched.report.records import decode
@@ -46,6 +47,24 @@ class Holding(enum.IntEnum):
     WARM_RESIZED = 4
 
 
+class Found(NamedTuple):
+    """What a report says of an image.
+
+    :param holding: whether the host holds it
+    :param users: servers of it on the host, or on their way; None if the
+        report does not say
+    :param size: bytes; 0 if no complete file is listed
+    """
+
+    holding: Holding
+    users: int | None
+    size: int
+
+
+_TRUNCATED = Found(Holding.UNKNOWN, None, 0)
+_NOT_LISTED = Found(Holding.COLD, 0, 0)
+
+
 class Unreadable(ValueError):
     """This is no report, or none that this version can read."""
 
@@ -62,6 +81,8 @@ class Header:
     rate: int
     #: Characters of all records.
     chars: int
+    #: Servers on the host when it was written; -1 if it does not say.
+    servers: int = -1
 
 
 @functools.lru_cache(maxsize=16384)
@@ -77,6 +98,7 @@ def parse_header(text: str) -> Header:
         raise Unreadable(f'version {fields["v"][:16]!r} is not known')
     try:
         numbers = {name: int(fields[name]) for name in 'wcnktr'}
+        servers = int(fields.get('i', -1))
     except (KeyError, ValueError):
         raise Unreadable('damaged header') from None
     if numbers['w'] < RECORD_CHARS or min(numbers.values()) < 0:
@@ -84,7 +106,8 @@ def parse_header(text: str) -> Header:
     return Header(
         width=numbers['w'], caches=bool(numbers['c']), images=numbers['n'],
         records=numbers['k'], truncated=bool(numbers['t']),
-        rate=numbers['r'], chars=numbers['k'] * numbers['w'])
+        rate=numbers['r'], chars=numbers['k'] * numbers['w'],
+        servers=max(servers, -1))
 
 
 def _why_not(text: str) -> str:
@@ -122,28 +145,63 @@ class Report:
                 for values in self._values(key, self._find(key))]
 
     def holding(self, key: str, disk_code: int = -1) -> Holding:
-        """Return whether the host holds an image.
+        """Return whether the host holds an image; see :meth:`look_up`."""
+        return self.look_up(key, disk_code).holding
+
+    def look_up(self, key: str, disk_code: int = -1) -> Found:
+        """Return what the report says of an image.
 
         :param key: of the image, from :func:`image_key`
         :param disk_code: :func:`size_code` of the disk that is wanted
         """
         position = self._find(key)
         if position < 0:
-            return (Holding.UNKNOWN if self.header.truncated
-                    else Holding.COLD)
+            # A host without a cache lists no image, and perhaps its users.
+            return _TRUNCATED if self.header.truncated else _NOT_LISTED
         holding = Holding.UNKNOWN
         resized = False
-        for size, kind, _users in self._values(key, position):
+        users = size = 0
+        for size_, kind, users_ in self._values(key, position):
+            users = max(users, users_)
             if kind is Kind.COMPLETE:
-                holding = Holding.WARM
+                holding, size = Holding.WARM, max(size, size_)
             elif kind is Kind.ARRIVING:
                 holding = max(holding, Holding.ARRIVING)
             else:
                 holding = max(holding, Holding.COLD)
-                resized |= size_code(size) == disk_code
+                resized |= (kind is Kind.RESIZED
+                            and size_code(size_) == disk_code)
         if holding is Holding.WARM and resized:
-            return Holding.WARM_RESIZED
-        return holding
+            holding = Holding.WARM_RESIZED
+        return Found(holding, users, size)
+
+    def around(self, key: str) -> tuple[int, str]:
+        """Return the records of an image with one before and one after.
+
+        Reports are sorted, so another report that has the same characters
+        there, the same header and the same length says the same of the image.
+
+        :returns: where they start in the text, and their characters
+        """
+        width, end = self.header.width, len(self._text)
+        low, high = 0, self.header.records
+        while low < high:
+            middle = (low + high) // 2
+            start = self._start + middle * width
+            if self._text[start:start + KEY_CHARS] < key:
+                low = middle + 1
+            else:
+                high = middle
+        first = stop = self._start + low * width
+        while self._text.startswith(key, stop):
+            stop += width
+        first = max(first - width, 0)
+        return first, self._text[first:min(stop + width, end)]
+
+    @property
+    def head(self) -> str:
+        """Return the header's characters."""
+        return self._text[:self._start]
 
     def _values(self, key: str, position: int
                 ) -> Iterator[tuple[int, Kind, int]]:

@@ -18,6 +18,8 @@ import enum
 import functools
 import hashlib
 
+from cache_aware_sched import image_ids
+
 #: Of the report; it counts up when an older reader would read it wrong.
 VERSION = '1'
 
@@ -37,6 +39,9 @@ class Kind(enum.IntEnum):
     ARRIVING = 1
     #: A copy of the image, grown to the size of a flavor's disk.
     RESIZED = 2
+    #: No file: only says how many instances use the image. Reports of the
+    #: first releases have none, and their readers pass it over.
+    ABSENT = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,8 +74,11 @@ def sha1_key(sha1: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def image_key(image_id: str) -> str:
-    """Return the 12 characters that stand for an image in a report."""
-    return sha1_key(image_sha1(image_id))
+    """Return the 12 characters that stand for an image in a report.
+
+    However its id is spelt.
+    """
+    return sha1_key(image_sha1(image_ids.canonical(image_id)))
 
 
 def size_code(size: int) -> int:

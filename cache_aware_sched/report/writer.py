@@ -37,29 +37,32 @@ def _worth(file: BaseFile) -> tuple[bool, int, str, int, int]:
 
 def encode(
     files: Iterable[BaseFile], *, caches: bool = True, rate: int = 0,
-    max_bytes: int,
+    servers: int | None = None, max_bytes: int,
 ) -> str:
     """Return the report of a host.
 
     :param files: the files of the cache, in any order
     :param caches: False if this host keeps no images (rbd)
     :param rate: of the fetches, in MB/s; 0 if nothing is known
+    :param servers: on the host, whatever they were made of
     :param max_bytes: the report is at most as long; nothing is listed in one
         that is shorter than the header
     """
     files = list(files)
-    images = sum(file.kind is not Kind.RESIZED for file in files)
+    images = sum(file.kind not in (Kind.RESIZED, Kind.ABSENT)
+                 for file in files)
+    about = f'r={rate}' + ('' if servers is None else f';i={servers}')
     room = max(0, max_bytes - len(
-        _header(caches, images, len(files), True, rate))) // RECORD_CHARS
+        _header(caches, images, len(files), True, about))) // RECORD_CHARS
     listed = (files if len(files) <= room
               else sorted(files, key=_worth)[:room])
     records = sorted(record(file) for file in listed)
     truncated = len(listed) < len(files)
-    return (_header(caches, images, len(records), truncated, rate)
+    return (_header(caches, images, len(records), truncated, about)
             + ''.join(records))
 
 
 def _header(caches: bool, images: int, records: int, truncated: bool,
-            rate: int) -> str:
+            about: str) -> str:
     return (f'v={VERSION};w={RECORD_CHARS};c={int(caches)};n={images};'
-            f'k={records};t={int(truncated)};r={rate}|')
+            f'k={records};t={int(truncated)};{about}|')

@@ -32,12 +32,15 @@ import threading
 import time
 from typing import Any
 
+from nova.compute import vm_states
 from nova import context as nova_context
 from nova import objects
 from oslo_log import log as logging
 
 from cache_aware_sched import config
+from cache_aware_sched import image_ids
 from cache_aware_sched import once
+from cache_aware_sched import presence
 from cache_aware_sched import report
 from cache_aware_sched.virt import fetch_rate
 from cache_aware_sched.virt import late_check
@@ -91,6 +94,15 @@ class CacheAwareMixin(abc.ABC):
         if self._cache_options.report_changes_at_once:
             self._cache_refresher.request()
 
+    def servers_changed(self) -> None:
+        """Have it reported that a server came or went; returns immediately.
+
+        nova writes so to its database a moment later than to the driver, so
+        the report is made now and once more when that has settled.
+        """
+        if self._cache_options.report_changes_at_once:
+            self._cache_refresher.request(settles=True)
+
     @contextlib.contextmanager
     def image_fetched(self, sha1: str) -> Iterator['Fetch']:
         """Report that an image arrives, and that it is there or has failed.
@@ -131,7 +143,7 @@ class CacheAwareMixin(abc.ABC):
         try:
             if resources:  # a node that is not there has none
                 stats = dict(resources.get('stats') or {})
-                text = self._report(stats)
+                text = self._report(stats, nodename)
                 if text is not None:
                     stats[report.STATS_KEY] = text
                     resources['stats'] = stats
@@ -154,27 +166,31 @@ class CacheAwareMixin(abc.ABC):
         except BaseException:
             self._cache_late_check.forget(instance.uuid)
             raise
+        finally:
+            self.servers_changed()
 
     # The report.
 
-    def _report(self, stats: dict[str, Any]) -> str | None:
-        instances = objects.InstanceList.get_by_host(
-            nova_context.get_admin_context(), self._cache_host,
-            expected_attrs=[])
+    def _report(self, stats: dict[str, Any], nodename: str) -> str | None:
+        there, moving = presence.on_node(
+            nova_context.get_admin_context(), str(self._cache_host), nodename)
         room = stats_row.room(stats, (
-            name for instance in instances
+            name for instance in there
             for name in (instance.project_id, instance.os_type)))
         max_bytes = min(room, self._cache_options.report_max_bytes)
-        users = _count_by_sha1(
-            instance.image_ref for instance in instances)
-        self._cache_boot_files.update(_count_by_sha1(
-            boot_file for instance in instances
-            for boot_file in (instance.kernel_id, instance.ramdisk_id)))
+        self._cache_boot_files.update(
+            report.image_sha1(boot_file) for instance in there
+            for boot_file in (instance.kernel_id, instance.ramdisk_id)
+            if boot_file)
         caches = self.caches_images()
         text = report.encode(
-            [dataclasses.replace(file, users=users[file.sha1])
-             for file in (self._files() if caches else ())],
+            _with_users(self._files() if caches else (), (*there, *moving)),
             caches=caches, rate=self._cache_fetch_rate.mb_per_second,
+            # Those that nova counts in the row (nova.compute.stats, nova
+            # 34.0.0).
+            servers=sum(not vm_states.allow_resource_removal(
+                instance.vm_state, instance.task_state)
+                for instance in there),
             max_bytes=max_bytes)
         if len(text) > max_bytes:
             _ONCE.warning(
@@ -196,12 +212,55 @@ class CacheAwareMixin(abc.ABC):
             for sha1 in arriving if sha1 not in known]
 
 
-def _count_by_sha1(
-    image_ids: Iterable[str | None],
-) -> collections.Counter[str]:
-    """Return how often an image is named, by the sha1 of its id."""
-    return collections.Counter(
-        report.image_sha1(image_id) for image_id in image_ids if image_id)
+def _with_users(files: Iterable[report.BaseFile],
+                instances: Iterable['objects.Instance'],
+                ) -> list[report.BaseFile]:
+    """Return the files with how many instances use them.
+
+    An id may be spelt in several ways, each with a base file of its own; the
+    report knows an image by one.
+    """
+    users: collections.Counter[str] = collections.Counter()
+    images: dict[str, str] = {}
+    for instance in instances:
+        if instance.image_ref:
+            image = report.image_sha1(
+                image_ids.canonical(instance.image_ref))
+            images[report.image_sha1(instance.image_ref)] = image
+            users[image] += 1
+    found: dict[tuple[str, report.Kind, int], report.BaseFile] = {}
+    for file in files:
+        image = images.get(file.sha1, file.sha1)
+        grown = file.size if file.kind is report.Kind.RESIZED else 0
+        found[image, file.kind, grown] = dataclasses.replace(
+            file, sha1=image, users=users[image])
+    absent = users.keys() - {file.sha1 for file in found.values()}
+    return [*found.values(), *(
+        report.BaseFile(image, 0, report.Kind.ABSENT, users[image])
+        for image in absent)]
+
+
+def _reporting(name: str) -> Any:
+    """Return a method of the driver after which the servers are reported."""
+    def method(self: CacheAwareMixin, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return getattr(super(CacheAwareMixin, self), name)(
+                *args, **kwargs)
+        finally:
+            self.servers_changed()
+
+    method.__name__ = name
+    return method
+
+
+#: What nova calls when a server leaves a host, comes to it, or may not come
+#: back to it any more (nova.virt.driver, nova 34.0.0); spawn besides.
+SERVER_CHANGES = (
+    'destroy', 'migrate_disk_and_power_off', 'finish_migration',
+    'confirm_migration', 'finish_revert_migration',
+    'post_live_migration_at_source', 'post_live_migration_at_destination')
+for _name in SERVER_CHANGES:
+    setattr(CacheAwareMixin, _name, _reporting(_name))
 
 
 class Fetch:

@@ -19,6 +19,7 @@ it.
 """
 
 import threading
+import time
 from typing import Any
 
 from nova import context as nova_context
@@ -29,6 +30,10 @@ from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
+
+#: Seconds after which nova has surely written what it had the driver do: it
+#: saves the instance and the migration right after. Judgement.
+SETTLE_SECONDS = 1.0
 
 
 class Refresher:
@@ -44,15 +49,27 @@ class Refresher:
         self._driver = driver
         self._lock = threading.Lock()
         self._wanted = False
+        self._settles_at: float | None = None
+        self._settled_at = 0.0
         self._running = False
 
-    def request(self) -> None:
-        """Have a report made soon; returns at once and never raises."""
+    def request(self, settles: bool = False) -> None:
+        """Have a report made soon; returns at once and never raises.
+
+        :param settles: whether nova is about to write what has changed; then a
+            second one is made when it has, at most one in
+            :data:`SETTLE_SECONDS`
+        """
         update = self._update_method()
         if update is None:
             return
         with self._lock:
-            self._wanted = True
+            if not settles or self._settles_at is None:
+                self._wanted = True
+            if settles:
+                self._settled_at = time.monotonic() + SETTLE_SECONDS
+                if self._settles_at is None:
+                    self._settles_at = self._settled_at
             if self._running:
                 return
             self._running = True
@@ -73,17 +90,34 @@ class Refresher:
 
     def _run(self, update: Any) -> None:
         while True:
-            with self._lock:
-                if not self._wanted:
-                    self._running = False
-                    return
-                self._wanted = False
+            wait = self._next()
+            if wait is None:
+                return
+            if wait > 0:
+                time.sleep(min(wait, 0.1))
+                continue
             try:
                 context = nova_context.get_admin_context()
                 for node in self._driver.get_available_nodes():
                     update(context, node)
             except Exception as error:
                 self._warn(error)
+
+    def _next(self) -> float | None:
+        """Return the seconds until a report is made, None if none is."""
+        with self._lock:
+            if self._wanted:
+                self._wanted = False
+                return 0.0
+            if self._settles_at is None:
+                self._running = False
+                return None
+            wait = self._settles_at - time.monotonic()
+            if wait <= 0:
+                # What came meanwhile settles later.
+                late = self._settled_at > time.monotonic()
+                self._settles_at = self._settled_at if late else None
+            return wait
 
     def _warn(self, reason: object) -> None:
         _ONCE.warning(

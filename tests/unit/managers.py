@@ -26,6 +26,7 @@ import traceback
 from unittest import mock
 
 import fixtures
+from nova.compute import task_states
 from nova import exception
 from nova.image import glance
 from nova import objects
@@ -72,7 +73,8 @@ def sha1(number):
 def server(number=None, host=HOST, **fields):
     """Return a server of an image."""
     fields = {'id': 1, 'vm_state': 'active', 'task_state': None,
-              'kernel_id': None, 'ramdisk_id': None, 'os_type': None, **fields}
+              'kernel_id': None, 'ramdisk_id': None, 'os_type': None,
+              'deleted': False, **fields}
     return objects.Instance(
         uuid=factories.new_uuid(), host=host,
         image_ref=None if number is None else image(number), **fields)
@@ -153,7 +155,8 @@ class Database:
         return objects.InstanceList(objects=[
             one for one in self.servers
             if one.uuid in filters.get('uuid', (one.uuid,))
-            and one.host in filters.get('host', (one.host,))])
+            and one.host in filters.get('host', (one.host,))
+            and one.deleted == filters.get('deleted', one.deleted)])
 
 
 class Glance:
@@ -290,7 +293,13 @@ class ManagerTestCase(base.TestCase):
             self.database.disks[booted.uuid] = list(disks)
         return booted
 
-    def migrate(self, booted, status, source=HOST, destination=OTHER_HOST):
+    def migrate(self, booted, status, source=HOST, destination=OTHER_HOST,
+                task_state=task_states.RESIZE_MIGRATING):
+        """Have a server move.
+
+        :param task_state: None if it does not, whatever its migration says
+        """
+        booted.task_state = task_state
         self.database.migrations.append(objects.Migration(
             instance_uuid=booted.uuid, status=status, source_compute=source,
             dest_compute=destination))

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import inspect
 from unittest import mock
 
 import fixtures
-from nova import objects
 from nova.virt import driver as nova_driver
 
 from cache_aware_sched import report
@@ -21,7 +21,9 @@ from cache_aware_sched.report import Kind
 from cache_aware_sched.virt import driver
 from cache_aware_sched.virt import late_check
 from tests.unit import base
+from tests.unit import database
 from tests.unit import factories
+from tests.unit import rows
 
 HOST = 'h'
 KEY = report.image_key(factories.IMAGE)
@@ -67,22 +69,14 @@ class DriverTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.instances = []
-        self.get_by_host = self.useFixture(fixtures.MockPatchObject(
-            objects.InstanceList, 'get_by_host', autospec=True,
-            side_effect=lambda *args, **kwargs: objects.InstanceList(
-                objects=self.instances))).mock
+        self.rows = self.useFixture(rows.Rows())
         self.driver = Driver(mock.Mock(spec=()))
         self.driver.init_host(HOST)
         self.refresh = self.useFixture(fixtures.MockPatchObject(
             self.driver._cache_refresher, 'request', autospec=True)).mock
 
     def server(self, image=factories.IMAGE, **fields):
-        server = factories.instance(
-            image, HOST, os_type='linux',
-            **{'kernel_id': '', 'ramdisk_id': '', **fields})
-        self.instances.append(server)
-        return server
+        return self.rows.server(image, HOST, **fields)
 
     def stats(self):
         return self.driver.get_available_resource(HOST).get('stats')
@@ -125,13 +119,108 @@ class TestReport(DriverTestCase):
         [file] = self.report().files(KEY)
         self.assertEqual(2, file.users)
 
+    def test_users_that_come_or_may_come_back_are_counted(self):
+        self.driver.files = [factories.file_of()]
+        self.rows.moving('other', HOST)
+        self.rows.migration(self.rows.server(
+            host='other', vm_state='resized'), HOST, 'other', 'finished')
+
+        [file] = self.report().files(KEY)
+        self.assertEqual(2, file.users)
+
+    def test_users_that_went_are_not_counted(self):
+        """Whatever the row of their migration says."""
+        self.driver.files = [factories.file_of()]
+        self.rows.migration(
+            self.rows.server(host='other'), HOST, 'other', 'running')
+
+        [file] = self.report().files(KEY)
+        self.assertEqual(0, file.users)
+
+    def test_users_of_another_node_are_not_counted(self):
+        self.driver.files = [factories.file_of()]
+        self.server().node = 'other'
+
+        [file] = self.report().files(KEY)
+        self.assertEqual(0, file.users)
+
+    def test_user_that_moves_within_the_host_is_counted_once(self):
+        self.driver.files = [factories.file_of()]
+        self.rows.moving(HOST, HOST, task_state='resize_migrating')
+
+        [file] = self.report().files(KEY)
+        self.assertEqual(1, file.users)
+
+    def test_spellings_of_an_image_are_one_image(self):
+        """nova names a base file by the spelling that was typed."""
+        self.driver.files = [factories.file_of(factories.IMAGE.upper())]
+        self.server()
+        self.server(factories.IMAGE.upper())
+
+        [file] = self.report()
+        self.assertEqual(KEY, file.sha1)
+        self.assertEqual((Kind.COMPLETE, 2), (file.kind, file.users))
+
+    def test_two_files_of_an_image_in_two_spellings_are_listed_once(self):
+        self.driver.files = [factories.file_of(),
+                             factories.file_of(factories.IMAGE.upper())]
+        self.server(factories.IMAGE.upper())
+
+        read = self.report()
+
+        self.assertEqual(1, len(list(read)))
+        self.assertEqual(1, read.header.images)
+
+    def test_copies_of_an_image_are_all_listed(self):
+        sizes = (20, 40)
+        self.driver.files = [factories.file_of(), *(
+            factories.file_of(size=gib * factories.GIB, kind=Kind.RESIZED)
+            for gib in sizes)]
+        self.server()
+
+        self.assertEqual(3, len(self.report().files(KEY)))
+
+    def test_image_in_use_without_a_file_is_listed_as_absent(self):
+        self.server()
+        self.server()
+
+        [file] = self.report()
+        self.assertEqual((KEY, Kind.ABSENT, 2),
+                         (file.sha1, file.kind, file.users))
+
+    def test_image_that_is_absent_is_no_image_of_the_cache(self):
+        self.server()
+
+        read = self.report()
+
+        self.assertEqual(0, read.header.images)
+        self.assertEqual(report.Found(report.Holding.COLD, 1, 0),
+                         read.look_up(KEY))
+
+    def test_servers_are_counted(self):
+        """Whatever they were made of; as nova counts those of its row."""
+        self.server()
+        self.server('')
+        self.server(vm_state='building')
+        self.server(vm_state='shelved_offloaded')
+        self.server().node = 'other'
+        self.rows.moving('other', HOST)
+
+        self.assertEqual(3, self.report().header.servers)
+
+    def test_server_that_is_unshelved_here_is_counted(self):
+        """As nova counts it, from when it has claimed the host."""
+        self.server(vm_state='shelved_offloaded', task_state='spawning')
+
+        self.assertEqual(1, self.report().header.servers)
+
     def test_kernels_are_no_images(self):
         self.driver.files = [factories.file_of(), factories.file_of('k')]
         self.server(kernel_id='k')
 
         self.assertEqual(1, self.report().header.images)
         # Nor are they when the last server that used one is gone.
-        self.instances.clear()
+        self.rows.servers.clear()
         self.assertEqual(1, self.report().header.images)
 
     def test_host_that_does_not_cache(self):
@@ -142,6 +231,17 @@ class TestReport(DriverTestCase):
 
         self.assertFalse(read.header.caches)
         self.assertEqual([], list(read))
+
+    def test_host_that_does_not_cache_tells_what_is_in_use(self):
+        self.driver.caches = False
+        self.driver.files = [factories.file_of()]
+        self.server()
+
+        read = self.report()
+
+        self.assertEqual(report.Found(report.Holding.COLD, 1, 0),
+                         read.look_up(KEY))
+        self.assertEqual(0, read.header.images)
 
     def test_keeps_to_its_size(self):
         self.set(report_max_bytes=1024)
@@ -210,7 +310,7 @@ class TestResources(DriverTestCase):
 
     def test_error_is_logged_and_nothing_broken(self):
         self.driver.stats = {'a': 'b'}
-        self.get_by_host.side_effect = RuntimeError('database is down')
+        self.rows.read_servers.side_effect = RuntimeError('database is down')
 
         self.assertEqual({'a': 'b'}, self.stats())
 
@@ -351,6 +451,120 @@ class TestSpawn(DriverTestCase):
                                   self.instance, None)
 
             self.forget.assert_called_with(mock.ANY, self.instance.uuid)
+
+
+class TestServerChanges(DriverTestCase):
+    """nova writes what it had the driver do a moment later."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            late_check.LateCheck, 'admit', autospec=True))
+        self.done = {name: self.useFixture(fixtures.MockPatchObject(
+            Hypervisor, name, autospec=True, return_value=name)).mock
+            for name in ('spawn', *driver.SERVER_CHANGES)}
+
+    def arguments(self, name):
+        """Return what nova must give a method of the driver."""
+        method = getattr(nova_driver.ComputeDriver, name)
+        return [
+            factories.instance() if parameter.name == 'instance'
+            else mock.sentinel.argument
+            for parameter in inspect.signature(method).parameters.values()
+            if parameter.name != 'self'
+            and parameter.default is parameter.empty]
+
+    def test_each_is_reported_at_once_and_when_it_has_settled(self):
+        for name, done in self.done.items():
+            self.refresh.reset_mock()
+            arguments = self.arguments(name)
+
+            result = getattr(self.driver, name)(*arguments)
+
+            self.assertEqual(name, result)
+            done.assert_called_once_with(self.driver, *arguments)
+            self.refresh.assert_called_once_with(settles=True)
+
+    def test_keywords_are_handed_on(self):
+        self.driver.destroy(*self.arguments('destroy'), destroy_disks=False)
+
+        self.assertEqual({'destroy_disks': False},
+                         self.done['destroy'].call_args.kwargs)
+
+    def test_what_fails_is_reported_and_raised(self):
+        for name, done in self.done.items():
+            self.refresh.reset_mock()
+            done.side_effect = ZeroDivisionError
+
+            self.assertRaises(
+                ZeroDivisionError, getattr(self.driver, name),
+                *self.arguments(name))
+
+            self.refresh.assert_called_once_with(settles=True)
+
+    def test_it_is_done_before_it_is_reported(self):
+        for name, done in self.done.items():
+            self.refresh.reset_mock()
+            done.side_effect = (
+                lambda *_args: self.refresh.assert_not_called())
+
+            getattr(self.driver, name)(*self.arguments(name))
+
+    def test_nothing_is_reported_at_once_if_not_wanted(self):
+        self.set(report_changes_at_once=False)
+
+        for name in self.done:
+            getattr(self.driver, name)(*self.arguments(name))
+
+        self.refresh.assert_not_called()
+
+    def test_all_that_moves_a_server_is_among_them(self):
+        self.assertEqual({
+            'destroy', 'migrate_disk_and_power_off', 'finish_migration',
+            'confirm_migration', 'finish_revert_migration',
+            'post_live_migration_at_source',
+            'post_live_migration_at_destination'},
+            set(driver.SERVER_CHANGES))
+
+    def test_nova_calls_each_by_its_name(self):
+        for name in ('spawn', *driver.SERVER_CHANGES):
+            self.assertTrue(
+                callable(getattr(nova_driver.ComputeDriver, name, None)),
+                f'{name} is gone: see cache_aware_sched.virt.driver')
+
+
+class TestDatabase(database.DatabaseTestCase):
+    """What the report has from a real database."""
+
+    def setUp(self):
+        super().setUp()
+        self.driver = Driver(mock.Mock(spec=()))
+        self.driver.init_host(HOST)
+        self.driver.files = [factories.file_of()]
+
+    def report(self):
+        return report.Report(self.driver.get_available_resource(
+            HOST)['stats'][report.STATS_KEY])
+
+    def test_servers_here_coming_and_coming_back(self):
+        self.server(HOST)
+        self.server(HOST, image=factories.IMAGE.upper())
+        self.server(HOST, node='other')
+        self.server(HOST, 'shelved_offloaded')
+        self.server(HOST, image='')
+        self.load(self.server(HOST)).destroy()
+        self.migration(self.server('other', task_state='migrating'),
+                       'running', 'other', HOST)
+        self.migration(self.server('other', 'resized'), 'finished', HOST,
+                       'other')
+        self.migration(self.server('other'), 'running', HOST, 'other')
+        self.migration(self.server('other', task_state='migrating'),
+                       'running', 'other', 'third')
+
+        read = self.report()
+
+        self.assertEqual(5, read.look_up(KEY).users)
+        self.assertEqual(3, read.header.servers)
 
 
 class TestContract(base.TestCase):

@@ -23,6 +23,7 @@ from cache_aware_sched.report import Kind
 from cache_aware_sched.virt import fake
 from tests.unit import base
 from tests.unit import factories
+from tests.unit import rows
 
 HOST = 'h'
 GIB = factories.GIB
@@ -75,9 +76,7 @@ class FakeDriverTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.MockPatchObject(
-            objects.InstanceList, 'get_by_host', autospec=True,
-            return_value=objects.InstanceList(objects=[])))
+        self.useFixture(rows.Rows())
         self.driver = self.start()
         self.cache = fake.image_cache(HOST)
 

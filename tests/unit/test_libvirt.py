@@ -32,6 +32,7 @@ from cache_aware_sched import report
 from cache_aware_sched.virt import libvirt
 from tests.unit import base
 from tests.unit import factories
+from tests.unit import rows
 
 SHA1 = report.image_sha1(factories.IMAGE)
 KEY = report.image_key(factories.IMAGE)
@@ -46,9 +47,7 @@ class LibvirtTestCase(base.TestCase):
         self.directory = os.path.join(self.path, '_base')
         os.mkdir(self.directory)
         self.useFixture(nova_fixtures.LibvirtFixture())
-        self.useFixture(fixtures.MockPatchObject(
-            objects.InstanceList, 'get_by_host', autospec=True,
-            return_value=objects.InstanceList(objects=[])))
+        self.rows = self.useFixture(rows.Rows())
         self.resources = self.useFixture(fixtures.MockPatchObject(
             libvirt_driver.LibvirtDriver, 'get_available_resource',
             autospec=True, side_effect=lambda *args: {'vcpus': 1})).mock
@@ -61,10 +60,12 @@ class LibvirtTestCase(base.TestCase):
         with open(target, 'wb') as file:
             file.write(b'x' * size)
 
-    def holding(self):
+    def report(self):
         resources = self.driver.get_available_resource('node')
-        return report.Report(
-            resources['stats'][report.STATS_KEY]).holding(KEY)
+        return report.Report(resources['stats'][report.STATS_KEY])
+
+    def holding(self):
+        return self.report().holding(KEY)
 
 
 class TestReport(LibvirtTestCase):
@@ -90,6 +91,23 @@ class TestReport(LibvirtTestCase):
 
         self.assertFalse(self.driver.caches_images())
         self.assertEqual(report.Holding.COLD, self.holding())
+
+    def test_ceph_tells_which_images_are_in_use(self):
+        self.set_nova('libvirt', images_type='rbd')
+        self.rows.server(host='h').node = 'node'
+        self.write(os.path.join(self.directory, SHA1))
+
+        [file] = self.report()
+
+        self.assertEqual((KEY, report.Kind.ABSENT, 1),
+                         (file.sha1, file.kind, file.users))
+
+    def test_file_of_another_spelling_of_the_image(self):
+        typed = factories.IMAGE.upper()
+        self.rows.server(typed, 'h').node = 'node'
+        self.write(os.path.join(self.directory, report.image_sha1(typed)))
+
+        self.assertEqual(report.Holding.WARM, self.holding())
 
     def test_files_are_cached_otherwise(self):
         for images_type in ('default', 'raw', 'qcow2', 'flat'):

@@ -106,6 +106,137 @@ class TestRefresher(RefresherTestCase):
         self.assertEqual(2, len(self.reports))
 
 
+class SettlingTestCase(RefresherTestCase):
+    """Time passes only while the refresher sleeps."""
+
+    def setUp(self):
+        super().setUp()
+        self.now = 1000.0
+        clock = self.useFixture(fixtures.MockPatchObject(
+            refresh, 'time', autospec=True)).mock
+        clock.monotonic.side_effect = lambda: self.now
+        clock.sleep.side_effect = self.sleep
+        self.driver.get_available_nodes = lambda: ['node']
+        self.update.side_effect = (
+            lambda context, node: self.reports.append(self.now - 1000))
+        self.changes = []
+
+    def sleep(self, seconds):
+        self.now += seconds
+        while self.changes and self.changes[0] <= self.now - 1000:
+            self.changes.pop(0)
+            self.refresher.request(settles=True)
+
+    def change_at(self, *seconds):
+        """Have servers change at once, and after so many seconds."""
+        self.changes = list(seconds)
+        self.refresher.request(settles=True)
+        self.run_background()
+
+
+class TestSettling(SettlingTestCase):
+
+    def test_change_is_reported_at_once_and_when_it_has_settled(self):
+        self.change_at()
+
+        self.assertEqual(2, len(self.reports))
+        self.assertEqual(0, self.reports[0])
+        self.assertGreaterEqual(self.reports[1], refresh.SETTLE_SECONDS)
+
+    def test_many_changes_before_a_report_make_two(self):
+        for _change in range(50):
+            self.refresher.request(settles=True)
+        self.run_background()
+
+        self.assertEqual(2, len(self.reports))
+
+    def test_many_changes_one_after_the_other_make_no_more_than_two(self):
+        """Within the time in which they settle."""
+        self.change_at(*(number / 10 * refresh.SETTLE_SECONDS
+                         for number in range(100)))
+
+        for start in self.reports:
+            self.assertLessEqual(len([
+                at for at in self.reports
+                if start <= at < start + refresh.SETTLE_SECONDS]), 2)
+
+    def test_changes_during_a_report_make_no_more(self):
+        def update(context, node):
+            self.reports.append(self.now)
+            if len(self.reports) == 1:
+                for _change in range(5):
+                    self.refresher.request(settles=True)
+
+        self.update.side_effect = update
+        self.change_at()
+
+        self.assertEqual(2, len(self.reports))
+
+    def test_change_is_reported_when_it_has_settled_itself(self):
+        """Not only when the one before has, which is a moment later."""
+        last = 0.9 * refresh.SETTLE_SECONDS
+
+        self.change_at(last)
+
+        self.assertGreaterEqual(
+            self.reports[-1], last + refresh.SETTLE_SECONDS)
+
+    def test_change_after_another_has_settled_makes_two_more(self):
+        self.change_at()
+        self.now += 100
+
+        self.change_at()
+
+        self.assertEqual(4, len(self.reports))
+
+    def test_change_of_the_cache_does_not_wait_for_servers_to_settle(self):
+        def sleep(seconds):
+            self.now += seconds
+            if len(self.reports) == 1:
+                self.refresher.request()
+
+        refresh.time.sleep.side_effect = sleep
+        self.change_at()
+
+        self.assertEqual(3, len(self.reports))
+        self.assertLess(self.reports[1], refresh.SETTLE_SECONDS)
+
+    def test_change_of_the_cache_makes_one(self):
+        self.refresher.request()
+        self.run_background()
+
+        self.assertEqual([0], self.reports)
+
+    def test_it_is_never_raised(self):
+        """Not where the private method is gone or no thread can start."""
+        with mock.patch.object(
+                thread_pool_factory, 'spawn', side_effect=RuntimeError):
+            self.refresher.request(settles=True)
+        self.driver.virtapi = None
+        self.refresher.request(settles=True)
+
+        self.assertEqual(2, len(self.warnings()))
+
+    def test_thread_that_could_not_start_keeps_nothing_from_settling(self):
+        with mock.patch.object(
+                thread_pool_factory, 'spawn', side_effect=RuntimeError):
+            self.refresher.request(settles=True)
+        self.now += 100
+
+        self.change_at()
+
+        self.assertEqual(100, self.reports[0])
+        self.assertGreaterEqual(
+            self.reports[-1], 100 + refresh.SETTLE_SECONDS)
+
+    def test_reports_that_fail_are_made_again_when_it_has_settled(self):
+        self.update.side_effect = RuntimeError('database is down')
+
+        self.change_at()
+
+        self.assertEqual(2, self.update.call_count)
+
+
 class TestTrouble(RefresherTestCase):
 
     def test_missing_private_method_is_warned_of_once(self):

@@ -98,14 +98,38 @@ class InUseSuite:
 
             self.assertIn(sha1(1), self.names(), status)
 
+    def test_move_that_waits_to_be_confirmed(self):
+        moved = self.boot(1, host=OTHER_HOST, vm_state='resized')
+        self.migrate(moved, 'finished', task_state=None)
+
+        self.assert_stays(*self.put_images(1, size=2 ** 20))
+
     def test_move_that_is_over(self):
         self.migrate(self.boot(1, host=OTHER_HOST), 'confirmed')
-        self.put_images(1, size=2 * GIB, age=10 * DAY)
+
+        self.assert_goes_with_a_pass(1)
+
+    def test_server_that_does_not_move_whatever_its_migration_says(self):
+        for status in ('accepted', 'pre-migrating', 'running', 'finished'):
+            self.database.clear()
+            self.migrate(self.boot(1, host=OTHER_HOST), status,
+                         task_state=None)
+
+            self.assert_goes_with_a_pass(1)
+
+    def test_server_that_was_deleted_while_it_moved(self):
+        self.migrate(self.boot(1, host=OTHER_HOST, deleted=True), 'running')
+
+        self.assert_goes_with_a_pass(1)
+
+    def assert_goes_with_a_pass(self, number):
+        """See an image go, from a manager that evicts what nobody needs."""
+        self.put_images(number, size=2 * GIB, age=10 * DAY)
         unused = self.squeeze()
 
         self.run_pass()
 
-        self.assert_left(*(() if self.evicts else (sha1(1), *unused)))
+        self.assert_left(*(() if self.evicts else (sha1(number), *unused)))
 
     def test_image_that_a_server_is_made_of_now(self):
         self.put_images(1)
