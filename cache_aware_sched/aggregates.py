@@ -13,9 +13,9 @@
 """Numbers that operators set for the hosts of an aggregate."""
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
+from typing import Generic
 from typing import TypeVar
 
 from oslo_log import log as logging
@@ -25,50 +25,75 @@ from cache_aware_sched import once
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
 
-T = TypeVar('T', int, float)
+#: Sets of aggregates whose numbers are remembered; beyond it all are
+#: forgotten, which costs a request some microseconds for each host. Each set
+#: keeps its Aggregate objects, which list their hosts.
+MAX_SETS = 1_000
+
+T = TypeVar('T', bound=float)
+
+Key = int | tuple[int, ...]
 
 
-def smallest(
-    hosts: Iterable[Sequence[Any]], key: str, parse: Callable[[str], T],
-) -> list[T | None]:
-    """Return each host's smallest value of a metadata key.
+def key(aggregates: Sequence[Any]) -> Key:
+    """Return what tells sets of aggregates apart as long as they live."""
+    # Most hosts have one, and this is done for each of thousands.
+    if len(aggregates) == 1:
+        return id(aggregates[0])
+    return tuple(map(id, aggregates))
 
-    :param hosts: the Aggregate objects of each host
+
+class Numbers(Generic[T]):
+    """Looks a metadata key up, once for all hosts with the same aggregates.
+
+    nova's scheduler replaces an Aggregate object when it changes, so the same
+    objects have the same metadata.
+
     :param key: of the aggregates' metadata
     :param parse: makes a number of the text; raises ValueError saying what is
         wanted
-    :returns: in the order of the hosts; None where no aggregate of the host
-        has the key, or none a value that can be read
+    :param quiet: whether somebody else warns of values that cannot be read
     """
-    values: dict[int, T | None] = {}
-    result: list[T | None] = []
-    for host in hosts:
-        found: T | None = None
-        for aggregate in host or ():
-            # By id: hosts share the aggregate objects, which stay alive here.
-            try:
-                value = values[id(aggregate)]
-            except KeyError:
-                value = values[id(aggregate)] = _value(aggregate, key, parse)
-            if value is not None and (found is None or value < found):
-                found = value
-        result.append(found)
-    return result
 
+    def __init__(self, key: str, parse: Callable[[str], T],
+                 quiet: bool = False) -> None:
+        self._key = key
+        self._parse: Callable[[str], T] = parse
+        self._quiet = quiet
+        # With the aggregates, so that no other object can get their ids.
+        self._known: dict[Key, tuple[tuple[Any, ...], T | None]] = {}
 
-def _value(
-    aggregate: Any, key: str, parse: Callable[[str], T],
-) -> T | None:
-    text = aggregate.metadata.get(key)
-    if text is None:
-        return None
-    try:
-        return parse(text)
-    except ValueError as error:
-        _ONCE.warning(
-            (aggregate.name, key, text),
-            'Metadata %(key)s of aggregate %(aggregate)s is %(text)r: '
-            '%(error)s. It has no effect; set it to another value or remove '
-            'it.', {'key': key, 'aggregate': aggregate.name, 'text': text,
-                    'error': error})
-        return None
+    def smallest(self, aggregates: Sequence[Any]) -> T | None:
+        """Return the smallest value that a host's aggregates have.
+
+        :returns: None where no aggregate has the key, or none a value that
+            can be read
+        """
+        ids = key(aggregates)
+        known = self._known.get(ids)
+        if known is None:
+            if len(self._known) >= MAX_SETS:
+                self._known.clear()
+            values = [value for value in map(self._value, aggregates)
+                      if value is not None]
+            known = self._known[ids] = (
+                tuple(aggregates), min(values) if values else None)
+        return known[1]
+
+    def _value(self, aggregate: Any) -> T | None:
+        text = aggregate.metadata.get(self._key)
+        if text is None:
+            return None
+        try:
+            return self._parse(text)
+        except ValueError as error:
+            if self._quiet:
+                return None
+            _ONCE.warning(
+                (aggregate.name, self._key, text),
+                'Metadata %(key)s of aggregate %(aggregate)s is %(text)r: '
+                '%(error)s. It has no effect; set it to another value or '
+                'remove it.',
+                {'key': self._key, 'aggregate': aggregate.name, 'text': text,
+                 'error': error})
+            return None

@@ -10,30 +10,70 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How many servers of one image a host may run."""
+"""How many servers of one image a host may run: the cap.
 
-from collections.abc import Iterable
-from collections.abc import Sequence
-from typing import Any
+A cap is a number, or a share of all servers of the image, whichever lets more
+of them onto a host. Both can be set by the option, for the hosts of an
+aggregate and for a flavor; a user's hint can only make the result smaller.
+"""
 
-from oslo_log import log as logging
+import dataclasses
+import math
 
-from cache_aware_sched import aggregates
 from cache_aware_sched.conf.scheduler import MAX_CAP
-from cache_aware_sched.config import CONF
-from cache_aware_sched import once
-from cache_aware_sched import request as request_mod
 
-LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
-AGGREGATE_KEY = 'max_same_image_instances_per_host'
-#: Stands for no cap where the smallest of several is looked for.
-_NO_CAP = MAX_CAP + 1
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cap:
+    """The cap of a host for a request, and who set it.
+
+    :param number: of servers; 0 for none
+    :param share: of all servers of the image, up to 1; 0 for none
+    :param hint: that the user wants at most; 0 for any number
+    :param source: who set the number, for a log
+    :param for_all: whether it is meant for all servers of an image, as one
+        that comes from a flavor is not
+    """
+
+    number: int = 0
+    share: float = 0.0
+    hint: int = 0
+    source: str = 'nobody'
+    for_all: bool = True
+
+    def __bool__(self) -> bool:
+        """Return whether there is a cap."""
+        return bool(self.number or self.share or self.hint)
+
+    def limit(self, total: int, average: float) -> int:
+        """Return the number of servers that a host may run.
+
+        ``max(number, ceil(share * (total + 1)), ceil(average))``: a host that
+        is not above the average of the candidates is never full by the share,
+        so a share alone never refuses a cloud of few hosts. With H candidates
+        that run n servers ``average`` is (n + 1) / H.
+
+        :param total: servers of the image in scope, without the one that is
+            placed
+        :param average: servers on each candidate with the one that is placed
+        :returns: 0 for no cap
+        """
+        limit = self.number
+        if self.share:
+            limit = max(limit, _ceil(self.share * (total + 1)),
+                        _ceil(average), 1)
+        if self.hint:
+            limit = min(limit, self.hint) if limit else self.hint
+        return limit
+
+
+def _ceil(value: float) -> int:
+    """Round up, but not for what floats do: 0.1 * 30 is above 3."""
+    return math.ceil(round(value, 6))
 
 
 def parse(text: str) -> int:
-    """Return a cap.
+    """Return a number of servers.
 
     :raises ValueError: saying what is wanted
     """
@@ -46,71 +86,15 @@ def parse(text: str) -> int:
     return min(value, MAX_CAP)
 
 
-def _parse_limit(text: str) -> int:
-    return parse(text) or _NO_CAP
+def parse_share(text: str) -> float:
+    """Return a share of the servers of an image.
 
-
-def combine(
-    option: int, aggregate: int | None, flavor: int | None, hint: int | None,
-) -> int:
-    """Return the cap that results; 0 stands for none throughout.
-
-    What is set for less than everything wins: the flavor over the aggregate
-    over the option. The hint is the user's and can only make it smaller.
+    :raises ValueError: saying what is wanted
     """
-    cap = next(value for value in (flavor, aggregate, option)
-               if value is not None)
-    if hint:
-        return min(cap, hint) if cap else hint
-    return cap
-
-
-def caps(request: request_mod.Request, hosts: Iterable[Sequence[Any]],
-         option: int | None = None) -> list[int]:
-    """Return the cap of each host for a request; 0 for none.
-
-    :param hosts: the Aggregate objects of each host
-    :param option: taken for the value of the option, if given
-    """
-    if option is None:
-        option = CONF.cache_aware_sched.max_same_image_instances_per_host
-    flavor = _of_flavor(request)
-    hint = _of_hint(request)
-    if flavor is not None:
-        return [combine(option, None, flavor, hint) for _host in hosts]
-    default = combine(option, None, None, hint)
-    return [
-        default if aggregate is None
-        else combine(option, aggregate % _NO_CAP, None, hint)
-        for aggregate in aggregates.smallest(
-            hosts, AGGREGATE_KEY, _parse_limit)]
-
-
-def _of_flavor(request: request_mod.Request) -> int | None:
-    text = request.extra_specs.get(request_mod.EXTRA_SPEC_CAP)
-    if text is None:
-        return None
     try:
-        return parse(text)
-    except ValueError as error:
-        _ONCE.warning(
-            ('flavor', text),
-            'Flavor extra spec %(key)s is %(text)r: %(error)s. It has no '
-            'effect; correct the flavor.',
-            {'key': request_mod.EXTRA_SPEC_CAP, 'text': text, 'error': error})
-        return None
-
-
-def _of_hint(request: request_mod.Request) -> int | None:
-    values = []
-    for text in request.hints.get(request_mod.HINT_CAP, ()):
-        try:
-            values.append(parse(text) or _NO_CAP)
-        except ValueError as error:
-            _ONCE.warning(
-                ('hint', text),
-                'Scheduler hint %(key)s of project %(project)s is %(text)r: '
-                '%(error)s. It has no effect.',
-                {'key': request_mod.HINT_CAP, 'project': request.project,
-                 'text': text[:64], 'error': error})
-    return min(values, default=0) % _NO_CAP or None
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ValueError('a number from 0 to 1 is wanted, 0 for no share')
+    return value

@@ -14,9 +14,9 @@
 
 import logging
 
-#: Causes remembered by one :class:`Once`; the oldest is forgotten beyond it,
-#: so that a cause that carries a name from outside cannot fill the memory.
-MAX_CAUSES = 100_000
+#: Causes that are remembered, and characters of each text in them: what names
+#: a cause may come from outside. The oldest cause is said again.
+MAX_CAUSES, MAX_TEXT = 10_000, 200
 
 
 class Once:
@@ -44,12 +44,18 @@ class Once:
 
     def forget(self, cause: tuple[object, ...]) -> None:
         """Warn again when ``cause`` comes back."""
-        self._seen.pop(cause, None)
+        self._seen.pop(_cut(cause), None)
 
     def _first(self, cause: tuple[object, ...]) -> bool:
+        cause = _cut(cause)
         if cause in self._seen:
             return False
         if len(self._seen) >= MAX_CAUSES:
             self._seen.pop(next(iter(self._seen)), None)
         self._seen[cause] = None
         return True
+
+
+def _cut(cause: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple(part[:MAX_TEXT] if isinstance(part, str) else part
+                 for part in cause)

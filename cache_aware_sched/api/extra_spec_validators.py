@@ -32,6 +32,16 @@ EXTRA_SPEC_VALIDATORS = [
         value={'type': int, 'min': scheduler.MIN_CAP,
                'max': scheduler.MAX_CAP},
     ),
+    base.ExtraSpecValidator(
+        name=request.EXTRA_SPEC_SHARE,
+        description=(
+            'Which share of all servers of one image a host may run when '
+            'another one with this flavor is added, from 0 to 1; 0 for none. '
+            'Overrides the option and the aggregate metadata of the same '
+            'name. Requires the ``ImageAntiAffinityFilter`` scheduler '
+            'filter.'),
+        value={'type': str, 'pattern': r'(0(\.[0-9]+)?|1(\.0+)?|\.[0-9]+)'},
+    ),
 ]
 
 

@@ -14,12 +14,13 @@
 
 from oslo_config import cfg
 
+from cache_aware_sched.conf import types
+
 OPTIONS = [
-    cfg.FloatOpt(
+    cfg.Opt(
         'fake_image_fetch_seconds',
+        type=types.Finite(min=0, max=3600),
         default=0.0,
-        min=0.0,
-        max=3600.0,
         help="""
 How long ``cache_aware.FakeDriver`` takes to fetch an image it does not hold.
 

@@ -15,6 +15,8 @@
 from oslo_config import cfg
 from oslo_config import types
 
+from cache_aware_sched.conf.types import Finite
+
 #: Where the managers that can be chosen are installed.
 MANAGERS = 'cache_aware_sched.image_cache_managers'
 
@@ -176,11 +178,10 @@ Related options:
 
 * ``protected_images``
 """),
-    cfg.FloatOpt(
+    cfg.Opt(
         'image_cache_popularity_half_life_hours',
+        type=Finite(min=0.01, max=87_600),
         default=168.0,
-        min=0.01,
-        max=87_600.0,
         help="""
 After how many hours a boot counts half as much for the popularity of an image.
 

@@ -12,26 +12,14 @@
 
 """Options of the weigher, of the filter and of the count they share."""
 
-import math
-
 from oslo_config import cfg
-from oslo_config import types
+
+from cache_aware_sched.conf import types
 
 #: No weigher of nova needs more; it also keeps ``nan`` and ``inf`` out.
 MULTIPLIER_BOUND = 1_000_000
 
 
-class _Finite(types.Float):
-    """A float that is a number: ``nan`` passes every comparison."""
-
-    def __call__(self, value: object) -> float:
-        number = super().__call__(value)
-        if number is None or math.isnan(number):
-            raise ValueError('Should be a number')
-        return float(number)
-
-
-#: The bounds of the cap, also of the one that a flavor sets.
 MIN_CAP, MAX_CAP = 0, 100_000
 DEFAULT_CAP = 10
 
@@ -39,10 +27,14 @@ DEFAULT_CAP = 10
 #: vCPU imbalance plus about 0.05: see the page "Where the defaults are from".
 DEFAULT_MULTIPLIER = 5.0
 
+#: Of the weigher's mode and of the policy of the cap: change nothing, say what
+#: would be.
+OBSERVE = 'observe'
+
 OPTIONS = [
     cfg.Opt(
         'image_cache_weight_multiplier',
-        type=_Finite(min=-MULTIPLIER_BOUND, max=MULTIPLIER_BOUND),
+        type=types.Finite(min=-MULTIPLIER_BOUND, max=MULTIPLIER_BOUND),
         default=DEFAULT_MULTIPLIER,
         help="""
 How much a host that holds the requested image is preferred.
@@ -53,8 +45,9 @@ that would become busier than the other candidates, and on one that runs
 nearly as many servers of the image as the cap allows. The larger the
 multiplier, the busier a host may become: in vCPUs up to half again as busy as
 the average of the candidates, whatever the multiplier. The weights of nova's
-own weighers add up, and a build that is not over, or ended less than a minute
-ago, costs its host 1.0: it takes more than 1 to outweigh that. The default was
+own weighers add up, and a build that is not over, or whose end the host has
+not reported yet, costs it 1.0: it takes more than 1 to outweigh that. The
+default was
 chosen by replaying real arrivals of servers; ``cache-aware-sched simulate``
 does so for a cloud of yours.
 
@@ -70,7 +63,29 @@ Can be overridden for the hosts of an aggregate by the metadata key
 Related options:
 
 * ``[filter_scheduler] weight_classes``
+* ``[filter_scheduler] host_subset_size``, which must be 1
+* ``image_cache_weigher_mode``
 * ``max_same_image_instances_per_host``
+"""),
+    cfg.StrOpt(
+        'image_cache_weigher_mode',
+        default='enforce',
+        choices=[
+            ('enforce', 'Hosts that hold the image are preferred.'),
+            ('observe', 'Hosts weigh what they weigh without the image '
+                        'cache; the log says where each server would have '
+                        'gone, and how long a fetch it would have been '
+                        'spared.'),
+        ],
+        help="""
+Whether ImageCacheWeigher changes where servers go.
+
+Read by nova-scheduler. ``observe`` is for a cloud in which the weigher is new.
+
+Related options:
+
+* ``image_cache_weight_multiplier``
+* ``same_image_cap_policy``
 """),
     cfg.IntOpt(
         'max_same_image_instances_per_host',
@@ -102,6 +117,35 @@ Related options:
 * ``same_image_cap_policy``
 * ``same_image_late_check``
 """),
+    cfg.Opt(
+        'max_same_image_share_per_host',
+        type=types.Finite(min=0, max=1),
+        default=0.0,
+        help="""
+Which share of all servers of one image a host may run.
+
+Read by nova-scheduler and nova-compute. For an image of which there are many
+servers: it lets a host run more than ``max_same_image_instances_per_host``, as
+long as these are no more than the share of all servers of the image, or no
+more than the candidate hosts run on average. So in a cloud of few hosts a
+share refuses nothing that a fair distribution would allow.
+
+Possible values:
+
+* 0: no share; only the number counts.
+* A number up to 1, for instance 0.2: a fifth. If
+  ``max_same_image_instances_per_host`` is 0, the share is the only cap.
+
+Can be overridden as ``max_same_image_instances_per_host`` is: by the aggregate
+metadata key ``max_same_image_share_per_host`` (of several values the smallest
+counts), and by the flavor extra spec
+``cache_aware_sched:max_same_image_share_per_host``.
+
+Related options:
+
+* ``max_same_image_instances_per_host``
+* ``same_image_scope``
+"""),
     cfg.StrOpt(
         'same_image_scope',
         default='all',
@@ -115,6 +159,7 @@ Which servers count as servers of the same image.
 Related options:
 
 * ``max_same_image_instances_per_host``
+* ``max_same_image_share_per_host``
 """),
     cfg.StrOpt(
         'same_image_cap_policy',
@@ -122,12 +167,16 @@ Related options:
         choices=[
             ('hard', 'The request fails with NoValidHost.'),
             ('soft', 'The hosts with the fewest such servers are used.'),
+            ('observe', 'No host is kept from any server; the log says which '
+                        'would have been.'),
         ],
         help="""
 What happens when every candidate host has reached the cap.
 
-With ``soft`` the cap is only kept as long as there is a host below it, and
-nova-compute does not check it again.
+With ``soft`` the cap is only kept as long as there is a host below it.
+``observe`` is for a cloud in which the cap is new. With both nova-compute does
+not check the cap again. An evacuation, a member of an affinity group, and a
+move to a host that an administrator names are never refused.
 
 Related options:
 
@@ -145,9 +194,10 @@ same host before either sees the choice of the other. nova-compute then sends
 the server that came last to another of its candidate hosts. Only new servers
 are checked, and only with the ``hard`` policy.
 
-A host only goes by ``max_same_image_instances_per_host`` if its nova.conf sets
-it or enables ImageAntiAffinityFilter: the driver alone does not bring a cap.
-A cap that is set by an aggregate, a flavor or a hint always counts.
+A host only checks a cap if its nova.conf asks for one: if it sets
+``max_same_image_instances_per_host``, ``max_same_image_share_per_host`` or
+``same_image_cap_policy``, or enables ImageAntiAffinityFilter. The driver alone
+does not bring a cap.
 
 Related options:
 

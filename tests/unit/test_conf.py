@@ -79,6 +79,20 @@ class TestSchedulerOptions(OptionsTestCase):
         self.assert_bounds(name, 0, 100_000)
         self.assert_refused(name, '1.5')
 
+    def test_image_cache_weigher_mode(self):
+        name = 'image_cache_weigher_mode'
+        self.assert_default(name, 'enforce')
+        self.assert_taken(name, 'enforce')
+        self.assert_taken(name, 'observe')
+        self.assert_refused(name, 'off', '')
+
+    def test_max_same_image_share_per_host(self):
+        name = 'max_same_image_share_per_host'
+        self.assert_default(name, 0.0)
+        self.assert_bounds(name, 0.0, 1.0, step=0.001)
+        self.assert_taken(name, '0.2', 0.2)
+        self.assert_refused(name, 'inf', '-inf')
+
     def test_same_image_scope(self):
         name = 'same_image_scope'
         self.assert_default(name, 'all')
@@ -91,6 +105,7 @@ class TestSchedulerOptions(OptionsTestCase):
         self.assert_default(name, 'hard')
         self.assert_taken(name, 'hard')
         self.assert_taken(name, 'soft')
+        self.assert_taken(name, 'observe')
         self.assert_refused(name, 'harder', '')
 
     def test_same_image_late_check(self):
@@ -221,6 +236,19 @@ class TestConf(OptionsTestCase):
             if type(option.default) in (int, float):
                 self.assertIsNotNone(option.type.min, option.name)
                 self.assertIsNotNone(option.type.max, option.name)
+
+    def test_what_is_no_number_is_refused(self):
+        """It would pass every comparison with the bounds."""
+        taken = []
+        for option in self.all_options():
+            if type(option.default) in (int, float):
+                try:
+                    conf.check(self.load(**{option.dest: 'nan'}))
+                except cfg.ConfigFileValueError:
+                    continue
+                taken.append(option.dest)
+
+        self.assertEqual([], taken)
 
     def test_number_left_empty_is_refused(self):
         """oslo.config makes None of it, which is no number to go on with."""

@@ -49,6 +49,31 @@ class TestOnce(base.TestCase):
 
         self.assertEqual([], self.warnings())
 
+    def test_informs_of_a_cause_once(self):
+        for _again in range(3):
+            self.once.info(('disk',), 'seen')
+
+        self.assertEqual(['seen'], self.logged(logging.INFO))
+        self.assertEqual([], self.warnings())
+
+    def test_long_text_that_names_a_cause_is_cut(self):
+        """It may come from outside, and be as long as it likes."""
+        text = 'x' * 100_000
+        self.once.warning(('hint', text), 'seen')
+        self.once.warning(('hint', f'{text} and more'), 'seen')
+
+        [(_, kept)] = self.once._seen
+        self.assertEqual(once.MAX_TEXT, len(kept))
+        self.assertEqual(1, len(self.warnings()))
+
+    def test_long_text_comes_back(self):
+        cause = ('hint', 'x' * 100_000)
+        self.once.warning(cause, 'seen')
+        self.once.forget(cause)
+        self.once.warning(cause, 'seen')
+
+        self.assertEqual(2, len(self.warnings()))
+
     def test_memory_is_bounded(self):
         for number in range(once.MAX_CAUSES + 5):
             self.once.warning((number,), 'seen')

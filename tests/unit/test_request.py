@@ -24,6 +24,7 @@ ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.tuples(inner)
     | st.dictionaries(st.text() | st.integers(), inner), max_leaves=8)
+HINTS = (request.HINT_IMAGE_CACHE, request.HINT_CAP)
 
 
 class Broken:
@@ -39,6 +40,10 @@ class BrokenObject:
         raise RuntimeError(name)
 
 
+def hints(value):
+    return {key: [value] for key in HINTS}
+
+
 def read(spec):
     return request.Request.from_spec(spec)
 
@@ -50,64 +55,95 @@ class TestRequest(base.TestCase):
 
     def test_everything_is_read(self):
         spec = factories.spec(
-            size=7, number=3, vcpus=2, memory_mb=3, root_gb=4,
-            extra_specs={'a': 'b'}, hints={'c': ['d']},
-            group=factories.server_group())
+            size=7, number=3, vcpus=2, memory_mb=3, root_gb=4, name='m1',
+            extra_specs={'a': 'b'}, spec_id=8, hints={
+                'image_cache': ['avoid'],
+                'max_same_image_instances_per_host': ['5']},
+            group=factories.server_group('affinity', ['h']),
+            destination=factories.named_host('h2'))
 
         self.assertEqual(
             request.Request(
                 image=factories.IMAGE, image_size=7,
                 instance=spec.instance_uuid, project=factories.PROJECT,
-                vcpus=2, memory_mb=3, disk_gb=4, count=3,
-                extra_specs={'a': 'b'}, hints={'c': ['d']}, grouped=True,
-                rebuild=False, forced=False), read(spec))
+                flavor='m1', vcpus=2, memory_mb=3, disk_gb=4, count=3,
+                extra_specs={'a': 'b'},
+                image_cache=request.Hint(('avoid',)),
+                hinted_cap=request.Hint(('5',)),
+                group_policy='affinity', group_has_host=True, rebuild=False,
+                move=False, named_host='h2', forced=False, sequence=8),
+            read(spec))
 
     def test_nothing_is_set(self):
         for spec in (objects.RequestSpec(), None, {}, 0, 'x'):
             self.assertEqual(NOTHING, read(spec))
 
         self.assertEqual(
-            (None, None, None, 0, 0, 1, {}, {}, False, False, False),
-            (NOTHING.image, NOTHING.instance, NOTHING.project,
-             NOTHING.image_size, NOTHING.disk_gb, NOTHING.count,
-             NOTHING.extra_specs, NOTHING.hints, NOTHING.grouped,
-             NOTHING.rebuild, NOTHING.forced))
+            request.Request(
+                image=None, image_size=0, instance=None, project=None,
+                flavor=None, vcpus=0, memory_mb=0, disk_gb=0, count=1,
+                extra_specs={}, image_cache=request.Hint(),
+                hinted_cap=request.Hint(), group_policy=None,
+                group_has_host=False, rebuild=False, move=False,
+                named_host=None, forced=False, sequence=NOTHING.sequence),
+            NOTHING)
 
     def test_each_field_may_be_unset(self):
         affected = {
+            'id': {'sequence'},
             'image': {'image', 'image_size'}, 'instance_uuid': {'instance'},
             'project_id': {'project'}, 'num_instances': {'count'},
-            'flavor': {'vcpus', 'memory_mb', 'disk_gb', 'extra_specs'},
-            'scheduler_hints': {'hints'}, 'instance_group': {'grouped'},
+            'flavor': {'flavor', 'vcpus', 'memory_mb', 'disk_gb',
+                       'extra_specs'},
+            'scheduler_hints': {'image_cache', 'hinted_cap'},
+            'instance_group': {'group_policy', 'group_has_host'},
+            'requested_destination': {'named_host'},
             'is_bfv': set()}
         for field, names in affected.items():
             spec = factories.spec(
-                number=2, hints={'a': ['b']}, extra_specs={'a': 'b'},
-                group=factories.server_group())
+                number=2, extra_specs={'a': 'b'}, spec_id=3,
+                hints=hints('b'),
+                group=factories.server_group(host_names=['h']),
+                destination=factories.named_host('h2'))
             whole = dataclasses.asdict(read(spec))
             delattr(spec, f'_obj_{field}')
 
             for name, value in dataclasses.asdict(read(spec)).items():
-                expected = (getattr(NOTHING, name) if name in names
-                            else whole[name])
-                self.assertEqual(expected, value, (field, name))
+                if name not in names:
+                    self.assertEqual(whole[name], value, (field, name))
+                elif name != 'sequence':
+                    self.assertEqual(
+                        dataclasses.asdict(NOTHING)[name], value,
+                        (field, name))
 
     def test_each_field_may_be_none(self):
         for field in ('image', 'project_id', 'scheduler_hints',
-                      'instance_group', 'force_hosts', 'force_nodes'):
+                      'instance_group', 'force_hosts', 'force_nodes',
+                      'requested_destination'):
             spec = factories.spec()
             setattr(spec, field, None)
 
             read(spec)
 
     def test_objects_in_it_may_be_empty(self):
-        spec = factories.spec()
+        spec = factories.spec(
+            group=objects.InstanceGroup(), destination=objects.Destination())
         spec.image, spec.flavor = objects.ImageMeta(), objects.Flavor()
 
         found = read(spec)
 
-        self.assertEqual((None, 0, {}), (
-            found.image, found.vcpus, found.extra_specs))
+        self.assertEqual((None, 0, {}, None, None, False), (
+            found.image, found.vcpus, found.extra_specs, found.group_policy,
+            found.named_host, found.move))
+
+    def test_nothing_is_loaded(self):
+        """nova's objects load what is not set, and then it is."""
+        spec = factories.spec(destination=objects.Destination())
+
+        read(spec)
+
+        self.assertNotIn('cell', spec.requested_destination)
+        self.assertNotIn('host', spec.requested_destination)
 
     def test_broken_objects(self):
         for broken in (Broken(), BrokenObject(), object()):
@@ -118,11 +154,16 @@ class TestRequest(base.TestCase):
         class Spec:
             scheduler_hints = value
 
-        hints = read(Spec()).hints
+        self.assertEqual(NOTHING, read(Spec()))
 
-        for name, values in hints.items():
-            self.assertIsInstance(name, str)
-            for one in values:
+    @hypothesis.given(ANYTHING)
+    def test_values_of_hints_of_any_kind(self, value):
+        class Spec:
+            scheduler_hints = dict.fromkeys(HINTS, value)
+
+        for hint in (read(Spec()).image_cache, read(Spec()).hinted_cap):
+            self.assertIsInstance(hint.unread, bool)
+            for one in hint.values:
                 self.assertIsInstance(one, str)
 
     @hypothesis.given(ANYTHING)
@@ -131,13 +172,14 @@ class TestRequest(base.TestCase):
             vcpus = memory_mb = root_gb = extra_specs = value
 
         class Spec:
-            num_instances = instance_group = is_bfv = value
-            image = value
+            num_instances = instance_group = is_bfv = id = value
+            image = requested_destination = value
             flavor = Flavor()
 
         found = read(Spec())
 
         self.assertIsInstance(found.vcpus, int)
+        self.assertIsInstance(found.sequence, int)
         self.assertIsInstance(found.extra_specs, dict)
 
 
@@ -154,21 +196,128 @@ class TestImage(base.TestCase):
         self.assertIsNone(read(factories.spec(None)).image)
         self.assertIsNone(read(factories.spec('')).image)
 
+    def test_image_in_upper_case(self):
+        """As nova keeps what was typed, and Glance finds it."""
+        spec = factories.spec(factories.IMAGE.upper())
+
+        self.assertEqual(factories.IMAGE, read(spec).image)
+
 
 class TestHints(base.TestCase):
 
-    def test_lists(self):
-        spec = factories.spec(hints={'a': ['x', 'y']})
-
-        self.assertEqual({'a': ['x', 'y']}, read(spec).hints)
-
-    def test_scalars(self):
+    def hint(self, value):
         class Spec:
-            scheduler_hints = {'a': 'x', 'b': 5, 'c': None, 'd': ['y', 6]}
+            scheduler_hints = {request.HINT_IMAGE_CACHE: value}
+
+        return read(Spec()).image_cache
+
+    def test_list(self):
+        spec = factories.spec(hints={request.HINT_IMAGE_CACHE: ['x', 'y']})
 
         self.assertEqual(
-            {'a': ['x'], 'b': ['5'], 'c': ['None'], 'd': ['y', '6']},
-            read(Spec()).hints)
+            request.Hint(('x', 'y')), read(spec).image_cache)
+
+    def test_nothing(self):
+        for value in (None, []):
+            self.assertEqual(request.Hint(), self.hint(value))
+
+    def test_scalars(self):
+        for value, text in (('x', 'x'), (5, '5'), (0, '0'), ('', '')):
+            self.assertEqual(request.Hint((text,)), self.hint(value))
+
+    def test_what_is_no_text_is_not_read(self):
+        for value in ({}, {'a': 'b'}, [[]], [None], [{'a': 'b'}]):
+            self.assertEqual(request.Hint((), unread=True), self.hint(value))
+
+    def test_too_long_text_is_not_read(self):
+        longest = 'x' * request.MAX_HINT_CHARS
+
+        self.assertEqual(request.Hint((longest,)), self.hint([longest]))
+        self.assertEqual(
+            request.Hint(('y',), unread=True),
+            self.hint([f'{longest}x', 'y']))
+
+    def test_too_many_values_are_not_read(self):
+        found = self.hint([str(number) for number in range(100_000)])
+
+        self.assertEqual(request.MAX_HINT_VALUES, len(found.values))
+        self.assertTrue(found.unread)
+
+    def test_long_text_is_not_kept(self):
+        """Requests are kept for as long as nova needs them."""
+        spec = factories.spec(hints=hints('x' * 100_000))
+
+        self.assertLess(len(repr(read(spec))), 2000)
+
+
+class TestMove(base.TestCase):
+
+    def test_boot(self):
+        for destination in (
+                None, objects.Destination(), factories.named_host('h'),
+                # As a request filter of nova leaves it behind.
+                objects.Destination(aggregates=['a'])):
+            spec = factories.spec(destination=destination)
+
+            self.assertFalse(read(spec).move)
+
+    def test_conductor_names_the_cell(self):
+        self.assertTrue(read(factories.move()).move)
+
+    def test_move_to_a_named_host_of_any_cell(self):
+        destination = objects.Destination(host='h', cell=None)
+
+        self.assertTrue(read(factories.spec(destination=destination)).move)
+
+    def test_is_of_one_server(self):
+        """Its request still says with how many it was booted."""
+        self.assertEqual(1, read(factories.move(number=50)).count)
+        self.assertEqual(50, read(factories.spec(number=50)).count)
+
+    def test_is_not_bound_by_the_cap_that_was_hinted(self):
+        found = read(factories.move(hints=hints('2')))
+
+        self.assertEqual(request.Hint(), found.hinted_cap)
+        self.assertEqual(request.Hint(('2',)), found.image_cache)
+
+
+class TestGroup(base.TestCase):
+
+    def test_none(self):
+        found = read(factories.spec())
+
+        self.assertIsNone(found.group_policy)
+        self.assertFalse(found.group_has_host)
+
+    def test_without_members_that_have_a_host(self):
+        found = read(factories.spec(group=factories.server_group('affinity')))
+
+        self.assertEqual('affinity', found.group_policy)
+        self.assertFalse(found.group_has_host)
+
+    def test_with_a_member_that_has_a_host(self):
+        found = read(factories.spec(
+            group=factories.server_group('affinity', ['h'])))
+
+        self.assertTrue(found.group_has_host)
+
+
+class TestSequence(base.TestCase):
+
+    def test_is_the_id_of_the_request(self):
+        self.assertEqual(
+            [7, 8], [read(factories.spec(spec_id=number)).sequence
+                     for number in (7, 8)])
+
+    def test_is_that_of_the_server_without_an_id(self):
+        """And the same in every process, whatever its hash seed."""
+        uuid = '00000000-0000-4000-8000-000000000001'
+
+        found = [read(factories.spec(instance_uuid=one)).sequence
+                 for one in (uuid, uuid, factories.new_uuid())]
+
+        self.assertEqual([0x4ce73681] * 2, found[:2])
+        self.assertNotEqual(found[0], found[2])
 
 
 class TestKind(base.TestCase):
@@ -205,3 +354,10 @@ class TestKind(base.TestCase):
         spec.force_hosts = spec.force_nodes = []
 
         self.assertFalse(read(spec).forced)
+
+    def test_server_for_the_log(self):
+        spec = factories.spec()
+
+        self.assertEqual(spec.instance_uuid, request.server_of(spec))
+        for broken in (None, {}, Broken(), objects.RequestSpec()):
+            self.assertIsNone(request.server_of(broken))
