@@ -29,15 +29,20 @@ import weakref
 from nova.scheduler import filters
 from oslo_log import log as logging
 
-from cache_aware_sched import cap as cap_mod
+from cache_aware_sched.conf import scheduler as conf
 from cache_aware_sched import config
 from cache_aware_sched import request as request_mod
+from cache_aware_sched.scheduler import candidates as candidates_mod
+from cache_aware_sched.scheduler.candidates import Candidate
+from cache_aware_sched.scheduler import refusals
 from cache_aware_sched.scheduler.same_image import count as count_mod
+from cache_aware_sched.scheduler.same_image import progress as progress_mod
+from cache_aware_sched.scheduler import settings
+from cache_aware_sched.scheduler import spreading
 
 LOG = logging.getLogger(__name__)
 
-#: Hosts named in the line that says why no host is left.
-MAX_LOGGED_HOSTS = 10
+_STRICT_GROUPS = (request_mod.AFFINITY, request_mod.ANTI_AFFINITY)
 
 
 class ImageAntiAffinityFilter(filters.BaseHostFilter):
@@ -46,10 +51,8 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
     RUN_ON_REBUILD = False
 
     def __init__(self) -> None:
-        config.checked()
+        self._options = config.checked()
         self._counter = count_mod.shared()
-        self._passed: weakref.WeakKeyDictionary[Any, str | None] = (
-            weakref.WeakKeyDictionary())
         self._set_aside: weakref.WeakKeyDictionary[Any, list[Any]] = (
             weakref.WeakKeyDictionary())
 
@@ -72,95 +75,105 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
 
     def _passing(self, host_states: list[Any], spec: Any) -> list[Any]:
         request = request_mod.Request.from_spec(spec)
+        self._counter.keep(None)
         if not host_states or request.image is None or request.rebuild:
             return host_states
-        soft = config.CONF.cache_aware_sched.same_image_cap_policy == 'soft'
+        policy = self._options.same_image_cap_policy
+        chosen = settings.Settings(request, options=True)
+        host_states = self._with_those_set_aside(host_states, spec)
+        progress = self._counter.progress(spec, request, host_states)
+        candidates = self._counter.gather(
+            progress, request, host_states, chosen)
+        passing = self._choose(policy, progress, request, candidates)
         # A group has its own idea of which hosts are left.
-        come_back = soft and request.count > 1 and not request.grouped
-        if come_back:
-            host_states = self._with_those_set_aside(host_states, spec)
-        caps = cap_mod.caps(
-            request, [host.aggregates for host in host_states])
-        counts = self._counter.count(spec, request, host_states, caps)
-        passing = [host for host, cap, count
-                   in zip(host_states, caps, counts, strict=True)
-                   if not cap or count < cap]
-        self._log_full(request, host_states, caps, counts)
-        if not passing and soft:
-            fewest = min(counts)
-            passing = [host for host, count
-                       in zip(host_states, counts, strict=True)
-                       if count == fewest]
-        if come_back:
+        if request.count > 1 and request.group_policy not in _STRICT_GROUPS:
             passed = set(passing)
             self._set_aside[spec] = [
-                host for host in host_states if host not in passed]
-        if self._is_for_alternates(spec, request, passing):
-            return passing
-        if not passing:
-            self._counter.refused(spec)
-            _log_refusal(request, host_states, caps, counts)
-        elif len(passing) == 1:
+                candidate.state for candidate in candidates
+                if candidate not in passed]
+        if len(passing) == 1:
             # nova weighs nothing then, so no weigher sees the placement.
-            self._counter.place(spec, request, passing[0].host)
-        return passing
+            self._counter.place(progress, request, passing)
+        elif self._counter.weighs:
+            self._counter.keep((progress, passing))
+        return [candidate.state
+                for candidate in self._in_order(request, passing)]
 
-    def _is_for_alternates(self, spec: Any, request: request_mod.Request,
-                           passing: list[Any]) -> bool:
-        """Return whether hosts have passed for this very server before.
+    def _in_order(self, request: request_mod.Request,
+                  passing: list[Candidate]) -> list[Candidate]:
+        """Return the hosts in the order in which nova is to take equal ones.
 
-        After the last server of a multi-create nova filters once more, for
-        alternates; that none is left then is no refusal.
+        The weigher draws among them; where it does not, the order decides
+        which of equally good hosts requests take that come at once. It does
+        not matter where all hosts are taken, if only as alternates.
         """
-        again = (request.count > 1 and request.instance is not None
-                 and self._passed.get(spec) == request.instance)
-        if passing:
-            self._passed[spec] = request.instance
-        return again
+        if (self._counter.draws or request.move
+                or len(passing) <= config.CONF.scheduler.max_attempts
+                or not any(candidate.limit for candidate in passing)):
+            return passing
+        return [passing[index] for index in spreading.from_point(
+            spreading.by_name(passing), spreading.point(request.sequence))]
+
+    def _choose(
+        self, policy: str, progress: progress_mod.Progress,
+        request: request_mod.Request, candidates: Sequence[Candidate],
+    ) -> list[Candidate]:
+        """Return the candidates that may take the server."""
+        passing = candidates_mod.with_room(candidates)
+        refusals.log_full(request, candidates)
+        if policy == conf.OBSERVE:
+            if not progress.alternates:
+                refusals.log_observed(request, candidates, passing)
+            return list(candidates)
+        if passing or not candidates:
+            return passing
+        reason = _why_not_refused(policy, progress, request)
+        if reason is not None:
+            fewest = min(candidate.count for candidate in candidates)
+            passing = [candidate for candidate in candidates
+                       if candidate.count == fewest]
+            if not progress.alternates:
+                refusals.log_let_through(request, passing, reason)
+        # After the last server of a multi-create nova filters once more, for
+        # alternates; that none is left then is no refusal.
+        elif not progress.alternates:
+            self._counter.refused(progress)
+            refusals.log(request, candidates)
+            refusals.warn_if_everywhere(
+                request, candidates, self._counter, progress)
+        return passing
 
     def _with_those_set_aside(self, host_states: list[Any],
                               spec: Any) -> list[Any]:
         """Return the hosts with those left out for the servers before.
 
         For the next server of a multi-create nova only offers the hosts that
-        passed for the one before. With the soft policy a host that was passed
-        over then can be the emptiest now.
+        passed for the one before. But a host that seemed full then may turn
+        out not to be; with the soft policy it can be the emptiest now, and
+        with a share it has room again as the servers become more.
         """
+        aside = self._set_aside.pop(spec, None)
+        if not aside:
+            return host_states
         offered = set(host_states)
-        return host_states + [
-            host for host in self._set_aside.pop(spec, ())
-            if host not in offered]
-
-    def _log_full(
-        self, request: request_mod.Request, host_states: Sequence[Any],
-        caps: Sequence[int], counts: Sequence[int],
-    ) -> None:
-        if not LOG.isEnabledFor(logging.DEBUG):
-            return
-        for host, cap, count in zip(host_states, caps, counts, strict=True):
-            if cap and count >= cap:
-                LOG.debug(
-                    'Host %(host)s runs %(count)d servers of image %(image)s, '
-                    'the cap is %(cap)d.',
-                    {'host': host.host, 'count': count,
-                     'image': request.image, 'cap': cap})
+        return host_states + [host for host in aside if host not in offered]
 
 
-def _log_refusal(
-    request: request_mod.Request, host_states: Sequence[Any],
-    caps: Sequence[int], counts: Sequence[int],
-) -> None:
-    hosts = [f'{host.host} {count} of {cap}' for host, cap, count
-             in zip(host_states, caps, counts, strict=True)]
-    more = len(hosts) - MAX_LOGGED_HOSTS
-    LOG.info(
-        'No host is left for server %(server)s: all %(number)d candidates '
-        'that the other filters passed run as many servers of image %(image)s '
-        '(scope %(scope)s) as the cap allows: %(hosts)s%(more)s. Raise '
-        'max_same_image_instances_per_host, or set same_image_cap_policy = '
-        'soft.',
-        {'server': request.instance, 'number': len(hosts),
-         'image': request.image,
-         'scope': config.CONF.cache_aware_sched.same_image_scope,
-         'hosts': ', '.join(hosts[:MAX_LOGGED_HOSTS]),
-         'more': f' and {more} more' if more > 0 else ''})
+def _why_not_refused(policy: str, progress: progress_mod.Progress,
+                     request: request_mod.Request) -> str | None:
+    """Return why a server passes though no host has room; None if it fails.
+
+    A cap is there so that not all is lost with one host. So it must not keep a
+    server down after its host was lost, nor apart what its user wants on one
+    host; and who names a host knows better.
+    """
+    # Of a boot the late check could not know that, and would refuse it.
+    if request.move and request.named_host:
+        return f'an administrator named host {request.named_host}'
+    if request.group_policy == request_mod.AFFINITY:
+        return 'its affinity group wants one host'
+    if progress.evacuated:
+        return 'it is evacuated'
+    if policy == 'soft':
+        return 'same_image_cap_policy is soft'
+    return None

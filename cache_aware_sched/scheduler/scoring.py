@@ -19,11 +19,14 @@ cache could ever save.
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import dataclasses
 import math
-from typing import NamedTuple
+import statistics
 
 from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler.candidates import Candidate
 from cache_aware_sched.scheduler import load as load_mod
+from cache_aware_sched.scheduler.reports import UNREADABLE
 
 #: Bytes a second when no candidate reported a rate. Measured with nova 34 on
 #: one machine: a 2 GiB image took 12.6 s to ACTIVE when it had to be fetched
@@ -146,86 +149,163 @@ def gate(load: float, average: float, width: float, idle: float = 0.0
     return max(0.0, 1 - over / room) if room > 0 else 0.0
 
 
-def gates(loads: load_mod.Loads, places: Sequence[int],
-          widths: Sequence[float]) -> list[float]:
-    """Return the gates of some hosts: of each that of its busiest resource.
-
-    :param loads: of all candidates
-    :param places: of those hosts among the candidates
-    :param widths: of their gates, for the vCPUs
-    """
-    result = [1.0] * len(places)
-    memory_widths = [MEMORY_GATE_WIDTH] * len(places)
-    for load, resource_widths in ((loads.vcpus, widths),
-                                  (loads.memory, memory_widths)):
-        average = mean(load.shares)
-        for number, place in enumerate(places):
-            share = load.shares[place]
-            # Else it is open. All of this is done for each of thousands.
-            if share > average:
-                result[number] = min(result[number], gate(
-                    share, average, resource_widths[number],
-                    load.idle_share(place)))
-    return result
-
-
-def mean(values: Iterable[float]) -> float:
+def mean(values: Sequence[float]) -> float:
     """Return the mean, 0 of nothing."""
-    values = list(values)
     return sum(values) / len(values) if values else 0.0
 
 
-class Sense(NamedTuple):
-    """What a host brings for a request.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Demand:
+    """What a request wants of a host, as far as the image cache goes.
 
-    :param holding: whether it holds the image
-    :param holds: the share of the benefit that it brings, above 0
-    :param multiplier: of its weight
+    :param image_size: bytes; 0 when not known, then what hosts report counts
+    :param vcpus: of the server
+    :param avoid: whether it asks for hosts without the image
+    :param idle: what may be in use on a host that is not busy at all
     """
 
+    image_size: int
+    vcpus: int
+    avoid: bool
+    idle: load_mod.Idle
+
+
+@dataclasses.dataclass(slots=True)
+class Score:
+    """Why a host weighs what it weighs; the module's text has the parts."""
+
+    candidate: Candidate
     holding: Holding
+    benefit: float
     holds: float
-    multiplier: float
+    headroom: float = 1.0
+    gate: float = 1.0
 
     @property
-    def guarded(self) -> bool:
-        """Return whether headroom and gate apply: servers are drawn to it."""
-        return self.multiplier > 0
+    def weight(self) -> float:
+        """Return the product of the parts."""
+        return self.benefit * self.holds * self.headroom * self.gate
+
+    def __str__(self) -> str:
+        return (
+            f'{self.candidate.host} ({self.holding.name.lower()}, benefit '
+            f'{self.benefit:.2f}, holds {self.holds:.2f}, headroom '
+            f'{self.headroom:.2f}, gate {self.gate:.2f}, count '
+            f'{self.candidate.count}, cap {self.candidate.limit})')
 
 
-def senses(
-    avoid: bool, multipliers: Sequence[float], holdings: Sequence[Holding],
-) -> dict[int, Sense]:
-    """Return what hosts bring, without those that bring nothing.
+@dataclasses.dataclass(slots=True)
+class Scores:
+    """What all candidates weigh.
+
+    :param weights: in the order of the candidates
+    :param scores: of those that bring something, by their index
+    :param seconds: that the fetch of the image would take
+    :param reporting: how many have a report that can be read
+    """
+
+    weights: list[float]
+    scores: dict[int, Score]
+    seconds: float
+    reporting: int
+
+    @classmethod
+    def none(cls, candidates: Sequence[Candidate]) -> 'Scores':
+        """Return what hosts weigh for a request that ignores the cache."""
+        return cls([0.0] * len(candidates), {}, 0.0, len(candidates))
+
+
+def score(candidates: Sequence[Candidate], demand: Demand) -> Scores:
+    """Return what hosts weigh.
 
     With a negative multiplier the weight pushes servers away, so what it means
     to be full or busy is left to nova's other weighers; ``avoid`` then asks
     for what happens anyway.
-
-    :param avoid: whether the request asks for hosts without the image
-    :param multipliers: of the hosts
-    :param holdings: of the hosts, in the same order
-    :returns: by the place in that order
     """
-    brought = {}
-    unknown, cold = Holding.UNKNOWN, Holding.COLD
-    for place, holding in enumerate(holdings):
-        if holding is unknown or (holding is cold and not avoid):
+    seconds = _seconds(candidates, demand)
+    worth = benefit(seconds)
+    result = Scores.none(candidates)
+    result.seconds = seconds
+    result.reporting = sum([
+        candidate.answer is not UNREADABLE for candidate in candidates])
+    if not worth or not result.reporting:
+        return result
+    holdings = [
+        candidate.answer.holding if not candidate.arriving
+        else holding_of(candidate) for candidate in candidates]
+    drawn = []
+    for index, holding in enumerate(holdings):
+        if holding is Holding.UNKNOWN or (
+                holding is Holding.COLD and not demand.avoid):
             continue
-        drawn = multipliers[place] > 0
+        multiplier = candidates[index].setting.multiplier
         holds = HOLDS[holding]
-        if drawn and avoid:
+        if multiplier > 0 and demand.avoid:
             holds = 1 - holds
-        if holds > 0 and multipliers[place]:
-            brought[place] = Sense(holding, holds, multipliers[place])
-    return brought
+        if not holds or not multiplier:
+            continue
+        result.scores[index] = found = Score(
+            candidates[index], holding, worth, holds)
+        if multiplier > 0:
+            drawn.append(found)
+    if drawn:
+        _guard(candidates, demand, drawn, seconds)
+    for index, found in result.scores.items():
+        result.weights[index] = found.weight
+    if Holding.UNKNOWN in holdings:
+        fill_unknown(result.weights, holdings)
+    return result
+
+
+def holding_of(candidate: Candidate) -> Holding:
+    """Return whether a host holds the image, or is about to fetch it."""
+    holding = candidate.answer.holding
+    if (candidate.arriving and holding is Holding.COLD
+            and candidate.answer.caches):
+        return Holding.ARRIVING
+    return holding
+
+
+def _seconds(candidates: Sequence[Candidate], demand: Demand) -> float:
+    """Return how long the fetch of the image takes."""
+    rates = [candidate.answer.rate for candidate in candidates
+             if candidate.answer.rate]
+    size = demand.image_size or max(
+        (candidate.answer.size for candidate in candidates), default=0)
+    return fetch_seconds(
+        size, statistics.median_low(rates) * 1e6 if rates else 0.0)
+
+
+def _guard(candidates: Sequence[Candidate], demand: Demand,
+           drawn: Iterable[Score], seconds: float) -> None:
+    """Fade the preference for hosts that are nearly full, or busy."""
+    vcpus = mean([candidate.vcpus for candidate in candidates])
+    memory = mean([candidate.memory for candidate in candidates])
+    for score_ in drawn:
+        candidate = score_.candidate
+        setting = candidate.setting
+        if candidate.limit:
+            score_.headroom = headroom(
+                candidate.count + candidate.needed - 1, candidate.limit)
+        # Else the gate is open. This is done for each of thousands.
+        if candidate.vcpus > vcpus and not setting.packs_vcpus:
+            score_.gate = gate(
+                candidate.vcpus, vcpus, gate_width(
+                    setting.multiplier, seconds, demand.vcpus),
+                load_mod.idle_share(
+                    demand.idle.vcpus, candidate.vcpus_capacity))
+        if candidate.memory > memory and not setting.packs_memory:
+            score_.gate = min(score_.gate, gate(
+                candidate.memory, memory, MEMORY_GATE_WIDTH,
+                load_mod.idle_share(
+                    demand.idle.memory_mb, candidate.memory_capacity)))
 
 
 def fill_unknown(weights: list[float], holdings: Sequence[Holding]) -> None:
     """Let hosts of which nothing is known weigh what the others average."""
-    average = mean(
+    average = mean([
         weight for weight, holding in zip(weights, holdings, strict=True)
-        if holding is not Holding.UNKNOWN)
-    for place, holding in enumerate(holdings):
+        if holding is not Holding.UNKNOWN])
+    for index, holding in enumerate(holdings):
         if holding is Holding.UNKNOWN:
-            weights[place] = average
+            weights[index] = average

@@ -65,6 +65,9 @@ class TestCase(base.BaseTestCase):
             if name.startswith(PACKAGE) and hasattr(module, '_ONCE'):
                 self.useFixture(fixtures.MonkeyPatch(
                     f'{name}._ONCE', once.Once(module.LOG)))
+        # oslo.config keeps where an option was set when it is reset.
+        for option in nova.conf.CONF._groups[PACKAGE]._opts.values():
+            option.pop('location', None)
         self.useFixture(fixtures.MonkeyPatch(
             f'{count.__name__}._shared', None))
         fake._caches.clear()

@@ -56,15 +56,20 @@ class DatabaseTestCase(base.TestCase):
         return cell
 
     def server(self, host, vm_state='active', image=factories.IMAGE,
-               project=factories.PROJECT, cell=CELL):
-        """Create a server in a cell; return its uuid."""
+               project=factories.PROJECT, cell=CELL, node=None, **fields):
+        """Create a server in a cell; return its uuid.
+
+        :param node: its name, that of the host if not given
+        :param fields: more of the Instance
+        """
         with nova_context.target_cell(
                 self.admin, self.cells[cell]) as context:
             server = objects.Instance(
                 context, uuid=factories.new_uuid(), image_ref=image,
-                host=host, node=host, compute_id=1 if host else None,
+                host=host, node=node or host,
+                compute_id=1 if host else None,
                 project_id=project, user_id='u',
-                vm_state=vm_state, flavor=factories.flavor())
+                vm_state=vm_state, flavor=factories.flavor(), **fields)
             server.create()
         return server.uuid
 

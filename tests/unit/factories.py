@@ -19,8 +19,12 @@ from nova.scheduler import host_manager
 from nova.scheduler import manager
 from nova.scheduler import weights
 
+from cache_aware_sched import cap as cap_mod
 from cache_aware_sched import report
 from cache_aware_sched import request as request_mod
+from cache_aware_sched.scheduler import candidates as candidates_mod
+from cache_aware_sched.scheduler import reports as reports_mod
+from cache_aware_sched.scheduler.same_image import servers as servers_mod
 
 MIB = 2 ** 20
 GIB = 2 ** 30
@@ -32,41 +36,81 @@ PROJECT = 'b' * 32
 OTHER_PROJECT = 'c' * 32
 SOME_TIME = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 CAP = 'max_same_image_instances_per_host'
+SHARE = 'max_same_image_share_per_host'
 
 
 def new_uuid():
     return str(uuid.uuid4())
 
 
-def flavor(vcpus=1, memory_mb=512, root_gb=20, extra_specs=None, cap=None):
+def flavor(vcpus=1, memory_mb=512, root_gb=20, extra_specs=None, cap=None,
+           share=None, name='f'):
     extra_specs = dict(extra_specs or {})
     if cap is not None:
         extra_specs[request_mod.EXTRA_SPEC_CAP] = str(cap)
+    if share is not None:
+        extra_specs[request_mod.EXTRA_SPEC_SHARE] = str(share)
     return objects.Flavor(
-        flavorid='f', name='f', vcpus=vcpus, memory_mb=memory_mb,
+        flavorid='f', name=name, vcpus=vcpus, memory_mb=memory_mb,
         root_gb=root_gb, ephemeral_gb=0, swap=0, extra_specs=extra_specs)
 
 
 def spec(image=IMAGE, size=20 * GIB, project=PROJECT, hints=None, number=1,
-         is_bfv=False, instance_uuid=None, group=None, **flavor_args):
-    """Return the RequestSpec of a boot."""
+         is_bfv=False, instance_uuid=None, group=None, destination=None,
+         spec_id=None, **flavor_args):
+    """Return the RequestSpec of a boot.
+
+    :param spec_id: of its row; nova counts them up
+    """
     meta = objects.ImageMeta(size=size)
     if image is not None:
         meta.id = image
-    return objects.RequestSpec(
+    made = objects.RequestSpec(
         image=meta, flavor=flavor(**flavor_args), project_id=project,
         instance_uuid=instance_uuid or new_uuid(), num_instances=number,
         is_bfv=is_bfv, scheduler_hints=hints, instance_group=group,
         numa_topology=None, pci_requests=None, requested_resources=[])
+    if destination is not None:
+        made.requested_destination = destination
+    if spec_id is not None:
+        made.id = spec_id
+    return made
+
+
+def named_host(name):
+    """Return the destination of a boot for which a host is named."""
+    return objects.Destination(host=name)
+
+
+def move(*args, to=None, cell=CELL, **kwargs):
+    """Return the RequestSpec of a server that gets another host.
+
+    :param to: the host that is named for it
+    :param cell: None if it may go to any
+    """
+    destination = objects.Destination(
+        cell=objects.CellMapping(uuid=cell) if cell else None)
+    if to is not None:
+        destination.host = to
+    return spec(*args, destination=destination, **kwargs)
 
 
 def request(*args, **kwargs):
     return request_mod.Request.from_spec(spec(*args, **kwargs))
 
 
-def server_group():
+def server_group(policy='soft-anti-affinity', host_names=()):
     return objects.InstanceGroup(
-        uuid=new_uuid(), hosts=[], members=[], policy='soft-anti-affinity')
+        uuid=new_uuid(), hosts=list(host_names), members=[], policy=policy)
+
+
+def server(*host_names, server_uuid=None, image=IMAGE, project=PROJECT,
+           building=False, evacuated=False):
+    """Return a server as a cell database has it."""
+    return servers_mod.Server(
+        server_uuid or new_uuid(), image, project,
+        frozenset(servers_mod.Spot(name, name) for name in host_names),
+        building, evacuated)
 
 
 def instance(image=IMAGE, host='h', project=PROJECT, vm_state='active',
@@ -95,15 +139,18 @@ def aggregate(name='agg', **metadata):
 
 def host(name='h', servers=0, image=IMAGE, project=PROJECT, instances=(),
          building=0, aggregates=(), cell=CELL, vcpus=100, vcpus_used=0,
-         memory_mb=100 * 1024, memory_used=0, text=None):
+         memory_mb=100 * 1024, memory_used=0, text=None, node=None,
+         updated=None):
     """Return a HostState.
 
     :param servers: of the image on the host
     :param instances: more that it shows
     :param building: more that it has claimed and does not show
     :param text: the report
+    :param node: its name, that of the host if not given
+    :param updated: when its row was written
     """
-    state = host_manager.HostState(name, name, cell)
+    state = host_manager.HostState(name, node or name, cell)
     shown = [instance(image, name, project) for _ in range(servers)]
     shown += instances
     state.instances = {server.uuid: server for server in shown}
@@ -114,6 +161,7 @@ def host(name='h', servers=0, image=IMAGE, project=PROJECT, instances=(),
     state.free_ram_mb = memory_mb - memory_used
     state.cpu_allocation_ratio = state.ram_allocation_ratio = 1.0
     state.stats = {} if text is None else {report.STATS_KEY: text}
+    state.updated = updated
     return state
 
 
@@ -135,6 +183,16 @@ def cold(**kwargs):
     return warm(OTHER_IMAGE, **kwargs)
 
 
+def using(users, servers=None, image=IMAGE):
+    """Return the report of a host that runs servers of an image.
+
+    :param users: servers of the image
+    :param servers: of any image, None for a report of an old release
+    """
+    return report.encode([file_of(image, users=users)], servers=servers,
+                         max_bytes=16384)
+
+
 def arriving():
     return report.encode([file_of(kind=report.Kind.ARRIVING)],
                          max_bytes=16384)
@@ -150,6 +208,29 @@ def truncated():
     """Return a report that lists some images and says that it is not all."""
     return report.encode(
         [file_of(new_uuid()) for _ in range(100)], max_bytes=1024)
+
+
+def candidate(name='h', holding=report.Holding.WARM, count=0, limit=0,
+              multiplier=1.0, vcpus=0.0, memory=0.0, needed=1, size=0, rate=0,
+              caches=True, arriving=False, packs_vcpus=False,
+              packs_memory=False, cap=None, capacity=1000):
+    """Return a candidate of which all is known.
+
+    :param limit: its cap, if none is given as an object
+    :param capacity: in vCPUs, and in MiB
+    """
+    answer = reports_mod.UNREADABLE
+    if holding is not report.Holding.UNKNOWN:
+        answer = reports_mod.Answer(holding, count, size, count, rate, caches)
+    setting = candidates_mod.Setting(
+        cap or cap_mod.Cap(limit), multiplier, packs_vcpus, packs_memory)
+    made = candidates_mod.Candidate(host(name), answer, setting)
+    made.limit = limit
+    made.count = made.most = count
+    made.needed, made.arriving = needed, arriving
+    made.vcpus, made.memory = vcpus, memory
+    made.vcpus_capacity = made.memory_capacity = capacity
+    return made
 
 
 def weigh(weigher, spec_, host_states):

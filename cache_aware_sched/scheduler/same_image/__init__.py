@@ -10,10 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How many servers of an image a host runs, and how many it may.
+"""How many servers of an image a host runs.
 
-:mod:`.cap` says how many it may; :mod:`.count` says how many it runs, from
-what the scheduler knows of the instances (:mod:`.index`), from what it placed
-moments ago (:mod:`.placements`) and, only where neither suffices, from one
-query a cell (:mod:`.query`).
+:mod:`.count` is asked. :mod:`.gathering` adds up what nova's scheduler knows
+of the instances (:mod:`.memory`), what hosts report, and what was placed
+moments ago (:mod:`.ledger`); only where that does not suffice, one query a
+cell (:mod:`.cells`) answers. :mod:`.progress` is what a request has done so
+far, and :mod:`.watch` learns what nova has made of a decision.
 """

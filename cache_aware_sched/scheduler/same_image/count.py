@@ -18,15 +18,21 @@ being built, that move there or may come back, that this scheduler placed there
 a moment ago, and that this request has placed; not the server that is being
 placed.
 
-Memory suffices as long as nova's scheduler knows every instance of a host.
-Where it does not, because instances are stubs or because the host has claimed
-more than it shows, one query a cell answers for the whole request. It also
-does when no host seems to be below its cap: nothing is refused on hearsay.
+Three sources need no query: the instances that nova's scheduler has in memory
+(:mod:`.memory`), what the host reports of its servers, and what was placed
+moments ago (:mod:`.ledger`). The largest counts, as each can be late. Where
+none of them can tell, and before a request is refused, the cells are asked,
+each once for a request: nothing is refused on hearsay, and what a cell says
+beats every guess.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Sequence
+import itertools
+import threading
 import time
 from typing import Any
 from typing import Protocol
@@ -34,159 +40,282 @@ import weakref
 
 from cache_aware_sched.config import CONF
 from cache_aware_sched import request as request_mod
-from cache_aware_sched.scheduler.same_image import index
-from cache_aware_sched.scheduler.same_image import placements
-from cache_aware_sched.scheduler.same_image import query
-from cache_aware_sched.scheduler.same_image import tally
+from cache_aware_sched.scheduler import candidates as candidates_mod
+from cache_aware_sched.scheduler import reports
+from cache_aware_sched.scheduler.same_image import cells
+from cache_aware_sched.scheduler.same_image import gathering as gathering_mod
+from cache_aware_sched.scheduler.same_image import ledger
+from cache_aware_sched.scheduler.same_image import memory
+from cache_aware_sched.scheduler.same_image import progress as progress_mod
+from cache_aware_sched.scheduler.same_image.servers import Server
+from cache_aware_sched.scheduler.same_image.servers import Spot
+from cache_aware_sched.scheduler.same_image import watch
+from cache_aware_sched.scheduler import settings as settings_mod
+
+
+#: Requests that a process deals with at the same time, at most.
+MAX_OPEN = 1000
 
 
 class Cells(Protocol):
     """What says which servers of an image there are."""
 
-    def servers(
-        self, image: str, hosts: Collection[str] | None,
-        cell_uuids: Collection[str],
-    ) -> dict[str, list[query.Server]]:
-        """Return the servers of an image by cell; see :mod:`.query`."""
+    def servers(self, image: str, uuids: Collection[str],
+                cell_uuids: Iterable[str]) -> dict[str, list[Server]]:
+        """Return the servers of an image by cell; see :mod:`.cells`."""
+
+    def spots(self, cell_uuids: Iterable[str]) -> set[Spot]:
+        """Return all hosts and nodes of cells; none if that is not known."""
+
+
+#: The candidates of a request.
+Gathered = tuple[progress_mod.Progress, Sequence[candidates_mod.Candidate]]
+
+
+class _Thread(threading.local):
+    """What one thread of the scheduler hands from the filter to the weigher.
+
+    :ivar gathered: of the last request
+    """
+
+    gathered: Gathered | None = None
 
 
 class SameImageCounter:
     """Counts; one for a scheduler process, shared by filter and weigher.
 
     :param clock: monotonic seconds
-    :param cells: asked where memory does not suffice; nova's databases if not
+    :param query: asked where memory does not suffice; nova's databases if not
         given
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic,
-                 cells: Cells | None = None) -> None:
+                 query: Cells | None = None) -> None:
         self.clock = clock
-        self.index = index.InstanceIndex(clock)
-        self.placements = placements.RecentPlacements(clock)
-        self._query = query.CellQuery() if cells is None else cells
-        self._progress: weakref.WeakKeyDictionary[Any, tally.Progress] = (
-            weakref.WeakKeyDictionary())
+        self.memory = memory.InstanceMemory()
+        self.ledger = ledger.Ledger(clock)
+        self.reports = reports.Reports()
+        self._query = cells.CellQuery() if query is None else query
+        self._requests: weakref.WeakKeyDictionary[
+            Any, progress_mod.Progress] = weakref.WeakKeyDictionary()
+        # Requests of which it is not known yet that nova is done with them, by
+        # server, the oldest first.
+        self._open: collections.OrderedDict[
+            str, progress_mod.Progress] = collections.OrderedDict()
+        self._thread = _Thread()
+        #: Whether a weigher takes what the filter gathers, and whether it
+        #: draws among hosts that are equally good.
+        self.weighs = self.draws = False
 
-    def count(
-        self, spec: Any, request: request_mod.Request,
-        host_states: Sequence[Any], caps: Sequence[int], *,
-        again: bool = False,
-    ) -> list[int]:
-        """Return the number of same-image servers of each host.
+    def progress(self, spec: Any, request: request_mod.Request,
+                 host_states: Sequence[Any]) -> progress_mod.Progress:
+        """Return what a request has done, and note what it does now."""
+        self._take_in_ended()
+        try:
+            progress = self._requests.get(spec)
+        except TypeError:  # cannot be a key; nothing of ours or nova's
+            progress = progress_mod.Progress(host_states)
+        else:
+            if progress is None:
+                progress = self._requests[spec] = progress_mod.Progress(
+                    host_states)
+        if progress.start(request) and progress.watch:
+            self._correct(progress.watch.placement())
+        return progress
 
-        :param spec: the RequestSpec, to recognise the request by
-        :param request: the same, read
-        :param host_states: HostState objects
-        :param caps: of the hosts, 0 for none; hosts without one are not
-            counted if none has one
-        :param again: take the numbers of the call before if they are for the
-            same server, as for a weigher after the filter
+    def keep(self, gathered: Gathered | None) -> None:
+        """Keep what the filter has gathered for the weigher.
+
+        Of one request for each thread: nova filters and then weighs.
         """
-        if request.image is None or not any(caps):
-            return [0] * len(host_states)
-        progress = self._of(spec)
-        progress.start(request.instance)
-        if again:
-            fresh, progress.fresh = progress.fresh, {}
-            if fresh and all(id(host) in fresh for host in host_states):
-                return [fresh[id(host)] for host in host_states]
-        adding = tally.Tally(
-            self.index, self.placements, request, progress)
-        counts = adding.counts(host_states)
-        ask = _whom_to_ask(host_states, caps, counts, adding.unsure)
-        if ask != () and progress.asked == ():
-            if request.count > 1:
-                # Hosts that pass now can be full for a later server of it.
-                ask = None
-            self._ask(request, progress, host_states, ask)
-            counts = adding.counts(host_states)
-        if not again:
-            progress.fresh = dict(zip(
-                map(id, host_states), counts, strict=True))
-        return counts
+        self._thread.gathered = gathered
 
-    def place(self, spec: Any, request: request_mod.Request,
-              host: str) -> bool:
-        """Remember that a request's server is about to be placed on a host.
+    def take(
+        self, spec: Any, uuid: str | None, host_states: Sequence[Any],
+    ) -> tuple[progress_mod.Progress,
+               list[candidates_mod.Candidate]] | None:
+        """Return what the filter has just gathered of hosts for a server.
 
-        Only the first word on a server counts: after the last server of a
-        multi-create nova weighs once more, for alternates.
-
-        :returns: whether this was the first word
+        :returns: None without a filter, or if it was asked already
         """
-        progress = self._of(spec)
-        if (request.image is None or request.instance is None
-                or request.instance in progress.guessed):
+        kept, self._thread.gathered = self._thread.gathered, None
+        if kept is None:
+            return None
+        progress, gathered = kept
+        if (self._requests.get(spec) is not progress
+                or progress.request is None
+                or progress.request.instance != uuid):
+            return None
+        known = {id(candidate.state): candidate for candidate in gathered}
+        if not all(id(host) in known for host in host_states):
+            return None
+        return progress, [known[id(host)] for host in host_states]
+
+    def gather(
+        self, progress: progress_mod.Progress, request: request_mod.Request,
+        host_states: Sequence[Any], settings: settings_mod.Settings,
+    ) -> list[candidates_mod.Candidate]:
+        """Return what is known of the hosts, counted where there is a cap."""
+        gathering = self._gathering(progress, request)
+        found = gathering.candidates(host_states, settings)
+        if progress.answers is None and _cannot_tell(found):
+            self._ask(request, progress, host_states, gathering.stubs)
+            found = self._gathering(progress, request).candidates(
+                host_states, settings)
+        return found
+
+    def _gathering(
+        self, progress: progress_mod.Progress, request: request_mod.Request,
+    ) -> gathering_mod.Gathering:
+        return gathering_mod.Gathering(
+            self.memory, self.ledger, self.reports, self.clock(), progress,
+            request)
+
+    def place(self, progress: progress_mod.Progress,
+              request: request_mod.Request,
+              leading: Sequence[candidates_mod.Candidate]) -> bool:
+        """Remember that a server is about to be placed on a host.
+
+        A guess until nova has chosen. Only the first one counts: nova weighs
+        once more for alternates.
+
+        :param leading: the hosts that it may choose, the most likely first
+        :returns: whether it is the first
+        """
+        uuid = request.instance
+        if progress.alternates or uuid is None or uuid in progress.guessed:
             return False
-        progress.guessed.add(request.instance)
-        self.placements.record(
-            request.instance, host, request.image, request.project,
-            CONF.cache_aware_sched.recent_placement_seconds)
+        progress.guessed.add(uuid)
+        placements = [
+            (candidate.state, self._placement(request, uuid, candidate))
+            for candidate in leading]
+        # Else a guess would be wrong more often than not.
+        if CONF.filter_scheduler.host_subset_size <= 1:
+            self.ledger.record(placements[0][1])
+        progress.watch = watch.Watch(placements)
+        self._open[uuid] = progress
+        while len(self._open) > MAX_OPEN:
+            self._open.popitem(last=False)
         return True
 
-    def refused(self, spec: Any) -> None:
+    def _placement(self, request: request_mod.Request, uuid: str,
+                   candidate: candidates_mod.Candidate) -> ledger.Placement:
+        now, state = self.clock(), candidate.state
+        return ledger.Placement(
+            uuid, Spot(state.host, state.nodename), str(request.image),
+            request.project, request.move,
+            ledger.Used(request.vcpus, request.memory_mb),
+            ledger.Used(
+                state.vcpus_used or 0,
+                (state.total_usable_ram_mb or 0) - (state.free_ram_mb or 0)),
+            candidate.count, now,
+            now + CONF.cache_aware_sched.recent_placement_seconds)
+
+    def refused(self, progress: progress_mod.Progress) -> None:
         """Forget what a request has placed: nova drops all of it."""
-        for uuid in self._of(spec).guessed:
-            self.placements.forget(uuid)
+        for uuid in progress.ours():
+            self.ledger.forget(str(uuid))
 
-    def _of(self, spec: Any) -> tally.Progress:
-        try:
-            return self._progress.setdefault(spec, tally.Progress())
-        except TypeError:  # cannot be a key; nothing of ours or nova's
-            return tally.Progress()
+    def counts_everywhere(
+        self, progress: progress_mod.Progress,
+        candidates: Sequence[candidates_mod.Candidate],
+    ) -> list[int] | None:
+        """Return how many servers of the image each node runs that there is.
 
-    def _ask(self, request: request_mod.Request, progress: tally.Progress,
-             host_states: Sequence[Any], ask: Collection[str] | None) -> None:
-        cells = {host.cell_uuid for host in host_states
-                 if ask is None or host.host in ask}
-        answers = self._query.servers(
-            str(request.image), ask, {cell for cell in cells if cell})
-        progress.asked = ask
-        self._correct(request, host_states, ask, answers)
-        for cell, servers in answers.items():
-            by_host = progress.servers.setdefault(cell, {})
-            for server in servers:
-                if counts_for(request, server.project):
-                    for host in server.hosts:
-                        by_host.setdefault(host, set()).add(server.uuid)
+        Asks the cells once more, so only for what is said once.
 
-    def _correct(
-        self, request: request_mod.Request, host_states: Sequence[Any],
-        ask: Collection[str] | None, answers: dict[str, list[query.Server]],
-    ) -> None:
-        """Drop guesses that the cells prove wrong.
-
-        That a server does not exist only those can say who were asked about
-        all.
+        :returns: None if they do not tell
         """
-        self.placements.correct(
-            str(request.image),
-            {server.uuid: server
-             for servers in answers.values() for server in servers},
-            {host.host for host in host_states
-             if ask is None and host.cell_uuid in answers})
+        answers = progress.answers or {}
+        spots = self._query.spots(answers.keys())
+        if not spots:
+            return None
+        counts = {(candidate.state.host, candidate.state.nodename):
+                  candidate.count for candidate in candidates}
+        for spot in spots:
+            counts.setdefault(spot, sum(
+                len(by_spot.get(spot, ())) for by_spot in answers.values()))
+        return list(counts.values())
+
+    def _correct(self, placement: ledger.Placement | None) -> None:
+        """Put right where a server was placed."""
+        if placement is not None and not self.ledger.was_on(
+                placement.uuid, placement.spot):
+            self.ledger.record(placement)
+
+    def _take_in_ended(self) -> None:
+        """Learn where nova has put servers that were placed moments ago."""
+        for uuid, progress in list(self._open.items()):
+            placement, failed = progress.end() or (None, ())
+            self._correct(placement)
+            for server in failed:
+                self.ledger.forget(server)
+            if progress.watch is None:
+                self._open.pop(uuid, None)
+        if self.memory.sweep(self.clock()):
+            self.reports.sweep()
+
+    def _ask(self, request: request_mod.Request,
+             progress: progress_mod.Progress, host_states: Sequence[Any],
+             stubs: Iterable[str]) -> None:
+        """Ask the cells, once for a request.
+
+        They are also asked what some stubs are, so that the next request knows
+        those.
+        """
+        uuids = set(itertools.islice(stubs, cells.MAX_UUIDS - 1))
+        own = request.instance if request.move else None
+        asked = {host.cell_uuid for host in host_states if host.cell_uuid}
+        answers = self._query.servers(
+            str(request.image), {*uuids, own} if own else uuids, asked)
+        progress.answers = {}
+        servers = {server.uuid: server for found in answers.values()
+                   for server in found}
+        if own:
+            # What is in a cell that does not answer may be.
+            progress.evacuated = (
+                servers[own].evacuated if own in servers
+                else asked != answers.keys())
+        # A stub that no cell knows was deleted.
+        gone = (uuids - servers.keys() if asked == answers.keys() else set())
+        self.memory.learn([
+            *((server.uuid, memory.Fact(
+                server.image, server.project,
+                next(iter(server.spots)) if len(server.spots) == 1 else None))
+              for server in servers.values()),
+            *((uuid, memory.Fact('', None)) for uuid in gone)])
+        self._disprove(request, host_states, answers)
+        self.ledger.correct(
+            str(request.image), servers,
+            {Spot(host.host, host.nodename) for host in host_states
+             if host.cell_uuid in answers})
+        for cell, found in answers.items():
+            by_spot = progress.answers.setdefault(cell, {})
+            for server in found:
+                if (server.image == request.image
+                        and gathering_mod.counts(request, server.project)):
+                    for spot in server.spots:
+                        by_spot.setdefault(spot, set()).add(server.uuid)
 
 
-def counts_for(request: request_mod.Request, project: str | None) -> bool:
-    """Whether a project's servers are counted for a request."""
-    return (CONF.cache_aware_sched.same_image_scope == 'all'
-            or project == request.project)
+    def _disprove(self, request: request_mod.Request,
+                  host_states: Sequence[Any],
+                  answers: dict[str, list[Server]]) -> None:
+        """Forget what was learnt of stubs that are of another image by now."""
+        for host in host_states:
+            if host.cell_uuid in answers:
+                self.memory.disprove(host.host, str(request.image), {
+                    server.uuid for server in answers[host.cell_uuid]
+                    if server.image == request.image})
 
 
-def _whom_to_ask(
-    host_states: Sequence[Any], caps: Sequence[int], counts: Sequence[int],
-    unsure: Collection[str],
-) -> Collection[str] | None:
-    """Return the hosts to ask the cells about, () for none, None for all.
-
-    If there is a host that surely passes, only the unsure ones matter. If
-    there is none the answer may be that no host is left, and that must be
-    right for all of them.
-    """
-    for host, cap, count in zip(host_states, caps, counts, strict=True):
-        if (not cap or count < cap) and host.host not in unsure:
-            return tuple(unsure)
-    return None
+def _cannot_tell(
+        candidates: Sequence[candidates_mod.Candidate]) -> bool:
+    """Return whether only the cells know if there is room."""
+    room = candidates_mod.with_room(candidates)
+    return not room or any(
+        candidate.most > candidate.count and not candidate.surely_has_room
+        for candidate in room)
 
 
 #: nova makes the filters and the weighers of a scheduler one after the other;

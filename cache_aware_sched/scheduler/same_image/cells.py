@@ -22,6 +22,7 @@ from collections.abc import Iterable
 import dataclasses
 from typing import Any
 
+from nova.compute import vm_states
 from nova import context as nova_context
 from nova.db.main import api as main_db
 from nova.db.main import models
@@ -29,71 +30,77 @@ from nova import objects
 from oslo_log import log as logging
 import sqlalchemy as sa
 
+from cache_aware_sched import image_ids
 from cache_aware_sched import once
+from cache_aware_sched import presence
+from cache_aware_sched.scheduler.same_image.servers import Server
+from cache_aware_sched.scheduler.same_image.servers import Spot
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
 
-#: A server that moves in one of these states will not come (back); the list of
-#: nova.db.main.api.migration_get_in_progress_by_host_and_node (nova 34.0.0),
-#: with 'done', which it has too.
-_MOVE_ENDED = ('confirmed', 'reverted', 'error', 'failed', 'completed',
-               'cancelled', 'done')
-
-#: Above so many hosts reading all servers of the image is faster than naming
-#: the hosts, and SQLite takes at most 32,766 values.
-MAX_NAMED_HOSTS = 200
+#: Servers that one query asks for by their uuid; more would make a statement
+#: that is longer than databases like (SQLite takes 32,766 values).
+MAX_UUIDS = 1000
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Server:
-    """A server of the image.
 
-    :param uuid: of the instance
-    :param project: id of its project
-    :param hosts: where it is, comes from or goes to; empty before the claim
-    :param building: whether it was never started yet
-    """
-
-    uuid: str
-    project: str | None
-    hosts: frozenset[str]
-    building: bool
-
-
-def _statement(image: str, hosts: Collection[str] | None) -> Any:
+def _statement(image: str, uuids: Collection[str]) -> Any:
     server, move = models.Instance, models.Migration
-    moving = sa.and_(move.deleted == 0, move.status.not_in(_MOVE_ENDED))
-    statement = sa.select(
-        server.uuid, server.project_id, server.host, server.vm_state,
-        move.source_compute, move.dest_compute,
+    wanted = sa.func.lower(server.image_ref) == image
+    if uuids:
+        wanted = sa.or_(wanted, server.uuid.in_(uuids))
+    return sa.select(
+        server.uuid, server.image_ref, server.project_id, server.host,
+        server.node, server.vm_state, server.task_state,
+        move.source_compute, move.source_node, move.dest_compute,
+        move.dest_node,
     ).outerjoin(
-        move, sa.and_(move.instance_uuid == server.uuid, moving),
-    ).where(server.deleted == 0, server.image_ref == image)
-    if hosts is None:
-        return statement
-    there = sa.or_(move.source_compute.in_(hosts),
-                   move.dest_compute.in_(hosts))
-    return statement.where(sa.or_(
-        server.host.in_(hosts),
-        server.uuid.in_(sa.select(move.instance_uuid).where(moving, there))))
+        move, sa.and_(
+            move.instance_uuid == server.uuid, move.deleted == 0,
+            move.status.not_in(presence.MIGRATION_ENDED)),
+    ).where(
+        server.deleted == 0, wanted,
+        # What a move to another cell leaves or has not started yet.
+        sa.or_(server.hidden.is_(None), server.hidden == sa.false()))
 
 
 def _servers_of_cell(
-    context: nova_context.RequestContext, image: str,
-    hosts: Collection[str] | None,
+    context: nova_context.RequestContext, image: str, uuids: Collection[str],
 ) -> list[Server]:
     with main_db.get_context_manager(context).reader.using(
             context) as session:
-        rows = session.execute(_statement(image, hosts)).all()
+        rows = session.execute(_statement(image, uuids)).all()
     found: dict[str, Server] = {}
-    for uuid, project, host, vm_state, source, destination in rows:
-        known = found[uuid].hosts if uuid in found else frozenset()
-        found[uuid] = Server(
-            uuid, project,
-            known | {name for name in (host, source, destination) if name},
-            vm_state == 'building')
+    for row in rows:
+        server = _server(row)
+        if server.uuid in found:
+            server = dataclasses.replace(
+                server, spots=server.spots | found[server.uuid].spots)
+        found[server.uuid] = server
     return list(found.values())
+
+
+def _server(row: Any) -> Server:
+    ends = [(row.host, row.node)]
+    if presence.is_moving(row.vm_state, row.task_state):
+        ends += [(row.source_compute, row.source_node),
+                 (row.dest_compute, row.dest_node)]
+    return Server(
+        row.uuid, image_ids.canonical(row.image_ref or ''), row.project_id,
+        frozenset(Spot(host, node or '') for host, node in ends if host),
+        row.vm_state == vm_states.BUILDING,
+        presence.is_evacuated(row.vm_state, row.task_state))
+
+
+def _spots_of_cell(context: nova_context.RequestContext) -> set[Spot]:
+    node = models.ComputeNode
+    with main_db.get_context_manager(context).reader.using(
+            context) as session:
+        rows = session.execute(sa.select(
+            node.host, node.hypervisor_hostname).where(
+                node.deleted == 0)).all()
+    return {Spot(host, name) for host, name in rows}
 
 
 class CellQuery:
@@ -105,28 +112,24 @@ class CellQuery:
     def __init__(self) -> None:
         self._cells: dict[str, Any] = {}
 
-    def servers(
-        self, image: str, hosts: Collection[str] | None,
-        cell_uuids: Iterable[str],
-    ) -> dict[str, list[Server]]:
-        """Return the servers of an image by cell.
+    def servers(self, image: str, uuids: Collection[str],
+                cell_uuids: Iterable[str]) -> dict[str, list[Server]]:
+        """Return the servers of an image, and some others, by cell.
 
         :param image: id of the image
-        :param hosts: names of the hosts that matter; None for all, also
-            servers that have none
+        :param uuids: of servers to return too, whatever their image; at most
+            :data:`MAX_UUIDS`
         :param cell_uuids: the cells to ask, once each
         :returns: without the cells that did not answer, of which a warning
             was logged
         """
-        if hosts is not None and len(hosts) > MAX_NAMED_HOSTS:
-            hosts = None
         context = nova_context.get_admin_context()
         mappings = [mapping for mapping in (
             self._mapping(context, uuid) for uuid in sorted(cell_uuids))
             if mapping is not None]
         results = nova_context.scatter_gather_cells(
             context, mappings, nova_context.CELL_TIMEOUT, _servers_of_cell,
-            image, hosts)
+            image, sorted(uuids))
         answered = {}
         for cell_uuid, result in results.items():
             if nova_context.is_cell_failure_sentinel(result):
@@ -142,6 +145,22 @@ class CellQuery:
             _ONCE.forget(('cell', cell_uuid))
             answered[cell_uuid] = result
         return answered
+
+    def spots(self, cell_uuids: Iterable[str]) -> set[Spot]:
+        """Return all hosts of cells, with their nodes.
+
+        :returns: none if a cell does not answer
+        """
+        context = nova_context.get_admin_context()
+        mappings = [
+            self._mapping(context, uuid) for uuid in sorted(cell_uuids)]
+        if None in mappings:
+            return set()
+        results = nova_context.scatter_gather_cells(
+            context, mappings, nova_context.CELL_TIMEOUT, _spots_of_cell)
+        if any(map(nova_context.is_cell_failure_sentinel, results.values())):
+            return set()
+        return set[Spot]().union(*results.values())
 
     def _mapping(self, context: nova_context.RequestContext,
                  cell_uuid: str) -> 'objects.CellMapping | None':
