@@ -24,6 +24,7 @@ not counted as a failed build, which would keep other servers away from the
 host.
 """
 
+import collections
 import dataclasses
 import threading
 import time
@@ -36,9 +37,11 @@ from nova import objects
 from oslo_log import log as logging
 
 from cache_aware_sched import cap as cap_mod
-from cache_aware_sched.conf.scheduler import DEFAULT_CAP
+from cache_aware_sched import cap_sources
 from cache_aware_sched.config import CONF
+from cache_aware_sched import image_ids
 from cache_aware_sched import once
+from cache_aware_sched import presence
 from cache_aware_sched import request as request_mod
 
 LOG = logging.getLogger(__name__)
@@ -51,8 +54,6 @@ _RETRY_AFTER = 60
 #: Seconds.
 _LONGEST_BUILD = 24 * 3600
 
-_OPTION = 'max_same_image_instances_per_host'
-_FILTER = 'ImageAntiAffinityFilter'
 
 
 class SameImageCapReached(exception.GroupAffinityViolation):
@@ -65,6 +66,7 @@ class SameImageCapReached(exception.GroupAffinityViolation):
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Admitted:
     image: str
+    node: str | None
     project: str | None
     time: float
 
@@ -87,11 +89,14 @@ class LateCheck:
         if (not instance.image_ref
                 or instance.vm_state != vm_states.BUILDING
                 or options.same_image_cap_policy != 'hard'
-                or not options.same_image_late_check):
+                or not options.same_image_late_check
+                or not cap_sources.is_set_here()):
             return
         try:
             self._admit(context.elevated(), instance)
-        except SameImageCapReached:
+        except SameImageCapReached as error:
+            LOG.info('Server %(server)s is sent to its next candidate host: '
+                     '%(error)s', {'server': instance.uuid, 'error': error})
             raise
         except Exception as error:
             # Without the database the build has other troubles.
@@ -114,7 +119,13 @@ class LateCheck:
             return
         # Not alone: now it is worth to look up what the cap is.
         cap = self._limits.cap(context, instance)
-        self._try(instance, servers, asked, cap)
+        try:
+            self._try(instance, servers, asked, cap.limit(0, 0.0))
+        except SameImageCapReached:
+            if not cap.share:
+                raise
+            self._try(instance, servers, asked,
+                      _limit_by_share(context, instance, cap))
 
     def _try(self, instance: 'objects.Instance', servers: dict[str, '_Server'],
              asked: float, cap: int | None) -> bool:
@@ -127,15 +138,18 @@ class LateCheck:
         :raises SameImageCapReached: if there is no room below the cap
         """
         now = time.monotonic()
+        image = image_ids.canonical(instance.image_ref)
         with self._lock:
-            self._forget_gone(instance.image_ref, servers, asked, now)
+            self._forget_gone(image, instance.node, servers, asked, now)
             count = self._count(instance, servers)
             if count and cap is None:
                 return False
             if cap and count >= cap:
-                raise _refusal(instance, count, cap)
+                raise SameImageCapReached(
+                    host=instance.host, count=count, cap=cap,
+                    image=instance.image_ref)
             self._admitted[instance.uuid] = _Admitted(
-                instance.image_ref, instance.project_id, now)
+                image, instance.node, instance.project_id, now)
             return True
 
     def _count(self, instance: 'objects.Instance',
@@ -144,43 +158,35 @@ class LateCheck:
 
         What it shows to be building was admitted, or will be asked itself.
         """
+        image = image_ids.canonical(instance.image_ref)
         counted = {uuid: server.project for uuid, server in servers.items()
                    if not server.building}
         counted.update(
             (uuid, admitted.project)
-            for uuid, admitted in self._admitted.items()
-            if admitted.image == instance.image_ref)
+            for uuid, admitted in list(self._admitted.items())
+            if admitted.image == image and admitted.node == instance.node)
         counted.pop(instance.uuid, None)
-        if CONF.cache_aware_sched.same_image_scope == 'all':
-            return len(counted)
-        return sum(project == instance.project_id
+        return sum(_counts(instance, project)
                    for project in counted.values())
 
-    def _forget_gone(self, image: str, servers: dict[str, '_Server'],
-                     asked: float, now: float) -> None:
+    def _forget_gone(
+        self, image: str, node: str | None, servers: dict[str, '_Server'],
+        asked: float, now: float,
+    ) -> None:
         """Forget servers that are not here any more.
 
         But not one that was admitted after the database was asked, and none
         for being shown to run: a check that is under way may have read that
-        it is building. Those of other images are forgotten when no build can
-        have taken that long.
+        it is building. Those of other images and nodes are forgotten when no
+        build can have taken that long.
         """
         for uuid, admitted in list(self._admitted.items()):
-            if admitted.image != image:
+            if (admitted.image, admitted.node) != (image, node):
                 gone = now - admitted.time > _LONGEST_BUILD
             else:
                 gone = uuid not in servers and admitted.time < asked
             if gone:
                 del self._admitted[uuid]
-
-
-def _refusal(instance: 'objects.Instance', count: int,
-             cap: int) -> SameImageCapReached:
-    error = SameImageCapReached(host=instance.host, count=count, cap=cap,
-                                image=instance.image_ref)
-    LOG.info('Server %(server)s is sent to its next candidate host: %(error)s',
-             {'server': instance.uuid, 'error': error})
-    return error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -189,27 +195,43 @@ class _Server:
     building: bool
 
 
+def _counts(instance: 'objects.Instance', project: str | None) -> bool:
+    return bool(CONF.cache_aware_sched.same_image_scope == 'all'
+                or project == instance.project_id)
+
+
 def _servers_here(context: nova_context.RequestContext,
                   instance: 'objects.Instance') -> dict[str, _Server]:
     """Return the image's servers that are here, come here or may return."""
-    here = _find(context, {'host': instance.host}, instance.image_ref)
-    moves = objects.MigrationList.get_in_progress_by_host_and_node(
-        context, instance.host, instance.node)
-    moving = [move.instance_uuid for move in moves
-              if move.instance_uuid not in here]
-    if moving:
-        here.update(_find(context, {'uuid': moving}, instance.image_ref))
-    return here
+    image = image_ids.canonical(instance.image_ref)
+    here, moving = presence.on_node(context, instance.host, instance.node)
+    return {
+        server.uuid: _Server(server.project_id,
+                             server.vm_state == vm_states.BUILDING)
+        for server in (*here, *moving)
+        if server.image_ref and image_ids.canonical(server.image_ref) == image}
 
 
-def _find(context: nova_context.RequestContext, where: dict[str, Any],
-          image: str) -> dict[str, _Server]:
-    servers = objects.InstanceList.get_by_filters(
-        context, {**where, 'image_ref': image, 'deleted': False,
-                  'soft_deleted': True}, expected_attrs=[])
-    return {server.uuid: _Server(server.project_id,
-                                 server.vm_state == vm_states.BUILDING)
-            for server in servers}
+def _limit_by_share(context: nova_context.RequestContext,
+                    instance: 'objects.Instance', cap: cap_mod.Cap) -> int:
+    """Return what a share comes to, by the servers of this cell.
+
+    The scheduler also lets a host run what its candidates run on average,
+    which are not known here. Taken for that is one server more than any other
+    host of the cell runs, which is lenient: what the scheduler has allowed
+    must not be refused for what cannot be known.
+    """
+    servers = [
+        server for server in objects.InstanceList.get_by_filters(
+            context, {'image_ref': [
+                instance.image_ref, image_ids.canonical(instance.image_ref)],
+                'deleted': False}, expected_attrs=[])
+        if server.uuid != instance.uuid
+        and _counts(instance, server.project_id)]
+    others = collections.Counter(
+        server.host for server in servers
+        if server.host and server.host != instance.host)
+    return cap.limit(len(servers), max(others.values(), default=0) + 1)
 
 
 def _spec(context: nova_context.RequestContext, uuid: str) -> Any:
@@ -218,18 +240,6 @@ def _spec(context: nova_context.RequestContext, uuid: str) -> Any:
         return objects.RequestSpec.get_by_instance_uuid(context, uuid)
     except exception.RequestSpecNotFound:
         return None
-
-
-def _cap_is_wanted() -> bool:
-    """Return whether the option's value is meant for this host.
-
-    The driver alone must not bring a cap that nobody asked for: the default
-    only counts where this nova.conf enables the filter.
-    """
-    where = CONF.get_location(_OPTION, 'cache_aware_sched').location
-    return bool(where.is_user_controlled
-                or CONF.cache_aware_sched[_OPTION] != DEFAULT_CAP
-                or _FILTER in CONF.filter_scheduler.enabled_filters)
 
 
 class _Limits:
@@ -244,8 +254,8 @@ class _Limits:
         self._unreachable_until = 0.0
 
     def cap(self, context: nova_context.RequestContext,
-            instance: 'objects.Instance') -> int:
-        """Return the cap for a server, 0 for none."""
+            instance: 'objects.Instance') -> cap_mod.Cap:
+        """Return the cap for a server."""
         spec = aggregates = None
         if time.monotonic() >= self._unreachable_until:
             try:
@@ -265,9 +275,11 @@ class _Limits:
             LOG.info('Server %(server)s was forced to host %(host)s; the '
                      'same-image cap does not apply to it.',
                      {'server': instance.uuid, 'host': instance.host})
-            return 0
+            return cap_mod.Cap()
+        if request.group_policy == request_mod.AFFINITY:
+            # Its group wants one host: the scheduler found the right one.
+            return cap_mod.Cap()
         request = dataclasses.replace(
             request, extra_specs=instance.flavor.extra_specs,
-            project=instance.project_id)
-        option = None if _cap_is_wanted() else 0
-        return cap_mod.caps(request, [aggregates or []], option)[0]
+            flavor=instance.flavor.name, project=instance.project_id)
+        return cap_sources.Caps(request).of(aggregates or [])

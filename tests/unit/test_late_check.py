@@ -17,6 +17,8 @@ from unittest import mock
 import fixtures
 from nova import exception
 from nova import objects
+from nova import rpc
+import oslo_messaging
 
 from cache_aware_sched import config
 from cache_aware_sched import request as request_mod
@@ -24,35 +26,21 @@ from cache_aware_sched.virt import late_check
 from tests.unit import base
 from tests.unit import database
 from tests.unit import factories
+from tests.unit import rows
 
 HOST = 'h'
 
 
-class Database:
-    """What nova's objects would read, and who asked for it.
+class ApiDatabase:
+    """What the conductor's objects would read of it.
 
-    :ivar servers: Instance objects
-    :ivar moves: Migration objects in progress
     :ivar specs: RequestSpec objects by the uuid of their server
     :ivar aggregates: of the host
     """
 
     def __init__(self):
-        self.servers = []
-        self.moves = []
         self.specs = {}
         self.aggregates = []
-
-    def get_by_filters(self, context, filters, **_kwargs):
-        assert context.is_admin
-        return objects.InstanceList(objects=[
-            server for server in self.servers
-            if server.image_ref == filters['image_ref']
-            and filters.get('host') in (None, server.host)
-            and server.uuid in filters.get('uuid', (server.uuid,))])
-
-    def get_in_progress(self, context, host, node):
-        return objects.MigrationList(objects=self.moves)
 
     def get_spec(self, context, uuid):
         spec = self.specs.get(uuid)
@@ -70,31 +58,25 @@ class LateCheckTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.set(max_same_image_instances_per_host=self.CAP)
-        self.database = Database()
+        if self.CAP is not None:
+            self.set(max_same_image_instances_per_host=self.CAP)
+        self.rows = self.useFixture(rows.Rows())
+        self.api = ApiDatabase()
         self.check = late_check.LateCheck()
-        self.find = self.patch(
-            objects.InstanceList, 'get_by_filters',
-            self.database.get_by_filters)
-        self.find_moves = self.patch(
-            objects.MigrationList, 'get_in_progress_by_host_and_node',
-            self.database.get_in_progress)
         self.get_spec = self.patch(
-            objects.RequestSpec, 'get_by_instance_uuid',
-            self.database.get_spec)
+            objects.RequestSpec, 'get_by_instance_uuid', self.api.get_spec)
         self.get_aggregates = self.patch(
-            objects.AggregateList, 'get_by_host',
-            self.database.get_aggregates)
+            objects.AggregateList, 'get_by_host', self.api.get_aggregates)
 
     def patch(self, target, name, function):
         return self.useFixture(fixtures.MockPatchObject(
             target, name, autospec=True, side_effect=function)).mock
 
-    def server(self, vm_state='active', spec=None, **fields):
+    def server(self, vm_state='active', spec=None, node=None, **fields):
         """Add a server to the database."""
-        server = factories.instance(host=HOST, vm_state=vm_state, **fields)
-        self.database.servers.append(server)
-        self.database.specs[server.uuid] = spec or factories.spec(
+        server = self.rows.server(vm_state=vm_state, **fields)
+        server.node = node or server.host
+        self.api.specs[server.uuid] = spec or factories.spec(
             instance_uuid=server.uuid)
         return server
 
@@ -157,7 +139,7 @@ class TestCap(LateCheckTestCase):
 
     def test_servers_of_other_hosts_do_not_count(self):
         for _ in range(5):
-            self.server().host = 'other'
+            self.server(host='other')
 
         self.admit(self.building())
 
@@ -177,28 +159,63 @@ class TestCap(LateCheckTestCase):
         self.admit(last)
         self.assert_refused(self.building())
 
-    def test_server_that_comes_here_counts(self):
+    def test_servers_of_other_nodes_do_not_count(self):
+        for _ in range(5):
+            self.server(node='other')
+
+        self.admit(self.building())
+
+    def test_server_without_a_node_counts(self):
+        """nova can leave it out of the row."""
         for _ in range(2):
-            server = self.server()
-            server.host = 'other'
-            self.database.moves.append(
-                objects.Migration(instance_uuid=server.uuid))
+            self.server().node = None
 
         self.assert_refused(self.building())
 
+    def test_other_spelling_of_the_image_is_the_same_image(self):
+        self.server(image=factories.IMAGE.upper())
+        self.admit(self.building(image=factories.IMAGE.upper()))
+
+        self.assert_refused(self.building())
+        self.assert_refused(self.building(image=factories.IMAGE.upper()))
+
+    def test_server_that_comes_here_counts(self):
+        for _ in range(2):
+            self.rows.moving('other', HOST)
+
+        self.assert_refused(self.building())
+
+    def test_server_that_comes_to_another_node_does_not_count(self):
+        for _ in range(2):
+            server = self.server(host='other', task_state='migrating')
+            self.rows.migration(server, 'other', HOST, dest_node='node2')
+
+        self.admit(self.building())
+
+    def test_server_that_may_come_back_counts(self):
+        for _ in range(2):
+            server = self.server('resized', host='other')
+            self.rows.migration(server, HOST, 'other', 'finished')
+
+        self.assert_refused(self.building())
+
+    def test_server_whose_migration_was_left_behind_does_not_count(self):
+        """The row of a migration can say for ever that it runs."""
+        for status in ('running', 'accepted', 'pre-migrating', 'finished'):
+            for source, destination in ((HOST, 'other'), ('other', HOST)):
+                self.rows.migration(
+                    self.server(host='other'), source, destination, status)
+
+        self.admit(self.building())
+
     def test_move_of_another_image_does_not_count(self):
         for _ in range(2):
-            server = self.server(image=factories.OTHER_IMAGE)
-            server.host = 'other'
-            self.database.moves.append(
-                objects.Migration(instance_uuid=server.uuid))
+            self.rows.moving('other', HOST, image=factories.OTHER_IMAGE)
 
         self.admit(self.building())
 
     def test_resize_on_the_host_counts_once(self):
-        server = self.server()
-        self.database.moves.append(
-            objects.Migration(instance_uuid=server.uuid))
+        self.rows.moving(HOST, HOST, task_state='resize_migrating')
 
         self.admit(self.building())
 
@@ -216,14 +233,14 @@ class TestWhichCap(LateCheckTestCase):
         self.admit(self.building())
 
     def test_of_the_aggregate(self):
-        self.database.aggregates = [
+        self.api.aggregates = [
             factories.aggregate(**{factories.CAP: 3})]
 
         self.assertEqual(1, len(self.admitted(
             self.building(), self.building(), self.building())))
 
     def test_aggregate_that_lifts_the_cap(self):
-        self.database.aggregates = [
+        self.api.aggregates = [
             factories.aggregate(**{factories.CAP: 0})]
 
         self.admit(self.building())
@@ -234,6 +251,23 @@ class TestWhichCap(LateCheckTestCase):
     def test_of_the_hint(self):
         self.set(max_same_image_instances_per_host=10)
         spec = factories.spec(hints={request_mod.HINT_CAP: ['2']})
+
+        self.assert_refused(self.building(spec=spec))
+
+    def test_hint_of_the_move_of_a_server_does_not_count(self):
+        self.set(max_same_image_instances_per_host=10)
+        spec = factories.move(hints={request_mod.HINT_CAP: ['2']})
+
+        self.admit(self.building(spec=spec))
+
+    def test_server_of_an_affinity_group_is_admitted(self):
+        """The scheduler had no other host for it."""
+        spec = factories.spec(group=factories.server_group('affinity'))
+
+        self.admit(self.building(spec=spec))
+
+    def test_server_of_another_group_is_refused(self):
+        spec = factories.spec(group=factories.server_group('anti-affinity'))
 
         self.assert_refused(self.building(spec=spec))
 
@@ -249,43 +283,182 @@ class TestWhichCap(LateCheckTestCase):
     def test_an_aggregate_that_was_changed_counts_at_once(self):
         self.assertEqual([], self.admitted(self.building()))
 
-        self.database.aggregates = [factories.aggregate(
+        self.api.aggregates = [factories.aggregate(
             max_same_image_instances_per_host='100')]
 
         self.assertEqual(1, len(self.admitted(self.building())))
 
     def test_a_server_that_is_alone_needs_no_look_up(self):
-        self.database.servers.clear()
+        self.rows.servers.clear()
 
         self.assertEqual(1, len(self.admitted(self.building())))
 
         self.get_aggregates.assert_not_called()
 
 
-class TestNobodySetACap(LateCheckTestCase):
-    """The driver alone does not bring the cap that the option defaults to."""
+class TestShare(LateCheckTestCase):
+    """A share admits what the number alone would refuse.
+
+    Here are two servers, which is the number, and elsewhere eight on four
+    hosts.
+    """
 
     def setUp(self):
         super().setUp()
-        config.CONF.clear_override(
-            'max_same_image_instances_per_host', group='cache_aware_sched')
+        self.set(max_same_image_share_per_host=0.3)
+        self.server()
+        self.server()
+        for number in range(8):
+            self.server(host=f'other{number % 4}')
+
+    def test_of_the_servers_of_the_cell(self):
+        """0.3 of 11, or of 13, is 4 when it is rounded up."""
+        self.assertEqual(2, len(self.admitted(
+            self.building(), self.building(), self.building())))
+
+    def test_whose_image_is_spelt_in_another_way(self):
+        for server in self.rows.servers:
+            server.image_ref = factories.IMAGE.upper()
+
+        self.admit(self.building(image=factories.IMAGE.upper()))
+
+    def test_servers_of_other_images_make_it_no_larger(self):
+        for _ in range(100):
+            self.server(host='other', image=factories.OTHER_IMAGE)
+
+        self.assertEqual(2, len(self.admitted(
+            self.building(), self.building(), self.building())))
+
+    def test_servers_of_other_projects_in_the_scope_of_a_project(self):
+        self.set(same_image_scope='project')
+        for server in self.rows.servers[4:]:
+            server.project_id = factories.OTHER_PROJECT
+
+        self.assert_refused(self.building())
+
+    def test_as_many_as_the_other_hosts_run(self):
+        """Such a distribution is fair, however small the share."""
+        self.set(max_same_image_share_per_host=0.01)
+
+        self.assertEqual(1, len(self.admitted(
+            self.building(), self.building(), self.building())))
+
+    def test_one_more_than_any_other_host_runs(self):
+        """As the scheduler's average of its candidates is not known."""
+        self.set(max_same_image_share_per_host=0.01)
+        for _ in range(2):
+            self.server(host='other0')
+
+        self.assertEqual(3, len(self.admitted(
+            *(self.building() for _ in range(5)))))
+
+    def test_servers_without_a_host_are_no_host(self):
+        self.set(max_same_image_share_per_host=0.01)
+        for _ in range(9):
+            self.server(host=None)
+
+        self.assertEqual(1, len(self.admitted(
+            self.building(), self.building(), self.building())))
+
+    def test_without_a_number(self):
+        self.set(max_same_image_instances_per_host=0)
+
+        self.assertEqual(2, len(self.admitted(
+            self.building(), self.building(), self.building())))
+
+    def test_smaller_than_the_number(self):
+        self.set(max_same_image_instances_per_host=5)
+
+        self.assertEqual(3, len(self.admitted(
+            *(self.building() for _ in range(5)))))
+
+    def test_of_the_flavor(self):
+        self.set(max_same_image_share_per_host=0.0)
+        server = self.building()
+        server.flavor.extra_specs[request_mod.EXTRA_SPEC_SHARE] = '0.3'
+
+        self.admit(server)
+        self.assert_refused(self.building())
+
+    def test_of_the_aggregate(self):
+        self.set(max_same_image_share_per_host=0.0)
+        self.api.aggregates = [
+            factories.aggregate(max_same_image_share_per_host='0.3')]
+
+        self.admit(self.building())
+
+    def test_hint_keeps_below_it(self):
+        spec = factories.spec(hints={request_mod.HINT_CAP: ['2']})
+
+        self.assert_refused(self.building(spec=spec))
+
+
+class TestNobodyAsksForACap(LateCheckTestCase):
+    """The driver alone brings no cap, whoever else sets one."""
+
+    CAP = None
+
+    def setUp(self):
+        super().setUp()
         for _server in range(10):
             self.server()
 
     def test_the_default_is_no_cap(self):
-        self.assertEqual(1, len(self.admitted(self.building())))
+        self.admit(self.building())
 
-    def test_the_default_counts_where_the_filter_is_enabled(self):
+        self.rows.read_servers.assert_not_called()
+
+    def test_of_an_aggregate(self):
+        self.api.aggregates = [factories.aggregate(**{factories.CAP: 1})]
+
+        self.admit(self.building())
+
+    def test_of_a_flavor(self):
+        self.admit(self.building(cap=1))
+
+    def test_of_a_hint(self):
+        spec = factories.spec(hints={request_mod.HINT_CAP: ['1']})
+
+        self.admit(self.building(spec=spec))
+
+
+class TestWhoAsksForACap(LateCheckTestCase):
+
+    CAP = None
+
+    def setUp(self):
+        super().setUp()
+        for _server in range(config.CONF.cache_aware_sched
+                             .max_same_image_instances_per_host):
+            self.server()
+
+    def test_number(self):
+        self.set(max_same_image_instances_per_host=5)
+
+        self.assert_refused(self.building())
+
+    def test_share(self):
+        self.set(max_same_image_share_per_host=0.01)
+        for number in range(20):
+            self.server(host=f'other{number}')
+
+        self.assert_refused(self.building())
+
+    def test_policy(self):
+        self.set(same_image_cap_policy='hard')
+
+        self.assert_refused(self.building())
+
+    def test_filter(self):
         self.set_nova('filter_scheduler',
                       enabled_filters=['ImageAntiAffinityFilter'])
 
-        self.assertEqual([], self.admitted(self.building()))
+        self.assert_refused(self.building())
 
-    def test_an_aggregate_counts(self):
-        self.database.aggregates = [factories.aggregate(
-            max_same_image_instances_per_host='10')]
+    def test_not_the_scope(self):
+        self.set(same_image_scope='all')
 
-        self.assertEqual([], self.admitted(self.building()))
+        self.admit(self.building())
 
 
 class TestNotAsked(LateCheckTestCase):
@@ -297,7 +470,7 @@ class TestNotAsked(LateCheckTestCase):
 
     def tearDown(self):
         super().tearDown()
-        self.find.assert_not_called()
+        self.rows.read_servers.assert_not_called()
 
     def test_soft_policy(self):
         self.set(same_image_cap_policy='soft')
@@ -376,7 +549,7 @@ class TestTie(LateCheckTestCase):
         one = self.building()
         self.admit(one)
 
-        self.database.servers.remove(one)
+        self.rows.servers.remove(one)
 
         self.admit(self.building())
 
@@ -386,7 +559,7 @@ class TestTie(LateCheckTestCase):
         one.vm_state = 'active'
         self.assert_refused(self.building())
 
-        self.database.servers.remove(one)
+        self.rows.servers.remove(one)
 
         self.admit(self.building())
 
@@ -398,11 +571,11 @@ class TestTie(LateCheckTestCase):
         later = []
 
         def second_comes_between(context, uuid):
-            self.get_spec.side_effect = self.database.get_spec
+            self.get_spec.side_effect = self.api.get_spec
             first.vm_state = 'active'
             self.run_in_thread(lambda: later.extend(
                 self.admitted(second))).join(0.5)
-            return self.database.get_spec(context, uuid)
+            return self.api.get_spec(context, uuid)
 
         self.get_spec.side_effect = second_comes_between
         admitted = self.admitted(third)
@@ -410,6 +583,30 @@ class TestTie(LateCheckTestCase):
             time.sleep(0.01)
 
         self.assertEqual(1, len(admitted + later))
+
+    def test_server_that_was_admitted_after_the_look_counts(self):
+        """What this check has read does not show it yet."""
+        one, other = self.building(), self.building(host='other')
+
+        def other_comes_between(*args, **kwargs):
+            found = self.rows.servers_of(*args, **kwargs)
+            self.rows.read_servers.side_effect = self.rows.servers_of
+            other.host = other.node = HOST
+            self.admit(other)
+            return found
+
+        self.rows.read_servers.side_effect = other_comes_between
+
+        self.assert_refused(one)
+
+    def test_servers_of_two_nodes_know_nothing_of_each_other(self):
+        first = self.building(node='node1')
+        second = self.building(node='node2')
+
+        self.assertEqual([first, second], self.admitted(first, second))
+
+        self.assert_refused(self.building(node='node1'))
+        self.assert_refused(self.building(node='node2'))
 
     def test_admissions_do_not_pile_up_in_memory(self):
         with mock.patch.object(late_check, 'time', autospec=True) as clock:
@@ -437,11 +634,11 @@ class TestThreads(LateCheckTestCase):
                 admitted.append(server)
 
         def slowly(*args, **kwargs):
-            found = self.database.get_by_filters(*args, **kwargs)
+            found = self.rows.servers_of(*args, **kwargs)
             time.sleep(0.01)
             return found
 
-        self.find.side_effect = slowly
+        self.rows.read_servers.side_effect = slowly
         threads = [self.run_in_thread(ask, server) for server in servers]
         for thread in threads:
             thread.join(20)
@@ -495,16 +692,16 @@ class TestTrouble(LateCheckTestCase):
 
     def test_spec_of_one_server_missing_does_not_lose_the_aggregates(self):
         """It is gone as soon as the server is deleted."""
-        self.database.aggregates = [
+        self.api.aggregates = [
             factories.aggregate(**{factories.CAP: 5})]
         deleted = self.building()
-        del self.database.specs[deleted.uuid]
+        del self.api.specs[deleted.uuid]
 
         self.admit(deleted)
         self.admit(self.building())
 
     def test_database_error_admits(self):
-        self.find.side_effect = RuntimeError('database is down')
+        self.rows.read_servers.side_effect = RuntimeError('database is down')
 
         self.admit(self.building())
 
@@ -512,7 +709,7 @@ class TestTrouble(LateCheckTestCase):
         self.assertIn('database is down', line)
 
     def test_lost_migrations_admit(self):
-        self.find_moves.side_effect = RuntimeError('lost')
+        self.rows.read_migrations.side_effect = RuntimeError('lost')
 
         self.admit(self.building())
 
@@ -561,15 +758,74 @@ class TestDatabase(database.DatabaseTestCase):
 
         self.admit(self.server(HOST, 'building'))
 
-    def test_servers_that_come_or_may_come_back_count(self):
-        for source, destination, status in (
-                ('other', HOST, 'running'), (HOST, 'other', 'finished')):
-            self.migration(self.server('other'), status, source, destination)
+    def test_servers_of_another_node(self):
+        self.server(HOST)
+        self.server(HOST, node='node2')
+
+        self.admit(self.server(HOST, 'building'))
+
+    def test_other_spelling_of_the_image(self):
+        self.server(HOST)
+        self.server(HOST, image=factories.IMAGE.upper())
 
         self.assert_full()
 
-    def test_servers_that_went_do_not_count(self):
-        for status in ('confirmed', 'completed', 'error'):
+    def test_servers_that_come_count(self):
+        for task_state, status in (
+                ('migrating', 'running'), ('resize_prep', 'pre-migrating')):
+            self.migration(self.server('other', task_state=task_state),
+                           status, 'other', HOST)
+
+        self.assert_full()
+
+    def test_servers_that_may_come_back_count(self):
+        for _server in range(2):
+            self.migration(self.server('other', 'resized'), 'finished', HOST,
+                           'other')
+
+        self.assert_full()
+
+    def test_servers_whose_migration_was_left_behind_do_not_count(self):
+        for status in ('running', 'accepted', 'pre-migrating'):
             self.migration(self.server('other'), status, HOST, 'other')
 
         self.admit(self.server(HOST, 'building'))
+
+    def test_servers_that_went_do_not_count(self):
+        for status in ('confirmed', 'completed', 'error'):
+            self.migration(self.server('other', task_state='migrating'),
+                           status, HOST, 'other')
+
+        self.admit(self.server(HOST, 'building'))
+
+    def test_share_of_the_servers_of_the_cell(self):
+        self.set(max_same_image_share_per_host=0.3)
+        for number in range(8):
+            self.server(f'other{number % 4}')
+        for _server in range(2):
+            self.server(HOST)
+
+        for _server in range(2):
+            self.admit(self.server(HOST, 'building'))
+
+        self.assert_full()
+
+    def test_affinity_group(self):
+        for name in ('LEGACY_NOTIFIER', 'NOTIFIER'):
+            self.useFixture(fixtures.MockPatchObject(
+                rpc, name, mock.create_autospec(
+                    oslo_messaging.Notifier, instance=True)))
+        group = objects.InstanceGroup(
+            self.admin, project_id=factories.PROJECT, user_id='u', name='g',
+            policy='affinity', uuid=factories.new_uuid())
+        group.create()
+        for _server in range(2):
+            self.server(HOST)
+        server = self.server(HOST, 'building')
+        spec = factories.spec(instance_uuid=server, group=group)
+        spec._context = self.admin
+        spec.create()
+
+        self.admit(server)
+
+        self.assert_full()
