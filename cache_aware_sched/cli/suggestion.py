@@ -44,8 +44,10 @@ def text(found: Suggestion, limits: Limits, own: str = '') -> str:
         lines = [f'For {wanted}, expect:',
                  *_expected(found.best, found)]
         return _comment(lines) + _configuration(
-            found.best, suggest.ours(own, found.best.multiplier,
-                                     limits.max_same_image).fragment)
+            found.best, suggest.ours(
+                own, found.best.multiplier, limits.max_same_image,
+                best_host=suggest.subset_size(
+                    found.best.policy.fragment) == 1).fragment)
     return _comment([
         f'Nothing that was tried keeps to {wanted}, with no more refused '
         f'servers than stock nova has.',

@@ -16,17 +16,18 @@ from collections.abc import Collection
 from collections.abc import Iterable
 import dataclasses
 
-from cache_aware_sched.scheduler.same_image import query
+from cache_aware_sched.scheduler.same_image.servers import Server
+from cache_aware_sched.scheduler.same_image.servers import Spot
 
 #: The one cell that there is.
 CELL = '00000000-0000-4000-8000-000000000001'
 
 
 class Cells:
-    """The servers that are, by image; answers as query.CellQuery does."""
+    """The servers that are, by image; answers as cells.CellQuery does."""
 
     def __init__(self) -> None:
-        self._images: dict[str, dict[str, query.Server]] = {}
+        self._images: dict[str, dict[str, Server]] = {}
 
     def __len__(self) -> int:
         """Return the number of servers."""
@@ -34,14 +35,15 @@ class Cells:
 
     def created(self, image: str, uuid: str, project: str) -> None:
         """Take in a server that no host has claimed."""
-        self._images.setdefault(image, {})[uuid] = query.Server(
-            uuid, project, frozenset(), True)
+        self._images.setdefault(image, {})[uuid] = Server(
+            uuid, image, project, frozenset(), True)
 
     def placed(self, image: str, uuid: str, host: str | None) -> None:
         """Note that a host claims a server; None that it gives it back."""
         servers = self._images[image]
         servers[uuid] = dataclasses.replace(
-            servers[uuid], hosts=frozenset([host] if host else ()))
+            servers[uuid],
+            spots=frozenset([Spot(host, host)] if host else ()))
 
     def started(self, image: str, uuid: str) -> None:
         """Note that a server runs."""
@@ -52,11 +54,25 @@ class Cells:
         """Forget a server."""
         del self._images[image][uuid]
 
+    def spots(self, cell_uuids: Iterable[str]) -> set[Spot]:
+        """Tell nothing: what is told of all hosts is for operators."""
+        return set()
+
+    def share_of(self, image: str) -> tuple[int, float]:
+        """Return what a share of the servers of an image is reckoned with.
+
+        :returns: the servers but for one, and how many each of their hosts
+            has on average
+        """
+        servers = self._images.get(image, {}).values()
+        spots = {spot for server in servers for spot in server.spots}
+        return max(0, len(servers) - 1), len(servers) / max(1, len(spots))
+
     def servers(
-        self, image: str, hosts: Collection[str] | None,
-        cell_uuids: Iterable[str],
-    ) -> dict[str, list[query.Server]]:
-        """Return the servers of an image by cell; see :mod:`..query`."""
-        found = self._images.get(image, {}).values()
-        return {CELL: [server for server in found if hosts is None
-                       or not server.hosts.isdisjoint(hosts)]}
+        self, image: str, uuids: Collection[str], cell_uuids: Iterable[str],
+    ) -> dict[str, list[Server]]:
+        """Return the servers of an image by cell; see :mod:`..cells`.
+
+        No simulated server is a stub, so nobody asks for uuids.
+        """
+        return {CELL: list(self._images.get(image, {}).values())}

@@ -19,7 +19,7 @@ import functools
 from typing import Any
 from typing import Protocol
 
-from cache_aware_sched import cap as cap_mod
+from cache_aware_sched import cap_sources
 from cache_aware_sched import config
 from cache_aware_sched import report
 from cache_aware_sched import request as request_mod
@@ -162,13 +162,14 @@ class Host:
         admitted = self._servers.get(server.boot.image)
         if not self._cloud.capped or not admitted:
             return False
-        cap = cap_mod.caps(
-            request_mod.Request.from_spec(server.spec), [()])[0]
         if CONF.cache_aware_sched.same_image_scope == 'all':
             count = len(admitted)
         else:
             count = list(admitted.values()).count(server.boot.project)
-        return bool(cap) and count >= cap
+        cap = cap_sources.Caps(
+            request_mod.Request.from_spec(server.spec)).of(())
+        limit = cap.limit(*self._cloud.cells.share_of(server.boot.image))
+        return bool(limit) and count >= limit
 
     def _spawn(self, server: Server) -> None:
         """Make a server's disk; one fetch serves all who wait for it."""

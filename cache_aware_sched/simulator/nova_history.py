@@ -43,6 +43,7 @@ import uuid
 from oslo_log import log as logging
 import sqlalchemy as sa
 
+from cache_aware_sched import image_ids
 from cache_aware_sched.simulator.arrivals import Arrival
 from cache_aware_sched.simulator.arrivals import Arrivals
 from cache_aware_sched.simulator.arrivals import made_id
@@ -180,7 +181,7 @@ def server(row: sa.Row[Any], left_out: LeftOut) -> Server | None:
         row.launch_index or 0, row.uuid, row.vcpus, row.memory_mb,
         # With a root disk of 0 GiB nova makes it as large as the image.
         max(1, (row.root_gb or 0) + (row.ephemeral_gb or 0)), _lifetime(row),
-        row.image_ref, row.project_id or '')
+        image_ids.canonical(row.image_ref), row.project_id or '')
 
 
 def _lifetime(row: sa.Row[Any]) -> float | None:

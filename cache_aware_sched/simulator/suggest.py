@@ -22,6 +22,7 @@ import collections
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
+import re
 
 from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator.bounds import Name
@@ -40,6 +41,9 @@ MULTIPLIERS = (
 #: A difference of this share of what stock nova fetches is not worth a run,
 #: nor a larger multiplier.
 NEGLIGIBLE = 0.01
+
+_SUBSET_SIZE = re.compile(
+    r'^\s*host_subset_size\s*[=:]\s*(\d+)', re.MULTILINE)
 
 #: Simulates policies; the results are in their order.
 Run = Callable[[Sequence[Policy]], Sequence[Result]]
@@ -100,17 +104,32 @@ class Suggestion:
     closest: Trial
 
 
-def ours(fragment: str, multiplier: float, cap: int) -> Policy:
+def ours(fragment: str, multiplier: float, cap: int,
+         best_host: bool = False) -> Policy:
     """Return the policy with a multiplier and a cap.
 
     :param fragment: of nova.conf; what it sets otherwise
+    :param best_host: whether nova must be told to take the best host; it is
+        also if the fragment lets it pick among several, which undoes the
+        weigher
     """
+    subset = '' if not best_host and subset_size(fragment) <= 1 else (
+        '[filter_scheduler]\nhost_subset_size = 1\n')
     return policy_mod.ours(
         f'{policy_mod.OURS} x {multiplier:g}', fragment + (
             '' if not fragment or fragment.endswith('\n') else '\n')
-        + '[cache_aware_sched]\n'
+        + subset + '[cache_aware_sched]\n'
         f'image_cache_weight_multiplier = {multiplier:g}\n'
         f'max_same_image_instances_per_host = {cap}\n')
+
+
+def subset_size(fragment: str) -> int:
+    """Return among how many hosts a fragment lets nova pick at random.
+
+    :returns: 0 if it says nothing
+    """
+    sizes = _SUBSET_SIZE.findall(fragment)
+    return int(sizes[-1]) if sizes else 0
 
 
 def judge(multiplier: float, policy: Policy, result: Result, stock: Result,

@@ -223,3 +223,19 @@ class SearchTests(base.TestCase):
                 cloud.fetched(found.best.multiplier),
                 min(map(cloud.fetched, good))
                 + 2 * suggest.NEGLIGIBLE * 40 + 1e-9)
+
+
+class TestBestHost(base.TestCase):
+    """nova may pick among several hosts, which undoes the weigher."""
+
+    def test_is_asked_for_where_nova_would_pick(self):
+        fragment = '[filter_scheduler]\nhost_subset_size = 10\n'
+
+        suggested = suggest.ours(fragment, 5.0, 10).fragment
+
+        self.assertEqual(10, suggest.subset_size(fragment))
+        self.assertEqual(1, suggest.subset_size(suggested))
+
+    def test_is_not_mentioned_otherwise(self):
+        self.assertNotIn(
+            'host_subset_size', suggest.ours('', 5.0, 10).fragment)
