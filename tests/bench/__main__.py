@@ -37,7 +37,7 @@ INSTANCES = 50
 #: The cloud that is looked at more closely.
 HOSTS, IMAGES = 1_000, 100
 #: Of ten hosts, how many hold a popular image.
-POPULAR = 9
+POPULAR, ALL = 9, 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Plan:
     images: tuple[int, ...]
     instances: tuple[int, ...]
     files: tuple[int, ...]
+    chains: tuple[int, ...]
     passes: tuple[manager.Case, ...]
 
     @property
@@ -58,17 +59,19 @@ class Plan:
         """Of the progress bar."""
         return (len(self.rounds) * len(self.images)
                 + 2 * len(self.instances) + 3
-                + len(self.images) + len(self.files) + len(self.passes))
+                + len(self.chains) + len(self.images) + len(self.files)
+                + len(self.passes))
 
 
 FULL = Plan({100: 51, 1_000: 31, 10_000: 9}, (10, 100, 1_000), (5, 50, 200),
-            (1_000, 10_000),
+            (1_000, 10_000), (1_000, 10_000),
             (manager.Case(1_000, disks=False, rounds=3),
              manager.Case(10_000, disks=False, rounds=1),
              manager.Case(100, disks=True, rounds=1),
              manager.Case(1_000, disks=True, rounds=0),
              manager.Case(10_000, disks=True, rounds=0)))
 QUICK = Plan({100: 15, 1_000: 9}, (100, 1_000), (5, 50, 200), (1_000,),
+             (1_000,),
              (manager.Case(1_000, disks=False, rounds=1),
               manager.Case(20, disks=True, rounds=1),
               manager.Case(1_000, disks=True, rounds=0)))
@@ -113,6 +116,31 @@ def _states(plan: Plan, steps: show.Steps
     yield (f'{POPULAR} of 10 hosts hold the image, not {cloud_mod.HOLDERS}',
            scheduling.warm(cloud, rounds))
     steps.done()
+
+
+def _chains(plan: Plan, steps: show.Steps) -> Iterator[
+        tuple[str, scheduling.ChainCost]]:
+    """Look at all filters and weighers of a request."""
+    for hosts in plan.chains:
+        rounds = plan.rounds[hosts]
+        steps(f'all filters and weighers of {hosts:,} hosts')
+        cloud = cloud_mod.Cloud(hosts, INSTANCES)
+        for holders, what in ((cloud_mod.HOLDERS, 'one host in ten holds it'),
+                              (ALL, 'all hosts hold it')):
+            cloud.hold(IMAGES, holders)
+            scheduling.settle()
+            yield f'{hosts:,} hosts, {what}', scheduling.chain(cloud, rounds)
+        cloud.hold(IMAGES)
+        yield (f'{hosts:,} hosts, first request after a start',
+               scheduling.first_of_chain(cloud, max(3, rounds // 4)))
+        yield (f'{hosts:,} hosts, each has a server more since the last one',
+               scheduling.chain(cloud, max(3, rounds // 4),
+                                change=cloud.start_instances))
+        cloud.forget_one()
+        cloud.hold(IMAGES)
+        yield (f'{hosts:,} hosts, one server of each is known by uuid only',
+               scheduling.chain(cloud, rounds))
+        steps.done()
 
 
 def _cloud(instances: int) -> cloud_mod.Cloud:
@@ -166,12 +194,14 @@ def main() -> None:
     with show.watching(plan.steps) as steps:
         requests = list(_requests(plan, steps))
         states = list(_states(plan, steps))
+        chains = list(_chains(plan, steps))
         report = list(_each(steps, 'report of', reports.measure, plan.images))
         directories = list(_each(
             steps, 'directory of', directory.measure, plan.files))
         passes = list(_passes(plan, steps))
     show.requests(out, requests)
     show.states(out, HOSTS, IMAGES, states)
+    show.chains(out, IMAGES, chains)
     show.report(out, report)
     show.directories(out, directories)
     show.passes(out, passes)

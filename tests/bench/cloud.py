@@ -82,6 +82,7 @@ class Cloud:
                 id=zone, uuid=str(uuid.UUID(int=zone + 1)), name=f'az{zone}',
                 hosts=[], metadata={'availability_zone': f'az{zone}'})
             for zone in range(ZONES)]
+        self.number = hosts
         self._names = [f'compute-{number:05}' for number in range(hosts)]
         self._instances = [self._on_host(number, instances)
                            for number in range(hosts)]
@@ -132,6 +133,21 @@ class Cloud:
         here[uuid_] = self._copy(
             uuid_, self._names[number], image_id(0), PROJECTS[0])
 
+    def start_instances(self) -> None:
+        """Have each host run one server more."""
+        for number in range(self.number):
+            self.start_instance(number)
+
+    def forget_one(self) -> None:
+        """Let nova know one server of each host by its uuid only.
+
+        As all of a host's are after a live migration, of which those that were
+        seen before are remembered.
+        """
+        for instances in self._instances:
+            uuid_ = str(uuid.UUID(int=next(self._uuids)))
+            instances[uuid_] = objects.Instance(uuid=uuid_)
+
     def hold(self, images: int, holders: int = HOLDERS) -> None:
         """Let each host hold about so many images, and report them.
 
@@ -143,7 +159,8 @@ class Cloud:
         variants = [report.encode(
             files(max(1, images - variant * images // 1000),
                   variant % 10 < holders, chance),
-            rate=RATES[variant % len(RATES)], max_bytes=48 * 1024)
+            rate=RATES[variant % len(RATES)],
+            servers=len(self._instances[0]), max_bytes=48 * 1024)
             for variant in range(VARIANTS)]
         # Copies: what is read must come from as much memory as in nova.
         self._reports = [
@@ -152,6 +169,9 @@ class Cloud:
 
     def host_states(self) -> list[host_manager.HostState]:
         """Return new HostStates, as each request gets them."""
+        self._service = {
+            'binary': 'nova-compute', 'disabled': False, 'forced_down': False,
+            'last_seen_up': datetime.datetime.now(datetime.UTC)}
         return [self._host_state(*host) for host in enumerate(zip(
             self._names, self._instances, self._used, self._reports,
             strict=True))]
@@ -166,6 +186,12 @@ class Cloud:
         state.vcpus_total, state.vcpus_used = VCPUS, used
         state.total_usable_ram_mb = MEMORY_MB
         state.free_ram_mb = MEMORY_MB - used * 2048
+        state.service = {**self._service, 'host': name}
+        state.updated = self._service['last_seen_up']
+        state.hypervisor_type, state.hypervisor_version = 'QEMU', 8002000
+        state.supported_instances = [['x86_64', 'kvm', 'hvm']]
+        state.total_usable_disk_gb, state.free_disk_mb = 2000, 1000 * 1024
+        state.disk_allocation_ratio = 1.0
         state.cpu_allocation_ratio = 4.0
         state.ram_allocation_ratio = 1.0
         state.stats = {'num_instances': str(len(instances)),
@@ -176,7 +202,9 @@ class Cloud:
     def spec(self) -> 'objects.RequestSpec':
         """Return a new RequestSpec."""
         return objects.RequestSpec(
-            image=objects.ImageMeta(id=WANTED, size=20 * GIB),
+            image=objects.ImageMeta(
+                id=WANTED, size=20 * GIB, name='wanted',
+                properties=objects.ImageMetaProps()),
             flavor=self.flavor, project_id=PROJECTS[0],
             instance_uuid=str(uuid.uuid4()), num_instances=1, is_bfv=False,
             scheduler_hints={}, instance_group=None, numa_topology=None,

@@ -13,6 +13,7 @@
 """What a request costs: our weigher and filter beside nova's simplest ones."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import functools
 import gc
@@ -20,6 +21,7 @@ import statistics
 import sys
 from typing import Any
 
+import nova.conf
 from nova.scheduler import filters
 from nova.scheduler.filters import num_instances_filter
 from nova.scheduler import weights
@@ -27,6 +29,7 @@ from nova.scheduler.weights import ram
 
 from cache_aware_sched.scheduler import filters as our_filters
 from cache_aware_sched.scheduler.same_image import count
+from cache_aware_sched.scheduler.same_image import memory
 from cache_aware_sched.scheduler import weights as our_weights
 from tests.bench import cloud as cloud_mod
 from tests.bench import timing
@@ -57,47 +60,96 @@ class Cost:
         return self.filter_ms + self.weigher_ms
 
 
-class Scheduler:
-    """Filters and weighs with one filter and one weigher.
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChainCost:
+    """Medians of all of a request's filters and weighers.
 
-    :param make_filter: returns a new filter
-    :param make_weigher: returns a new weigher
+    :param nova_ms: of nova's default filters and all its weighers
+    :param ms: of the same and ours
+    :param ratio: the median of the rounds' ratios
     """
 
-    def __init__(self, make_filter: Callable[[], Any],
-                 make_weigher: Callable[[], Any]) -> None:
+    nova_ms: float
+    ms: float
+    ratio: float
+
+
+class Scheduler:
+    """Filters and weighs.
+
+    :param make_filters: return new filters
+    :param make_weighers: return new weighers
+    """
+
+    def __init__(self, make_filters: Sequence[Callable[[], Any]],
+                 make_weighers: Sequence[Callable[[], Any]]) -> None:
         self._filters = filters.HostFilterHandler()
         self._weights = weights.HostWeightHandler()
-        self._filter, self._weigher = make_filter(), make_weigher()
+        self._all_filters = [make() for make in make_filters]
+        self._all_weighers = [make() for make in make_weighers]
 
     def filter(self, hosts: list[Any], spec: Any) -> None:
         """Filter, through nova's handler."""
         passed = self._filters.get_filtered_objects(
-            [self._filter], hosts, spec)
+            self._all_filters, hosts, spec)
         if len(passed) != len(hosts):
             raise RuntimeError('a host was filtered out: this would measure '
                                'another thing')
 
     def weigh(self, hosts: list[Any], spec: Any) -> None:
         """Weigh, through nova's handler."""
-        self._weights.get_weighed_objects([self._weigher], hosts, spec)
+        self._weights.get_weighed_objects(self._all_weighers, hosts, spec)
+
+    def both(self, hosts: list[Any], spec: Any) -> None:
+        """Filter and weigh."""
+        self.filter(hosts, spec)
+        self.weigh(hosts, spec)
 
 
 def novas() -> Scheduler:
     """Return what ours is compared with."""
-    return Scheduler(num_instances_filter.NumInstancesFilter, ram.RAMWeigher)
+    return Scheduler([num_instances_filter.NumInstancesFilter],
+                     [ram.RAMWeigher])
+
+
+def _chain() -> tuple[list[Any], list[Any]]:
+    """Return nova's default filters, and all its weighers."""
+    known = {cls.__name__: cls for cls
+             in filters.HostFilterHandler().get_all_classes()}
+    return ([known[name] for name
+             in nova.conf.CONF.filter_scheduler.enabled_filters],
+            weights.HostWeightHandler().get_all_classes())
+
+
+def novas_chain() -> Scheduler:
+    """Return nova as it is installed."""
+    return Scheduler(*_chain())
+
+
+def our_chain() -> Scheduler:
+    """Return the same and ours, as after a start of the scheduler."""
+    _start_anew()
+    all_filters, all_weighers = _chain()
+    return Scheduler(
+        [*all_filters, our_filters.ImageAntiAffinityFilter],
+        [*all_weighers, our_weights.ImageCacheWeigher])
 
 
 def ours() -> Scheduler:
     """Return ours as after a start of the scheduler."""
+    _start_anew()
+    return Scheduler([our_filters.ImageAntiAffinityFilter],
+                     [our_weights.ImageCacheWeigher])
+
+
+def _start_anew() -> None:
+    """Forget all that a process remembers."""
     count._shared = None
     for name, module in list(sys.modules.items()):
         if name.startswith('cache_aware_sched'):
             for thing in vars(module).values():
                 if hasattr(thing, 'cache_clear'):
                     thing.cache_clear()
-    return Scheduler(our_filters.ImageAntiAffinityFilter,
-                     our_weights.ImageCacheWeigher)
 
 
 def settle() -> None:
@@ -125,7 +177,7 @@ def busy(cloud: cloud_mod.Cloud, rounds: int) -> Cost:
 
     def prepare() -> Scheduler:
         # The oldest one shows, as the next one is placed.
-        placements = count.shared().placements._placements
+        placements = count.shared().ledger._placements
         while len(placements) > RECENT:
             del placements[next(iter(placements))]
         return scheduler
@@ -151,9 +203,51 @@ def first(cloud: cloud_mod.Cloud, rounds: int) -> Cost:
     return _cost(cloud, ours, rounds)
 
 
+def chain(cloud: cloud_mod.Cloud, rounds: int, *,
+          change: Callable[[], object] | None = None) -> ChainCost:
+    """Return what all filters and weighers cost, without and with ours.
+
+    :param change: what happens to the cloud before each request
+    """
+    nova_chain, scheduler = novas_chain(), our_chain()
+    # What is read for the first time is read bit by bit.
+    for _time in range(2 + round(1 / memory.FIRST_READS)):
+        _request(cloud, scheduler)
+
+    def request(make: Callable[[], Scheduler]) -> timing.Call:
+        if change:
+            change()
+        return functools.partial(
+            make().both, cloud.host_states(), cloud.spec())
+
+    times = timing.in_turn([
+        functools.partial(request, lambda: nova_chain),
+        functools.partial(request, lambda: _forget(scheduler))], rounds)
+    return _chain_cost(times)
+
+
+def first_of_chain(cloud: cloud_mod.Cloud, rounds: int) -> ChainCost:
+    """Return the same for the first request after a start."""
+    nova_chain = novas_chain()
+    return _chain_cost(timing.in_turn([
+        lambda: functools.partial(
+            nova_chain.both, cloud.host_states(), cloud.spec()),
+        lambda: functools.partial(
+            our_chain().both, cloud.host_states(), cloud.spec())], rounds))
+
+
+def _chain_cost(times: Sequence[Sequence[float]]) -> ChainCost:
+    nova_times, our_times = times
+    return ChainCost(
+        1e3 * statistics.median(nova_times),
+        1e3 * statistics.median(our_times),
+        statistics.median(our_time / nova_time for nova_time, our_time
+                          in zip(nova_times, our_times, strict=True)))
+
+
 def _forget(scheduler: Scheduler) -> Scheduler:
     """Have no placement that no host shows: the servers are never there."""
-    count.shared().placements._placements.clear()
+    count.shared().ledger._placements.clear()
     return scheduler
 
 
