@@ -49,16 +49,24 @@ def api_paste():
     return os.path.join(sys.prefix, 'etc/nova/api-paste.ini')
 
 
+def settling_in(seconds):
+    """Return a fixture with which servers are reported again that soon."""
+    return fixtures.MonkeyPatch(
+        'cache_aware_sched.virt.refresh.SETTLE_SECONDS', seconds)
+
+
 class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
     """Starts the controllers; the tests start the computes.
 
     :cvar MULTIPLIER: the weigher's; enough to outweigh nova's own weighers
     :cvar VCPUS: of a fake host
+    :cvar SETTLE_SECONDS: so short that nothing waits when a test is over
     """
 
     compute_driver = 'cache_aware.FakeDriver'
     MULTIPLIER = 10.0
     VCPUS = 100
+    SETTLE_SECONDS = 0.1
     WEIGHERS = (ALL_WEIGHERS, WEIGHER)
 
     def setUp(self):
@@ -72,6 +80,7 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             patch = fixtures.MonkeyPatch(
                 f'nova.virt.fake.FakeDriver.{name}', value)
             self.useFixture(patch)
+        self.useFixture(settling_in(self.SETTLE_SECONDS))
         super().setUp()
         self.flavor = self.flavor_with()
 

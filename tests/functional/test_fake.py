@@ -112,6 +112,69 @@ class FakeDriverTests(base.CloudTestCase):
         self.assertIs(Holding.COLD, self.holding('host1', image))
 
 
+class ServerChangesTests(base.CloudTestCase):
+    """Servers come and go; no periodic task runs."""
+
+    SETTLE_SECONDS = 1.0
+
+    def setUp(self):
+        super().setUp()
+        self.start('host1', 'host2')
+        self.the_image = self.image()
+        self.server = self.boot(self.the_image, host='host1')
+        self.wait_for_users(host1=1, host2=0)
+
+    def wait_for_users(self, seconds=20, **users):
+        end = time.monotonic() + seconds
+        key = report.image_key(self.the_image)
+        while {host: self.reported(host).look_up(key).users
+               for host in users} != users:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def wait_for_servers(self, host, servers, seconds=20):
+        end = time.monotonic() + seconds
+        while self.reported(host).header.servers != servers:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def test_a_boot(self):
+        """Nothing is fetched for it, so its server is all that changes."""
+        self.boot(self.the_image, host='host1')
+
+        self.wait_for_users(host1=2)
+        self.wait_for_servers('host1', 2)
+
+    def test_a_deletion(self):
+        self._delete_server(self.server)
+
+        self.wait_for_users(host1=0)
+        self.wait_for_servers('host1', 0)
+
+    def test_a_resize_counts_on_both_hosts_until_it_is_confirmed(self):
+        self._migrate_server(self.server)
+        self._wait_for_state_change(self.server, 'VERIFY_RESIZE')
+        self.wait_for_users(host1=1, host2=1)
+
+        self._confirm_resize(self.server)
+
+        self.wait_for_users(host1=0, host2=1)
+
+    def test_a_resize_that_is_reverted(self):
+        self._migrate_server(self.server)
+        self._wait_for_state_change(self.server, 'VERIFY_RESIZE')
+        self.wait_for_users(host1=1, host2=1)
+
+        self._revert_resize(self.server)
+
+        self.wait_for_users(host1=1, host2=0)
+
+    def test_a_live_migration(self):
+        self._live_migrate(self.server)
+
+        self.wait_for_users(host1=0, host2=1)
+
+
 class ManagedCacheTests(base.CloudTestCase):
     """The cache of host1 is managed: two images, 50 GiB."""
 

@@ -352,13 +352,14 @@ class ServerGroupTests(CapTestCase):
         return self.api.post_server_groups(
             {'name': policy, 'policy': policy})['id']
 
-    def test_soft_affinity_is_held_back_by_the_cap(self):
+    def test_an_affinity_group_stays_on_its_host(self):
         group = self.group('affinity')
-        for _server in range(2):
+        for _server in range(4):
             self.boot(self.image_id, hints={'group': group})
 
-        self.assertEqual([2], list(self.spread().values()))
-        self.assert_full(hints={'group': group})
+        self.assertEqual([4], list(self.spread().values()))
+        self.assertIn('its affinity group wants one host',
+                      self.stdlog.logger.output)
 
     def test_a_multi_create_in_a_group_counts_once(self):
         # nova leaves a stub of each server with the host

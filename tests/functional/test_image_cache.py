@@ -742,6 +742,10 @@ class UnusedTests(ImageCacheTestCase):
                 dest_compute=dest, migration_type='live-migration',
                 status='migrating')
             migration.create()
+            # The record alone would not count: it may never end.
+            instance = objects.Instance.get_by_uuid(cell, server['id'])
+            instance.task_state = 'migrating'
+            instance.save()
         return migration
 
     def end(self, migration):

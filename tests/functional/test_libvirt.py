@@ -65,6 +65,7 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
             fixtures.Fixture)
         with stand_in:
             super().setUp()
+        self.useFixture(base.settling_in(0.1))
         self.useFixture(fixtures.MonkeyPatch(
             'nova.virt.libvirt.LibvirtDriver._create_image', create_image))
         self.useFixture(nova_fixtures.PrivsepFixture())
@@ -199,6 +200,26 @@ class ReportTests(LibvirtTestCase):
         self.assertFalse(self.report().header.caches)
         self.assertEqual(0, self.report().header.images)
 
+    def test_rbd_tells_which_images_are_in_use(self):
+        image_id = self.image()
+        self.boot(image_id)
+        self.flags(group='libvirt', images_type='rbd')
+        self.report_now()
+
+        self.assertEqual(report.Found(Holding.COLD, 1, 0),
+                         self.report().look_up(report.image_key(image_id)))
+        self.assertEqual(1, self.report().header.servers)
+
+    def test_image_in_use_whose_file_is_gone(self):
+        image_id = self.image()
+        self.boot(image_id)
+        os.unlink(os.path.join(self.directory, report.image_sha1(image_id)))
+        self.report_now()
+
+        file, = self.report().files(report.image_key(image_id))
+        self.assertEqual((report.Kind.ABSENT, 1), (file.kind, file.users))
+        self.assertEqual(0, self.report().header.images)
+
     def test_ten_thousand_files_fit_into_the_row(self):
         for number in range(10_000):
             self.put(f'{number:040x}')
@@ -290,6 +311,28 @@ class FetchTests(LibvirtTestCase):
         self.report_now()
 
         self.assertIs(Holding.WARM, self.holding(image_id))
+
+
+class ServerChangesTests(LibvirtTestCase):
+    """What changes the servers is reported at once, too."""
+
+    def users(self, image_id):
+        return self.report().look_up(report.image_key(image_id)).users
+
+    def wait_for_users(self, image_id, users, seconds=20):
+        end = time.monotonic() + seconds
+        while self.users(image_id) != users:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def test_a_server_comes_and_goes(self):
+        image_id = self.image()
+
+        server = self.boot(image_id)
+
+        self.wait_for_users(image_id, 1)
+        self._delete_server(server)
+        self.wait_for_users(image_id, 0)
 
 
 class PlacementTests(LibvirtTestCase):

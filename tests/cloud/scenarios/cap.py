@@ -15,16 +15,22 @@
 import collections
 
 from tests.cloud import conf
+from tests.cloud import disk
 from tests.cloud import scenario
 from tests.cloud import servers
 
 REQUESTS, CAP, HOSTS = 60, 10, 3
+#: Half as many servers as there is room for.
+FAKES, FEW_REQUESTS, SMALL_CAP = 12, 12, 2
+SIZE = 256 * disk.MIB
 
 
-def _configure(cloud: scenario.Cloud, policy: str) -> None:
+def _configure(cloud: scenario.Cloud, policy: str, cap: int = CAP,
+               multiplier: float = 5.0) -> None:
     options: conf.Conf = {'cache_aware_sched': {
-        'max_same_image_instances_per_host': CAP,
-        'same_image_cap_policy': policy}}
+        'max_same_image_instances_per_host': cap,
+        'same_image_cap_policy': policy,
+        'image_cache_weight_multiplier': multiplier}}
     cloud.configure(options)
 
 
@@ -73,3 +79,27 @@ def soft_cap(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     assert spread.total() == REQUESTS, spread
     # Two schedulers that do not see each other's last placements.
     assert max(spread.values()) <= 1.1 * REQUESTS / HOSTS, spread
+
+
+@scenario.scenario(name='burst', order=32, fakes=FAKES, schedulers=2)
+def burst(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
+    """A burst finds room on other hosts than the one that holds the image."""
+    client = cloud.client
+    # So small an image attracts little; all shall go to its host at first.
+    _configure(cloud, 'hard', SMALL_CAP, multiplier=100.0)
+    image_id = client.images.upload('burst', SIZE)
+    warm = cloud.computes.fakes[0]
+    client.precache(client.aggregate('warm', [warm]), image_id)
+    client.wait_for_holding(warm, image_id)
+
+    found = _boot(cloud, image_id, FEW_REQUESTS)
+
+    spread = _spread(found)
+    facts['servers a host'] = ' + '.join(
+        str(spread[host]) for host in cloud.computes.fakes)
+    facts['sent on by a late check'] = sum(
+        cloud.computes.times_said(host, 'is sent to its next candidate host')
+        for host in cloud.computes.fakes)
+    assert {one.status for one in found} == {'ACTIVE'}, found
+    assert max(spread.values()) <= SMALL_CAP, spread
+    assert spread[warm] == SMALL_CAP, spread

@@ -61,5 +61,6 @@ def herd(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
 def _drawn(cloud: scenario.Cloud) -> int:
     """Return for how many servers the image cache decided anything."""
     return sum(cloud.schedulers.times_said(name, 'leads among')
-               - cloud.schedulers.times_said(name, 'with 0.000 of its weight')
+               - cloud.schedulers.times_said(
+                   name, 'with 0.000 for its image cache')
                for name in cloud.schedulers.names)

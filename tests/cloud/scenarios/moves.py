@@ -13,11 +13,14 @@
 """Operations that bring a server to another host."""
 
 from cache_aware_sched import report
+from tests.cloud import conf
 from tests.cloud import running
 from tests.cloud import scenario
 from tests.cloud import servers
 
-CAP = {'max_same_image_instances_per_host': '1'}
+#: Not a hint: that would bind boots only.
+CAP: conf.Conf = {'cache_aware_sched': {
+    'max_same_image_instances_per_host': 1}}
 #: Seconds until nova and the reports have seen what moved.
 SEEN = 60.0
 
@@ -35,7 +38,7 @@ class _Play:
     def boot(self, name: str) -> servers.Server:
         """Ask for a server, and wait for what becomes of it."""
         return self._servers.wait(
-            [self._servers.request(name, self._image, hints=CAP)])[0]
+            [self._servers.request(name, self._image)])[0]
 
     def full(self) -> None:
         """See that no host takes one more, and each counts one."""
@@ -110,6 +113,7 @@ class _Play:
 @scenario.scenario(name='moves', order=110, computes=3)
 def moves(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     """A server that moves is placed right, and counted once."""
+    cloud.configure(CAP)
     play = _Play(cloud)
     one, two = play.boot('one'), play.boot('two')
     free = play.hosts - {one.host, two.host}
