@@ -112,8 +112,12 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         result = (nothing if observed
                   else self._spread(decision, demand, before))
         if self._counter.place(progress, request, decision.leading()):
-            decision.log()
+            self._decided(decision)
         return result
+
+    def _decided(self, decision: telling.Decision) -> None:
+        """Say what was decided, once for each server."""
+        decision.log()
 
     def _gather(
         self, spec: Any, request: request_mod.Request, hosts: Sequence[Any],

@@ -25,7 +25,8 @@ import unittest
 
 import fixtures
 
-from cache_aware_sched.request import Request
+from cache_aware_sched.scheduler import scoring
+from cache_aware_sched.scheduler import telling
 from cache_aware_sched.scheduler import weights
 from cache_aware_sched.virt import fake
 from tests.demo import setups
@@ -48,13 +49,15 @@ class ExplainingWeigher(weights.ImageCacheWeigher):
         first ones, as nova weighs again to find alternate hosts
     """
 
-    reasons: dict[str, dict[str, weights.HostScore]] = {}
+    reasons: dict[str, dict[str, scoring.Score]] = {}
 
-    def _explain(self, request: Request,
-                 scores: dict[int, weights.HostScore]) -> None:
-        self.reasons.setdefault(
-            str(request.instance),
-            {score.host: score for score in scores.values()})
+    def _decided(self, decision: telling.Decision) -> None:
+        super()._decided(decision)
+        if scoring.benefit(decision.scores.seconds):
+            self.reasons.setdefault(
+                str(decision.request.instance),
+                {score.candidate.host: score
+                 for score in decision.scores.scores.values()})
 
 
 class CountingDriver(fake.FakeDriver):
@@ -183,7 +186,8 @@ class Cloud(base.CloudTestCase):
             host, fetched, why(host, scores),
             None if score is None else summary.Parts(
                 score.benefit * score.holds, score.headroom, score.gate,
-                score.weight, score.count, score.cap))
+                score.weight, score.candidate.count,
+                score.candidate.limit))
 
     def _delete(self, name: str) -> None:
         server = {'id': self._uuids[name]}
@@ -192,7 +196,7 @@ class Cloud(base.CloudTestCase):
 
 
 def why(host: str | None,
-        scores: dict[str, weights.HostScore] | None) -> str:
+        scores: dict[str, scoring.Score] | None) -> str:
     """Say in a few words why a server is where it is.
 
     :param scores: of the hosts that weighed in; None if the weigher had
@@ -207,10 +211,10 @@ def why(host: str | None,
     if not scores:
         return 'its image is nowhere'
     best = max(scores.values(), key=lambda score: score.weight)
-    return f'{best.host} has it: {_what_speaks_against(best)}'
+    return f'{best.candidate.host} has it: {_what_speaks_against(best)}'
 
 
-def _what_speaks_against(score: weights.HostScore) -> str:
+def _what_speaks_against(score: scoring.Score) -> str:
     if score.headroom < score.gate:
         return 'near cap'
     if score.gate < 1:
