@@ -250,7 +250,3 @@ class TestUsed(base.TestCase):
     def test_sum(self):
         self.assertEqual(ledger.Used(5, 700),
                          ledger.Used(2, 200) + ledger.Used(3, 500))
-
-    def test_larger_of_each(self):
-        self.assertEqual(ledger.Used(3, 500),
-                         ledger.Used(3, 200).at_least(ledger.Used(2, 500)))

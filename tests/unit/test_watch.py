@@ -453,6 +453,15 @@ class TestLettingGo(RequestTestCase):
         self.assertEqual([], self.alive())
         self.assertIsNotNone(spec)
 
+    def test_hosts_that_nova_does_not_date_are_not_watched(self):
+        """Those of a simulation stay for ever, and would be looked at."""
+        for host in self.hosts:
+            host.updated = None
+
+        self.play(0, None)
+
+        self.assertEqual([], list(self.counter._open))
+
     def test_no_more_requests_than_can_be_open_are_watched(self):
         limit = count.MAX_OPEN
         self.addCleanup(setattr, count, 'MAX_OPEN', limit)

@@ -192,10 +192,11 @@ class SameImageCounter:
         # Else a guess would be wrong more often than not.
         if CONF.filter_scheduler.host_subset_size <= 1:
             self.ledger.record(placements[0][1])
-        progress.watch = watch.Watch(placements)
-        self._open[uuid] = progress
-        while len(self._open) > MAX_OPEN:
-            self._open.popitem(last=False)
+        if progress.is_dated:
+            progress.watch = watch.Watch(placements)
+            self._open[uuid] = progress
+            while len(self._open) > MAX_OPEN:
+                self._open.popitem(last=False)
         return True
 
     def _placement(self, request: request_mod.Request, uuid: str,

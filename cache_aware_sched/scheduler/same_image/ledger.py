@@ -54,11 +54,6 @@ class Used:
         return Used(self.vcpus + other.vcpus,
                     self.memory_mb + other.memory_mb)
 
-    def at_least(self, other: 'Used') -> 'Used':
-        """Return the larger of each."""
-        return Used(max(self.vcpus, other.vcpus),
-                    max(self.memory_mb, other.memory_mb))
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Placement:

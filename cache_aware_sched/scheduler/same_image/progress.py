@@ -43,6 +43,8 @@ class Progress:
     :ivar evacuated: whether the server that is placed is being evacuated, or
         may be, by what they said
     :ivar watch: of the decision for the current server
+    :ivar is_dated: whether nova says when hosts were updated; in a simulation
+        it does not, and nothing can be learnt of what it consumes
     """
 
     def __init__(self, host_states: Sequence[Any]) -> None:
@@ -57,9 +59,7 @@ class Progress:
         self.watch: watch_mod.Watch | None = None
         self._now = dict(self.at_start)
         self._chosen: list[dict[str, Any]] = []
-        # Where nova gives HostStates no time, as in a simulation, nothing is
-        # known of what it consumes.
-        self._is_dated = any(host.updated is not None for host in host_states)
+        self.is_dated = any(host.updated is not None for host in host_states)
 
     def start(self, request: request_mod.Request) -> Spot | None:
         """Note which server the request deals with now.
@@ -88,7 +88,7 @@ class Progress:
         watch = self.watch
         if watch is None:
             return None
-        if self._is_dated and (watch.is_refused() or any(
+        if self.is_dated and (watch.is_refused() or any(
                 fields['updated'] is None for fields in self._chosen)):
             self.watch = None
             return None, {*self.placed, *self.guessed}
@@ -98,7 +98,7 @@ class Progress:
             self.watch = None
         elif placement is None:
             return None
-        failed = placement is None and self._is_dated and (
+        failed = placement is None and self.is_dated and (
             watch.uuid not in self.placed)
         return placement, {watch.uuid} if failed else set()
 
