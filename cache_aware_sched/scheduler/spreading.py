@@ -37,9 +37,9 @@ from cache_aware_sched.scheduler import scoring
 #: of ten requests in a row no three fall on one of ten hosts.
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
-#: Sums of weights that differ by less are equal: one server of 2 GiB on a host
-#: of 256 GiB changes that of RAMWeigher by 0.008. Judgement.
-NEAR_TIE = 0.01
+#: Sums of weights that differ by less may be equal: one server of 2 GiB on a
+#: host of 256 GiB changes that of RAMWeigher by 0.008. Judgement.
+MAX_NEAR_TIE = 0.01
 
 #: The sums of hosts that are drawn differ by this. More than floats lose.
 STEP = 1e-6
@@ -50,9 +50,27 @@ def point(sequence: int) -> float:
     return sequence * GOLDEN_RATIO % 1
 
 
+def near_tie(candidate: Candidate, vcpus: int, memory_mb: int) -> float:
+    """Return by how much sums of weights differ that are equal.
+
+    Half of what the server itself changes in those of nova's CPUWeigher and
+    RAMWeigher: a host that runs one more like it is not equal.
+
+    :param candidate: the host that leads
+    :param vcpus: of the server
+    :param memory_mb: of the server, in MiB
+    """
+    changed = 0.0
+    if candidate.vcpus_capacity > 0:
+        changed += vcpus / candidate.vcpus_capacity
+    if candidate.memory_capacity > 0:
+        changed += memory_mb / candidate.memory_capacity
+    return min(changed / 2, MAX_NEAR_TIE)
+
+
 def spread(candidates: Sequence[Candidate], totals: Sequence[float],
            reach: Sequence[float], at: float, alternates: int,
-           idle: load_mod.Idle) -> dict[int, float]:
+           idle: load_mod.Idle, tie: float) -> dict[int, float]:
     """Return the sums that hosts must get to be taken in the order drawn.
 
     :param candidates: all, with their loads
@@ -61,13 +79,14 @@ def spread(candidates: Sequence[Candidate], totals: Sequence[float],
     :param at: from :func:`point`
     :param alternates: hosts that nova takes besides the first
     :param idle: what may be in use on a host that is not busy at all
+    :param tie: from :func:`near_tie`
     :returns: by index, the first host first; none is above its reach
     """
     best = max(totals)
     order = from_point(by_name(candidates), at)
     top = best + (alternates + 1) * STEP
     ties = [index for index in order
-            if totals[index] >= best - NEAR_TIE and reach[index] >= top]
+            if totals[index] >= best - tie and reach[index] >= top]
     if len(ties) > 1 or (ties and totals[ties[0]] < best):
         first = min(ties, key=lambda index: (
             not candidates[index].has_room, half(candidates[index])))

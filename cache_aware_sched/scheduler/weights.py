@@ -155,7 +155,9 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         sums = spreading.spread(
             candidates, decision.totals, reach,
             spreading.point(decision.request.sequence),
-            CONF.scheduler.max_attempts - 1, demand.idle)
+            CONF.scheduler.max_attempts - 1, demand.idle,
+            spreading.near_tie(decision.winner, decision.request.vcpus,
+                               decision.request.memory_mb))
         for index, wanted in sums.items():
             decision.totals[index] = wanted
             result[index] = (wanted - before[index]) / (

@@ -55,7 +55,7 @@ def spread(candidates, totals, at, alternates, reach=None):
     """
     return spreading.spread(
         candidates, totals, reach or reach_of(candidates, totals), at,
-        alternates, IDLE)
+        alternates, IDLE, spreading.MAX_NEAR_TIE)
 
 
 def ranked(candidates, totals, at, alternates, reach=None):
@@ -94,13 +94,29 @@ class TestPoint(base.TestCase):
         self.assertLessEqual(max(tenths.values()), 2)
 
 
+class TestNearTie(base.TestCase):
+
+    def test_half_of_what_the_server_changes(self):
+        one = candidate(capacity=1000)
+
+        self.assertAlmostEqual(
+            (2 / 1000 + 4 / 1000) / 2, spreading.near_tie(one, 2, 4))
+
+    def test_server_that_is_large(self):
+        self.assertEqual(spreading.MAX_NEAR_TIE, spreading.near_tie(
+            candidate(capacity=1000), 500, 500))
+
+    def test_host_whose_capacity_is_not_known(self):
+        self.assertEqual(0, spreading.near_tie(candidate(capacity=0), 2, 4))
+
+
 class TestFirst(base.TestCase):
 
     def first(self, totals, at):
         return ranked(hosts(len(totals)), totals, at, 2)[0]
 
     def test_winner_that_leads_stays(self):
-        lead = spreading.NEAR_TIE * 1.01
+        lead = spreading.MAX_NEAR_TIE * 1.01
         for at in points(50):
             self.assertEqual('h1', self.first([1, 1 + lead, 1, 0.5], at))
 
@@ -133,7 +149,7 @@ class TestFirst(base.TestCase):
         [place] = [place for place, one in enumerate(candidates)
                    if one.host == first]
         self.assertGreaterEqual(
-            totals[place], max(totals) - spreading.NEAR_TIE)
+            totals[place], max(totals) - spreading.MAX_NEAR_TIE)
 
     def test_sum_that_is_no_number(self):
         """As another weigher may make."""
@@ -307,7 +323,7 @@ class TestAlternates(base.TestCase):
         self.assertEqual(
             {1: 1.0, 2: 2.0, 3: 3.0},
             {place: sums[place] for place in (1, 2, 3)})
-        self.assertTrue(9 - spreading.NEAR_TIE < sums[4] < 9)
+        self.assertTrue(9 - spreading.MAX_NEAR_TIE < sums[4] < 9)
 
     def test_none_are_wanted(self):
         self.assertEqual({}, spread(hosts(3), [5.0, 0.0, 0.0], 0.5, 0))
@@ -348,7 +364,7 @@ class TestAlternates(base.TestCase):
 
         self.assertEqual(9, len(sums))
         for wanted in sums.values():
-            self.assertTrue(5 - spreading.NEAR_TIE < wanted < 5)
+            self.assertTrue(5 - spreading.MAX_NEAR_TIE < wanted < 5)
 
     def test_calm_means_the_interest_has_not_faded(self):
         """At half of the cap it begins to."""
