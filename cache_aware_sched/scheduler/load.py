@@ -76,13 +76,12 @@ def set_loads(candidates: Sequence[Candidate], request: request_mod.Request,
             placed = pending.get((state.host, state.nodename))
             if placed:
                 used_vcpus, used_mb = _expected(used_vcpus, used_mb, placed)
-        capacity = (state.vcpus_total or 0) * (
+        capacity = candidate.vcpus_capacity = (state.vcpus_total or 0) * (
             state.cpu_allocation_ratio or 1)
-        candidate.vcpus_capacity = capacity
         candidate.vcpus = (used_vcpus + vcpus) / capacity if (
             capacity > 0) else 0.0
-        capacity = total * (state.ram_allocation_ratio or 1)
-        candidate.memory_capacity = capacity
+        capacity = candidate.memory_capacity = total * (
+            state.ram_allocation_ratio or 1)
         candidate.memory = (used_mb + memory_mb) / capacity if (
             capacity > 0) else 0.0
 

@@ -12,6 +12,7 @@
 
 """What the candidates of a request say about an image."""
 
+from collections.abc import Sequence
 import functools
 from typing import Any
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from oslo_log import log as logging
 from cache_aware_sched import once
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler import columns
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
@@ -28,10 +30,6 @@ _ONCE = once.Once(LOG)
 #: MB/s that no fetch exceeds: 16 Gbit/s, and conversion besides. Judgement. A
 #: host that reports more must not make images look worthless.
 MAX_RATE = 2048
-
-#: Images of which it is kept what a host said. Beyond it all are forgotten.
-MAX_KEPT_IMAGES = 32
-
 
 class Answer(NamedTuple):
     """What one host reports, of an image and of itself.
@@ -64,21 +62,24 @@ UNREADABLE = Answer(Holding.UNKNOWN, None, 0, -1, 0, False)
 _shared = functools.lru_cache(maxsize=4096)(Answer)
 
 
-class _Kept:
-    """What a host has said, and where in its report.
+class _Said:
+    """What a host has said of an image, and where in its report.
 
-    :ivar head: the header of the report
     :ivar length: of the report
-    :ivar said: where an image was looked up, the characters there, and what
-        they say
+    :ivar head: its header
+    :ivar at: where the image was looked up
+    :ivar chars: the characters there
+    :ivar answer: what they say
     """
 
-    __slots__ = ('head', 'length', 'said')
+    __slots__ = ('answer', 'at', 'chars', 'head', 'length')
 
-    def __init__(self, head: str, length: int) -> None:
-        self.head = head
+    def __init__(self, found: report.Report, length: int, key: str,
+                 answer: Answer) -> None:
         self.length = length
-        self.said: dict[tuple[str, int], tuple[int, str, Answer]] = {}
+        self.head = found.head
+        self.at, self.chars = found.around(key)
+        self.answer = answer
 
 
 class Reports:
@@ -89,45 +90,51 @@ class Reports:
     """
 
     def __init__(self) -> None:
-        # By node. The older ones were not asked for since the last sweep.
-        self._kept: dict[str, _Kept] = {}
-        self._older: dict[str, _Kept] = {}
+        self._said: columns.Columns[tuple[str, int], _Said] = (
+            columns.Columns())
 
-    def answer(self, host: Any, wanted: tuple[str, int]) -> Answer:
-        """Return what a HostState's report says of an image; never raises.
+    def answers(self, hosts: Sequence[Any], wanted: tuple[str, int]
+                ) -> list[Answer]:
+        """Return what the reports of HostStates say of an image.
+
+        Never raises.
 
         :param wanted: from :func:`wanted`
         """
-        try:
-            text = host.stats[report.STATS_KEY]
-            kept = self._kept.get(host.nodename)
-            if (kept is not None and len(text) == kept.length
-                    and text.startswith(kept.head)):
-                said = kept.said.get(wanted)
-                if said is not None and text.startswith(said[1], said[0]):
-                    return said[2]
-            return self._read(host.nodename, text, wanted)
-        except Exception as error:
-            _note_unread(host, error)
-            return UNREADABLE
+        kept = self._said.of(wanted)
+        found = []
+        # Without a call for each: there are thousands.
+        for host in hosts:
+            try:
+                text = host.stats[report.STATS_KEY]
+                said = kept.get(host.nodename) or kept.older(host.nodename)
+                if (said and len(text) == said.length
+                        and text.startswith(said.head)
+                        and text.startswith(said.chars, said.at)):
+                    found.append(said.answer)
+                    continue
+            except (AttributeError, KeyError, TypeError):
+                pass  # this is no report
+            found.append(_read(host, kept, wanted))
+        return found
 
-    def _read(self, node: str, text: object,
-              wanted: tuple[str, int]) -> Answer:
+    def sweep(self, now: float) -> None:
+        """Forget nodes that were not asked for; see :mod:`.columns`."""
+        self._said.sweep(now)
+
+
+def _read(host: Any, kept: columns.Column[_Said],
+          wanted: tuple[str, int]) -> Answer:
+    """Return what a report says, and keep it."""
+    try:
+        text = host.stats[report.STATS_KEY]
         found = report.Report(text)
         answer = _answer(found, wanted)
-        kept = self._kept.get(node) or self._older.get(node)
-        if (kept is None or kept.head != found.head
-                or kept.length != len(str(text))):
-            kept = _Kept(found.head, len(str(text)))
-        self._kept[node] = kept
-        if len(kept.said) >= MAX_KEPT_IMAGES:
-            kept.said.clear()
-        kept.said[wanted] = *found.around(wanted[0]), answer
-        return answer
-
-    def sweep(self) -> None:
-        """Forget the hosts that were not asked for since the last time."""
-        self._older, self._kept = self._kept, {}
+        kept[host.nodename] = _Said(found, len(text), wanted[0], answer)
+    except Exception as error:
+        _note_unread(host, error)
+        return UNREADABLE
+    return answer
 
 
 def _answer(found: report.Report, wanted: tuple[str, int]) -> Answer:

@@ -17,7 +17,6 @@ headroom * gate``, each in [0, 1], so that 1.0 is everything that an image
 cache could ever save.
 """
 
-from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import math
@@ -25,8 +24,8 @@ import statistics
 
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler.candidates import Candidate
+from cache_aware_sched.scheduler import guards
 from cache_aware_sched.scheduler import load as load_mod
-from cache_aware_sched.scheduler.reports import UNREADABLE
 
 #: Bytes a second when no candidate reported a rate. Measured with nova 34 on
 #: one machine: a 2 GiB image took 12.6 s to ACTIVE when it had to be fetched
@@ -55,27 +54,6 @@ HOLDS = {
     Holding.WARM_RESIZED: 1.0,
 }
 
-#: Share of the cap that may be used before the interest in a host fades.
-#: Judgement; what the fading brings is on the page "Where the defaults are
-#: from".
-UNFADED_CAP_SHARE = 0.5
-
-#: How many seconds of a fetch, for each vCPU of the server, are worth a host
-#: that is twice as busy as the average, with a multiplier of 1. What imbalance
-#: costs is the square of how busy hosts are, so a server adds to it by its
-#: vCPUs and by how much busier than others its host is; what a held image
-#: saves is the seconds. From replays: see "Where the defaults are from".
-GATE_SECONDS = 1000.0
-
-#: How much busier in vCPUs than the average candidate a host may become, as a
-#: share of that average, whatever the multiplier and the image.
-MAX_GATE_WIDTH = 0.5
-
-#: The same for the memory, of which servers want very different amounts: in
-#: the replays stock nova itself used that of hosts twice as unevenly as their
-#: vCPUs. Judgement: with 0.5 a little more was fetched at the same imbalance.
-MEMORY_GATE_WIDTH = 0.8
-
 
 def fetch_seconds(size: int, rate: float) -> float:
     """Return how long the fetch of an image takes.
@@ -97,61 +75,6 @@ def benefit(seconds: float) -> float:
     """
     waited = max(0.0, seconds - UNNOTICED_SECONDS)
     return -math.expm1(-waited / BENEFIT_SECONDS)
-
-
-def headroom(count: int, cap: int) -> float:
-    """Return how far a host is from the cap of same-image servers.
-
-    So that the cap is a backstop and not what places servers every day.
-
-    :param count: servers of the image on the host, without this one
-    :param cap: 0 for none
-    :returns: 1 up to :data:`UNFADED_CAP_SHARE` of the cap, falling evenly to 0
-        at the cap
-    """
-    if cap <= 0:
-        return 1.0
-    left = (cap - count) / (cap * (1 - UNFADED_CAP_SHARE))
-    return min(1.0, max(0.0, left))
-
-
-def gate_width(multiplier: float, seconds: float, vcpus: int) -> float:
-    """Return how much busier than the average a host may become.
-
-    :param multiplier: of the weight
-    :param seconds: that the fetch would take
-    :param vcpus: of the server
-    :returns: a share of the average load, at which the interest is gone
-    """
-    return min(MAX_GATE_WIDTH,
-               multiplier * seconds / max(vcpus, 1) / GATE_SECONDS)
-
-
-def gate(load: float, average: float, width: float, idle: float = 0.0
-         ) -> float:
-    """Return whether a host is no busier than the others.
-
-    In comparison with the average: what nova's own weighers make of the same
-    difference depends on how much is free on other hosts.
-
-    :param load: share of a resource of the host that is in use once the server
-        is on it
-    :param average: the same, over all candidates
-    :param width: as a share of the average
-    :param idle: the load up to which the host is not busy at all
-    :returns: 1 up to the average or to ``idle``, falling evenly to 0 at the
-        width above it
-    """
-    over = load - max(average, idle)
-    if over <= 0:
-        return 1.0
-    room = width * average
-    return max(0.0, 1 - over / room) if room > 0 else 0.0
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean, 0 of nothing."""
-    return sum(values) / len(values) if values else 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -194,25 +117,94 @@ class Score:
             f'{self.candidate.count}, cap {self.candidate.limit})')
 
 
-@dataclasses.dataclass(slots=True)
+class _Scale:
+    """What all hosts of a request are measured by.
+
+    :ivar seconds: that the fetch of the image takes
+    :ivar worth: the benefit of sparing it
+    """
+
+    def __init__(self, candidates: Sequence[Candidate],
+                 demand: Demand) -> None:
+        self.seconds = _seconds(candidates, demand)
+        self.worth = benefit(self.seconds)
+        self.vcpus = guards.mean([one.vcpus for one in candidates])
+        self.memory = guards.mean([one.memory for one in candidates])
+        self._demand = demand
+
+    def holds(self, holding: Holding, multiplier: float) -> float:
+        """Return how much of the benefit a host brings; see HOLDS."""
+        if not self._demand.avoid or holding is Holding.UNKNOWN or (
+                multiplier <= 0):
+            return HOLDS[holding]
+        return 1 - HOLDS[holding]
+
+    def worths(self, multiplier: float) -> list[float]:
+        """Return what holdings are worth if nothing speaks against it.
+
+        :returns: by Holding
+        """
+        return [self.worth * self.holds(holding, multiplier)
+                for holding in Holding]
+
+    def score(self, candidate: Candidate) -> Score:
+        """Return all that decides about a host that brings something."""
+        holding, multiplier = holding_of(candidate), (
+            candidate.setting.multiplier)
+        result = Score(candidate, holding, self.worth,
+                       self.holds(holding, multiplier))
+        if multiplier > 0:
+            result.headroom = self.headroom(candidate)
+            result.gate = self.gate(candidate)
+        return result
+
+    def headroom(self, candidate: Candidate) -> float:
+        """Return how far a host is from its cap."""
+        return guards.headroom(
+            candidate.count + candidate.needed - 1, candidate.limit)
+
+    def gate(self, candidate: Candidate) -> float:
+        """Return whether a host is no busier than the others."""
+        setting, idle, result = candidate.setting, self._demand.idle, 1.0
+        if candidate.vcpus > self.vcpus and not setting.packs_vcpus:
+            result = guards.gate(
+                candidate.vcpus, self.vcpus, guards.gate_width(
+                    setting.multiplier, self.seconds, self._demand.vcpus),
+                load_mod.idle_share(idle.vcpus, candidate.vcpus_capacity))
+        if result and candidate.memory > self.memory and (
+                not setting.packs_memory):
+            result = min(result, guards.gate(
+                candidate.memory, self.memory, guards.MEMORY_GATE_WIDTH,
+                load_mod.idle_share(
+                    idle.memory_mb, candidate.memory_capacity)))
+        return result
+
+
 class Scores:
     """What all candidates weigh.
 
-    :param weights: in the order of the candidates
-    :param scores: of those that bring something, by their index
-    :param seconds: that the fetch of the image would take
-    :param reporting: how many have a report that can be read
+    :param scale: what they are measured by; None if the image cache is ignored
+    :ivar weights: in the order of the candidates
+    :ivar scored: the indexes of those that bring something
     """
 
-    weights: list[float]
-    scores: dict[int, Score]
-    seconds: float
-    reporting: int
+    def __init__(self, candidates: Sequence[Candidate],
+                 scale: _Scale | None = None) -> None:
+        self._candidates = candidates
+        self._scale = scale
+        self.weights = [0.0] * len(candidates)
+        self.scored: list[int] = []
 
-    @classmethod
-    def none(cls, candidates: Sequence[Candidate]) -> 'Scores':
-        """Return what hosts weigh for a request that ignores the cache."""
-        return cls([0.0] * len(candidates), {}, 0.0, len(candidates))
+    @property
+    def seconds(self) -> float:
+        """Return how long the fetch of the image takes."""
+        return self._scale.seconds if self._scale else 0.0
+
+    def __getitem__(self, index: int) -> Score:
+        """Return why one of :attr:`scored` weighs what it weighs."""
+        if self._scale is None:
+            raise IndexError(index)
+        return self._scale.score(self._candidates[index])
 
 
 def score(candidates: Sequence[Candidate], demand: Demand) -> Scores:
@@ -222,38 +214,32 @@ def score(candidates: Sequence[Candidate], demand: Demand) -> Scores:
     to be full or busy is left to nova's other weighers; ``avoid`` then asks
     for what happens anyway.
     """
-    seconds = _seconds(candidates, demand)
-    worth = benefit(seconds)
-    result = Scores.none(candidates)
-    result.seconds = seconds
-    result.reporting = sum([
-        candidate.answer is not UNREADABLE for candidate in candidates])
-    if not worth or not result.reporting:
+    scale = _Scale(candidates, demand)
+    result = Scores(candidates, scale)
+    if not scale.worth:
         return result
+    weights, scored = result.weights, result.scored
     holdings = [
         candidate.answer.holding if not candidate.arriving
         else holding_of(candidate) for candidate in candidates]
-    drawn = []
-    for index, holding in enumerate(holdings):
-        if holding is Holding.UNKNOWN or (
-                holding is Holding.COLD and not demand.avoid):
+    drawn, pushed = scale.worths(1), scale.worths(-1)
+    vcpus, memory = scale.vcpus, scale.memory
+    # Without a call for each: there are thousands.
+    for index, candidate in enumerate(candidates):
+        multiplier = candidate.setting.multiplier
+        weight = (drawn if multiplier > 0 else pushed)[holdings[index]]
+        if not weight or not multiplier:
             continue
-        multiplier = candidates[index].setting.multiplier
-        holds = HOLDS[holding]
-        if multiplier > 0 and demand.avoid:
-            holds = 1 - holds
-        if not holds or not multiplier:
-            continue
-        result.scores[index] = found = Score(
-            candidates[index], holding, worth, holds)
-        if multiplier > 0:
-            drawn.append(found)
-    if drawn:
-        _guard(candidates, demand, drawn, seconds)
-    for index, found in result.scores.items():
-        result.weights[index] = found.weight
+        scored.append(index)
+        if multiplier > 0 and (
+                candidate.vcpus > vcpus or candidate.memory > memory
+                or candidate.count + candidate.needed > 1):
+            weight *= scale.headroom(candidate)
+            if weight:
+                weight *= scale.gate(candidate)
+        weights[index] = weight
     if Holding.UNKNOWN in holdings:
-        fill_unknown(result.weights, holdings)
+        fill_unknown(weights, holdings)
     return result
 
 
@@ -268,42 +254,17 @@ def holding_of(candidate: Candidate) -> Holding:
 
 def _seconds(candidates: Sequence[Candidate], demand: Demand) -> float:
     """Return how long the fetch of the image takes."""
-    rates = [candidate.answer.rate for candidate in candidates
-             if candidate.answer.rate]
+    rates = [rate for candidate in candidates
+             if (rate := candidate.answer.rate)]
     size = demand.image_size or max(
         (candidate.answer.size for candidate in candidates), default=0)
     return fetch_seconds(
         size, statistics.median_low(rates) * 1e6 if rates else 0.0)
 
 
-def _guard(candidates: Sequence[Candidate], demand: Demand,
-           drawn: Iterable[Score], seconds: float) -> None:
-    """Fade the preference for hosts that are nearly full, or busy."""
-    vcpus = mean([candidate.vcpus for candidate in candidates])
-    memory = mean([candidate.memory for candidate in candidates])
-    for score_ in drawn:
-        candidate = score_.candidate
-        setting = candidate.setting
-        if candidate.limit:
-            score_.headroom = headroom(
-                candidate.count + candidate.needed - 1, candidate.limit)
-        # Else the gate is open. This is done for each of thousands.
-        if candidate.vcpus > vcpus and not setting.packs_vcpus:
-            score_.gate = gate(
-                candidate.vcpus, vcpus, gate_width(
-                    setting.multiplier, seconds, demand.vcpus),
-                load_mod.idle_share(
-                    demand.idle.vcpus, candidate.vcpus_capacity))
-        if candidate.memory > memory and not setting.packs_memory:
-            score_.gate = min(score_.gate, gate(
-                candidate.memory, memory, MEMORY_GATE_WIDTH,
-                load_mod.idle_share(
-                    demand.idle.memory_mb, candidate.memory_capacity)))
-
-
 def fill_unknown(weights: list[float], holdings: Sequence[Holding]) -> None:
     """Let hosts of which nothing is known weigh what the others average."""
-    average = mean([
+    average = guards.mean([
         weight for weight, holding in zip(weights, holdings, strict=True)
         if holding is not Holding.UNKNOWN])
     for index, holding in enumerate(holdings):

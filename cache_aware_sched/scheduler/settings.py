@@ -17,6 +17,7 @@ writes a warning for each host and request if a value cannot be read (nova
 34.0.0).
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import math
 from typing import Any
@@ -77,12 +78,29 @@ class Settings:
         """Return whether one of the hosts asked for has a cap."""
         return any(setting.cap for setting in self._known.values())
 
-    def of(self, host_state: Any) -> Setting:
-        """Return what is set for a host.
+    @property
+    def has_relative_cap(self) -> bool:
+        """Return whether one of them has a cap that is not just a number."""
+        return any(setting.cap.share or setting.cap.hint
+                   for setting in self._known.values())
+
+    def of_all(self, host_states: Iterable[Any]) -> list[Setting]:
+        """Return what is set for hosts.
 
         The same for all hosts in the same aggregates. Their objects live as
         long as the request, so they are known by their ids.
         """
+        known, found = self._known, []
+        for host in host_states:
+            host_aggregates = host.aggregates
+            # As aggregates.key() does, without a call for each of thousands.
+            setting = known.get(id(host_aggregates[0])) if (
+                host_aggregates and len(host_aggregates) == 1) else None
+            found.append(setting or self.of(host))
+        return found
+
+    def of(self, host_state: Any) -> Setting:
+        """Return what is set for a host."""
         host_aggregates = host_state.aggregates or ()
         ids = aggregates.key(host_aggregates)
         setting = self._known.get(ids)

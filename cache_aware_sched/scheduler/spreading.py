@@ -29,8 +29,8 @@ import re
 import zlib
 
 from cache_aware_sched.scheduler.candidates import Candidate
+from cache_aware_sched.scheduler import guards
 from cache_aware_sched.scheduler import load as load_mod
-from cache_aware_sched.scheduler import scoring
 
 #: The golden ratio. Its multiples, of which only the fraction is taken, lie
 #: evenly however many there are (Knuth, The Art of Computer Programming, 6.4):
@@ -178,14 +178,14 @@ class _Calm:
     def __init__(self, candidates: Sequence[Candidate],
                  idle: load_mod.Idle) -> None:
         self._idle = idle
-        self._vcpus = (1 + scoring.MAX_GATE_WIDTH) * scoring.mean(
+        self._vcpus = (1 + guards.MAX_GATE_WIDTH) * guards.mean(
             [candidate.vcpus for candidate in candidates])
-        self._memory = (1 + scoring.MEMORY_GATE_WIDTH) * scoring.mean(
+        self._memory = (1 + guards.MEMORY_GATE_WIDTH) * guards.mean(
             [candidate.memory for candidate in candidates])
 
     def __call__(self, candidate: Candidate) -> bool:
         return (
-            scoring.headroom(candidate.count + candidate.needed - 1,
+            guards.headroom(candidate.count + candidate.needed - 1,
                              candidate.limit) == 1
             and candidate.vcpus <= max(self._vcpus, load_mod.idle_share(
                 self._idle.vcpus, candidate.vcpus_capacity))

@@ -86,7 +86,8 @@ class Decision:
     def log(self) -> None:
         """Say which host wins, and why the others do not."""
         if LOG.isEnabledFor(logging.DEBUG):
-            for score in self.scores.scores.values():
+            for index in self.scores.scored:
+                score = self.scores[index]
                 LOG.debug(
                     'Server %(server)s, image %(image)s: host %(score)s '
                     'weighs %(weight).3f.',
@@ -105,9 +106,6 @@ class Decision:
 
     def why(self) -> str:
         """Return who holds the image, and what became of the best holder."""
-        holders = [
-            score for score in self.scores.scores.values()
-            if score.holding >= Holding.ARRIVING]
         # Hardly any host is arriving, and there are thousands.
         holding = sum([
             candidate.answer.holding in _HELD or (
@@ -118,6 +116,8 @@ class Decision:
         of = f'{holding} of {len(self.candidates)} {holds} it'
         if not holding:
             return 'no candidate holds it'
+        holders = [index for index in self.scores.scored if scoring.holding_of(
+            self.candidates[index]) >= Holding.ARRIVING]
         if not holders:
             seconds = self.scores.seconds
             reason = ('the request or the multiplier ignores it'
@@ -126,7 +126,8 @@ class Decision:
                       else f'its fetch takes only {seconds:.1f} s' if seconds
                       else 'its size is not known')
             return f'{of}, but {reason}'
-        best = max(holders, key=lambda score: score.weight)
+        best = self.scores[max(
+            holders, key=self.scores.weights.__getitem__)]
         return (f'{of}: {best.candidate.host} weighs {best.weight:.3f} '
                 f'(benefit {best.benefit:.2f}, headroom {best.headroom:.2f}, '
                 f'gate {best.gate:.2f})')
@@ -164,12 +165,12 @@ class Warnings:
         """
         return self._is_last and CONF.filter_scheduler.host_subset_size <= 1
 
-    def check(self, candidates: Sequence[Candidate],
-              scores: scoring.Scores) -> None:
+    def check(self, candidates: Sequence[Candidate]) -> None:
         """Look at one request."""
-        if scores.reporting:
-            self._seen_a_report = True
-        elif not self._seen_a_report:
+        if not self._seen_a_report:
+            self._seen_a_report = any(
+                candidate.answer.readable for candidate in candidates)
+        if not self._seen_a_report:
             _ONCE.warning(
                 ('no reports',),
                 'ImageCacheWeigher has no effect: none of %(number)d '

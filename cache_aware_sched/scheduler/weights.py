@@ -100,10 +100,11 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         demand = scoring.Demand(
             request.image_size, request.vcpus, wish == telling.AVOID,
             load.Idle.for_request(request))
-        scores = (scoring.Scores.none(candidates) if wish == telling.IGNORE
-                  else scoring.score(candidates, demand))
-        if wish != telling.IGNORE:
-            self._warnings.check(candidates, scores)
+        if wish == telling.IGNORE:
+            scores = scoring.Scores(candidates)
+        else:
+            scores = scoring.score(candidates, demand)
+            self._warnings.check(candidates)
         before = [item.weight for item in weighed]
         first_copy.ease(candidates, demand, scores, before)
         observed = self._options.image_cache_weigher_mode == conf.OBSERVE

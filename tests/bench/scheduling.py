@@ -165,13 +165,14 @@ def settle() -> None:
 def warm(cloud: cloud_mod.Cloud, rounds: int) -> Cost:
     """Return what a request costs when nothing changed since the last one."""
     scheduler = ours()
-    _request(cloud, scheduler)
+    _read_all(cloud, scheduler)
     return _cost(cloud, lambda: _forget(scheduler), rounds)
 
 
 def busy(cloud: cloud_mod.Cloud, rounds: int) -> Cost:
     """Return the same when hosts owe the sight of :data:`RECENT` servers."""
     scheduler = ours()
+    _read_all(cloud, scheduler)
     for _placed in range(RECENT):
         _request(cloud, scheduler)
 
@@ -188,7 +189,7 @@ def busy(cloud: cloud_mod.Cloud, rounds: int) -> Cost:
 def changed(cloud: cloud_mod.Cloud, hosts: int, rounds: int) -> Cost:
     """Return the same when so many hosts got a server since the last one."""
     scheduler = ours()
-    _request(cloud, scheduler)
+    _read_all(cloud, scheduler)
 
     def prepare() -> Scheduler:
         for number in range(hosts):
@@ -207,22 +208,22 @@ def chain(cloud: cloud_mod.Cloud, rounds: int, *,
           change: Callable[[], object] | None = None) -> ChainCost:
     """Return what all filters and weighers cost, without and with ours.
 
-    :param change: what happens to the cloud before each request
+    :param change: what happens to the cloud before each request of ours
     """
     nova_chain, scheduler = novas_chain(), our_chain()
-    # What is read for the first time is read bit by bit.
-    for _time in range(2 + round(1 / memory.FIRST_READS)):
-        _request(cloud, scheduler)
+    _read_all(cloud, scheduler)
 
-    def request(make: Callable[[], Scheduler]) -> timing.Call:
+    def nova() -> timing.Call:
+        return functools.partial(
+            nova_chain.both, cloud.host_states(), cloud.spec())
+
+    def with_ours() -> timing.Call:
         if change:
             change()
         return functools.partial(
-            make().both, cloud.host_states(), cloud.spec())
+            _forget(scheduler).both, cloud.host_states(), cloud.spec())
 
-    times = timing.in_turn([
-        functools.partial(request, lambda: nova_chain),
-        functools.partial(request, lambda: _forget(scheduler))], rounds)
+    times = timing.in_turn([nova, with_ours], rounds)
     return _chain_cost(times)
 
 
@@ -249,6 +250,13 @@ def _forget(scheduler: Scheduler) -> Scheduler:
     """Have no placement that no host shows: the servers are never there."""
     count.shared().ledger._placements.clear()
     return scheduler
+
+
+def _read_all(cloud: cloud_mod.Cloud, scheduler: Scheduler) -> None:
+    """Request until all is read: after a start it is read bit by bit."""
+    for _time in range(2 + round(1 / memory.FIRST_READS_SHARE)):
+        _request(cloud, scheduler)
+    settle()
 
 
 def _request(cloud: cloud_mod.Cloud, scheduler: Scheduler) -> None:

@@ -56,8 +56,8 @@ class ExplainingWeigher(weights.ImageCacheWeigher):
         if scoring.benefit(decision.scores.seconds):
             self.reasons.setdefault(
                 str(decision.request.instance),
-                {score.candidate.host: score
-                 for score in decision.scores.scores.values()})
+                {decision.candidates[index].host: decision.scores[index]
+                 for index in decision.scores.scored})
 
 
 class CountingDriver(fake.FakeDriver):

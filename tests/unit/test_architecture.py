@@ -92,7 +92,9 @@ class TestDirections(base.TestCase):
         self.assert_independent(f'{PACKAGE}.report', of=['nova'])
 
     def test_scoring_needs_no_nova(self):
-        self.assert_independent(f'{PACKAGE}.scheduler.scoring', of=['nova'])
+        for module in ('first_copy', 'guards', 'scoring', 'spreading'):
+            self.assert_independent(
+                f'{PACKAGE}.scheduler.{module}', of=['nova'])
 
     def test_eviction_policies_need_no_nova(self):
         for module in ('entry', 'limits', 'policies'):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cache_aware_sched import cap
 from cache_aware_sched import cap_sources
 from cache_aware_sched import request as request_mod
-from cache_aware_sched.scheduler import scoring
+from cache_aware_sched.scheduler import guards
 from tests.unit import base
 from tests.unit import factories
 
@@ -442,7 +442,7 @@ class TestBadValues(base.TestCase):
                 (factories.request(cap=value), []),
                 (factories.request(hints=hint(str(value))), [])):
             self.assertGreater(
-                scoring.headroom(9, number_for(request, *aggregates)), 0)
+                guards.headroom(9, number_for(request, *aggregates)), 0)
 
 
 class TestIsSetHere(base.TestCase):

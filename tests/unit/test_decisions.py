@@ -101,7 +101,7 @@ class TestLine(DecisionTestCase):
         request = factories.request(
             hints={request_mod.HINT_IMAGE_CACHE: [telling.IGNORE]})
         telling.Decision(
-            request, hosts, scoring.Scores.none(hosts), [0.0, 0.0],
+            request, hosts, scoring.Scores(hosts), [0.0, 0.0],
             observed=False).log()
 
         [line] = self.logged(logging.INFO)
@@ -243,8 +243,7 @@ class TestWarnings(base.TestCase):
         self.told = telling.Warnings(self.counter)
 
     def check(self, *candidates):
-        self.told.check(candidates, scoring.score(
-            candidates, scoring.Demand(GIB, 1, False, load.Idle(20, 20))))
+        self.told.check(candidates)
 
     def hosts(self, number, holding=Holding.COLD):
         return [candidate(f'h{place}', holding) for place in range(number)]

@@ -10,6 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import hypothesis
+from hypothesis import strategies as st
+
+from cache_aware_sched.scheduler.same_image import host_servers
 from cache_aware_sched.scheduler.same_image import memory
 from tests.unit import base
 from tests.unit import factories
@@ -157,7 +161,7 @@ class TestNodes(MemoryTestCase):
         """Learn where a stub is that a host shows; look at the host."""
         self.stub = factories.stub()
         self.memory.learn([
-            (self.stub.uuid, memory.Fact(IMAGE, PROJECT, spot))])
+            (self.stub.uuid, host_servers.Fact(IMAGE, PROJECT, spot))])
         return self.show('h', self.stub)
 
     def test_server_that_becomes_a_stub_stays_on_its_node(self):
@@ -168,6 +172,17 @@ class TestNodes(MemoryTestCase):
 
         self.assertEqual([{server.uuid}, set()], [
             self.uuids(known, node=node) for node in ('n1', 'n2')])
+
+
+class TestFact(base.TestCase):
+
+    @hypothesis.given(
+        st.text('abc-'), st.none() | st.text('abc-', min_size=1),
+        st.none() | st.tuples(st.text('abc.', min_size=1), st.text('abc.')))
+    def test_is_kept_whole(self, image, project, spot):
+        fact = host_servers.Fact(image, project, spot)
+
+        self.assertEqual(fact, host_servers.Fact.from_text(fact.to_text()))
 
 
 class TestStubs(MemoryTestCase):
@@ -206,8 +221,8 @@ class TestStubs(MemoryTestCase):
         state = factories.host('h', instances=[ours, other])
         self.look(state)
 
-        self.memory.learn([(ours.uuid, memory.Fact(IMAGE, 'p')),
-                           (other.uuid, memory.Fact(OTHER_IMAGE, 'p'))])
+        self.memory.learn([(ours.uuid, host_servers.Fact(IMAGE, 'p')),
+                           (other.uuid, host_servers.Fact(OTHER_IMAGE, 'p'))])
 
         known = self.look(state)
         self.assertEqual({ours.uuid: 'p'}, known.servers('h', IMAGE))
@@ -217,7 +232,7 @@ class TestStubs(MemoryTestCase):
         gone = factories.stub()
         state = factories.host('h', instances=[gone])
 
-        self.memory.learn([(gone.uuid, memory.Fact('', None))])
+        self.memory.learn([(gone.uuid, host_servers.Fact('', None))])
 
         known = self.look(state)
         self.assertEqual(set(), known.unresolved)
@@ -225,7 +240,7 @@ class TestStubs(MemoryTestCase):
 
     def test_what_is_shown_beats_what_was_learnt(self):
         server = factories.instance()
-        self.memory.learn([(server.uuid, memory.Fact(OTHER_IMAGE, 'p'))])
+        self.memory.learn([(server.uuid, host_servers.Fact(OTHER_IMAGE, 'p'))])
 
         known = self.show('h', server)
 
@@ -250,7 +265,7 @@ class TestDisprove(MemoryTestCase):
         super().setUp()
         self.stubs = [factories.stub() for _ in range(2)]
         self.server = factories.instance()
-        self.memory.learn((stub.uuid, memory.Fact(IMAGE, PROJECT))
+        self.memory.learn((stub.uuid, host_servers.Fact(IMAGE, PROJECT))
                           for stub in self.stubs)
         self.state = factories.host(
             'h', instances=[*self.stubs, self.server])
@@ -268,7 +283,7 @@ class TestDisprove(MemoryTestCase):
 
     def test_stub_that_is_learnt_anew(self):
         self.memory.disprove('h', IMAGE, set())
-        self.memory.learn((stub.uuid, memory.Fact(OTHER_IMAGE, PROJECT))
+        self.memory.learn((stub.uuid, host_servers.Fact(OTHER_IMAGE, PROJECT))
                           for stub in self.stubs)
 
         known = self.look(self.state)
@@ -400,7 +415,7 @@ class TestGlance(MemoryTestCase):
     def test_any_server_that_was_replaced_is_seen_in_seconds(self):
         self.put(factories.instance(
             OTHER_IMAGE, instance_uuid=self.servers[0].uuid))
-        self.now += memory.GLANCE
+        self.now += host_servers.COMPARED_EVERY
 
         self.assert_shown(*self.servers[1:])
         self.assert_shown(self.servers[0], image=OTHER_IMAGE)
@@ -425,11 +440,49 @@ class TestGlance(MemoryTestCase):
         self.assert_shown()
 
 
+class TestAnyChange(MemoryTestCase):
+    """Servers come and go; nova appends what comes."""
+
+    @hypothesis.given(st.lists(
+        st.tuples(st.sampled_from(['come', 'stub', 'go', 'change']),
+                  st.integers(0, 9), st.sampled_from([0.0, 1.0])),
+        max_size=12))
+    def test_is_seen_at_once(self, steps):
+        """But for what takes the place of another among others."""
+        state, now = factories.host('h', instances=[]), self.now
+        shown = state.instances
+        kept = memory.InstanceMemory()
+        for step, place, seconds in steps:
+            now += seconds
+            uuids = list(shown)
+            if step in ('come', 'stub'):
+                server = (factories.instance() if step == 'come'
+                          else factories.stub())
+                shown[server.uuid] = server
+            elif uuids and step == 'go':
+                del shown[uuids[place % len(uuids)]]
+            elif uuids:
+                shown[uuids[-1]] = factories.instance(
+                    OTHER_IMAGE, instance_uuid=uuids[-1])
+
+            found = [self.read(one, state, now) for one in (
+                kept, memory.InstanceMemory())]
+
+            self.assertEqual(found[1], found[0])
+
+    def read(self, one, state, now):
+        known = one.of_host(state, now)
+        if known.source is None:
+            one.read(known, state, now)
+        return (self.uuids(known), self.uuids(known, OTHER_IMAGE),
+                known.unresolved, known.shown)
+
+
 class TestElsewhere(MemoryTestCase):
 
     def test_host_of_which_a_stub_was_disproved(self):
         server, stub = factories.instance(host='a'), factories.stub()
-        self.memory.learn([(stub.uuid, memory.Fact(IMAGE, PROJECT))])
+        self.memory.learn([(stub.uuid, host_servers.Fact(IMAGE, PROJECT))])
         self.show('a', server, stub)
 
         self.memory.disprove('a', IMAGE, set())
@@ -511,8 +564,8 @@ class TestSweep(MemoryTestCase):
         self.show('h', server)
         stub = factories.stub(server.uuid)
         self.show('h', stub)
-        self.memory.learn((factories.new_uuid(), memory.Fact(IMAGE, PROJECT))
-                          for _ in range(100))
+        fact = host_servers.Fact(IMAGE, PROJECT)
+        self.memory.learn((factories.new_uuid(), fact) for _ in range(100))
         self.now += memory.SWEEP_EVERY
 
         self.memory.sweep(self.now)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler import columns
 from cache_aware_sched.scheduler import reports
 from tests.unit import base
 from tests.unit import factories
@@ -40,17 +41,23 @@ TEXTS = st.one_of(
         max_bytes=st.sampled_from([100, 16384])))
 
 
+def answer(kept, host, wanted):
+    [found] = kept.answers([host], wanted)
+    return found
+
+
 class ReportsTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
         self.reports = reports.Reports()
+        self.now = 0.0
 
     def answer(self, text, image=IMAGE, disk_gb=0, **kwargs):
         return self.ask(factories.host(text=text, **kwargs), image, disk_gb)
 
     def ask(self, host, image=IMAGE, disk_gb=0):
-        return self.reports.answer(host, reports.wanted(image, disk_gb))
+        return answer(self.reports, host, reports.wanted(image, disk_gb))
 
 
 class TestAnswer(ReportsTestCase):
@@ -142,7 +149,7 @@ class TestAnswer(ReportsTestCase):
 
     def test_very_many_images(self):
         text = factories.warm()
-        for _ in range(reports.MAX_KEPT_IMAGES + 5):
+        for _ in range(columns.MAX_COLUMNS + 5):
             self.assertEqual(Holding.COLD, self.answer(
                 text, factories.new_uuid()).holding)
 
@@ -183,8 +190,8 @@ class TestChange(ReportsTestCase):
             for image in images:
                 wanted = reports.wanted(image, 20)
 
-                self.assertEqual(reports.Reports().answer(host, wanted),
-                                 kept.answer(host, wanted))
+                self.assertEqual(answer(reports.Reports(), host, wanted),
+                                 answer(kept, host, wanted))
 
     @hypothesis.given(st.integers(1, 400), st.integers(0, 399),
                       st.sampled_from(report.Kind), st.integers(0, 3))
@@ -197,10 +204,10 @@ class TestChange(ReportsTestCase):
             f'image {place}', kind=kind, users=users)
         after = factories.host(text=self.encode(files))
         wanted = reports.wanted(f'image {place}', 0)
-        self.reports.answer(before, wanted)
+        answer(self.reports, before, wanted)
 
-        self.assertEqual(reports.Reports().answer(after, wanted),
-                         self.reports.answer(after, wanted))
+        self.assertEqual(answer(reports.Reports(), after, wanted),
+                         answer(self.reports, after, wanted))
 
     @hypothesis.given(st.integers(1, 400), st.integers(0, 399))
     def test_image_that_takes_the_place_of_another_is_seen_at_once(
@@ -211,10 +218,10 @@ class TestChange(ReportsTestCase):
         after = factories.host(text=self.encode(files))
         wanted = reports.wanted(IMAGE, 0)
         self.assertEqual(Holding.COLD,
-                         self.reports.answer(before, wanted).holding)
+                         answer(self.reports, before, wanted).holding)
 
         self.assertEqual(Holding.WARM,
-                         self.reports.answer(after, wanted).holding)
+                         answer(self.reports, after, wanted).holding)
 
     def encode(self, files):
         return report.encode(files, servers=3, max_bytes=65535)
@@ -231,18 +238,20 @@ class TestChange(ReportsTestCase):
                                (cold, Holding.COLD), (warm, Holding.WARM)):
             self.assertEqual([expected], self.holdings(text))
 
-            self.reports.sweep()
+            self.now += columns.SWEEP_EVERY
+            self.reports.sweep(self.now)
 
     def test_hosts_that_are_gone_are_forgotten(self):
         for host in factories.hosts(5, text=factories.warm()):
             self.ask(host)
 
         for _ in range(2):
-            self.reports.sweep()
+            self.now += columns.SWEEP_EVERY
+            self.reports.sweep(self.now)
             self.answer(factories.warm())
 
-        self.assertEqual(1, len({**self.reports._kept,
-                                 **self.reports._older}))
+        [column] = self.reports._said._columns.values()
+        self.assertEqual(1, len({**column, **column._older}))
 
 
 class TestUnreadable(ReportsTestCase):

@@ -17,8 +17,8 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler import guards
 from cache_aware_sched.scheduler import load
-from cache_aware_sched.scheduler import scoring
 from cache_aware_sched.scheduler import spreading
 from tests.unit import base
 from tests.unit.factories import candidate
@@ -369,7 +369,7 @@ class TestAlternates(base.TestCase):
     def test_calm_means_the_interest_has_not_faded(self):
         """At half of the cap it begins to."""
         for count, faded in ((5, False), (6, True)):
-            self.assertEqual(faded, scoring.headroom(count, 10) < 1)
+            self.assertEqual(faded, guards.headroom(count, 10) < 1)
             candidates = [*(candidate(f'h{place}', limit=100, count=7)
                             for place in range(3)),
                           candidate('x', limit=10, count=count)]

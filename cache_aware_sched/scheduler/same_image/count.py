@@ -28,45 +28,26 @@ beats every guess.
 
 import collections
 from collections.abc import Callable
-from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Sequence
-import itertools
 import threading
 import time
 from typing import Any
-from typing import Protocol
 import weakref
 
 from cache_aware_sched.config import CONF
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import candidates as candidates_mod
-from cache_aware_sched.scheduler import reports
+from cache_aware_sched.scheduler.same_image import asking
 from cache_aware_sched.scheduler.same_image import cells
 from cache_aware_sched.scheduler.same_image import gathering as gathering_mod
 from cache_aware_sched.scheduler.same_image import ledger
-from cache_aware_sched.scheduler.same_image import memory
 from cache_aware_sched.scheduler.same_image import progress as progress_mod
-from cache_aware_sched.scheduler.same_image.servers import Server
 from cache_aware_sched.scheduler.same_image.servers import Spot
 from cache_aware_sched.scheduler.same_image import watch
 from cache_aware_sched.scheduler import settings as settings_mod
 
-
 #: Requests that a process deals with at the same time, at most.
 MAX_OPEN = 1000
-
-
-class Cells(Protocol):
-    """What says which servers of an image there are."""
-
-    def servers(self, image: str, uuids: Collection[str],
-                cell_uuids: Iterable[str]) -> dict[str, list[Server]]:
-        """Return the servers of an image by cell; see :mod:`.cells`."""
-
-    def spots(self, cell_uuids: Iterable[str]) -> set[Spot]:
-        """Return all hosts and nodes of cells; none if that is not known."""
-
 
 #: The candidates of a request.
 Gathered = tuple[progress_mod.Progress, Sequence[candidates_mod.Candidate]]
@@ -90,12 +71,13 @@ class SameImageCounter:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic,
-                 query: Cells | None = None) -> None:
+                 query: asking.Cells | None = None) -> None:
         self.clock = clock
-        self.memory = memory.InstanceMemory()
-        self.ledger = ledger.Ledger(clock)
-        self.reports = reports.Reports()
-        self._query = cells.CellQuery() if query is None else query
+        self._sources = gathering_mod.Sources(clock)
+        self.memory = self._sources.memory
+        self.ledger = self._sources.ledger
+        self.asking = asking.Asking(
+            self._sources, cells.CellQuery() if query is None else query)
         self._requests: weakref.WeakKeyDictionary[
             Any, progress_mod.Progress] = weakref.WeakKeyDictionary()
         # Requests of which it is not known yet that nova is done with them, by
@@ -146,6 +128,8 @@ class SameImageCounter:
                 or progress.request is None
                 or progress.request.instance != uuid):
             return None
+        if [candidate.state for candidate in gathered] == host_states:
+            return progress, list(gathered)
         known = {id(candidate.state): candidate for candidate in gathered}
         if not all(id(host) in known for host in host_states):
             return None
@@ -156,20 +140,14 @@ class SameImageCounter:
         host_states: Sequence[Any], settings: settings_mod.Settings,
     ) -> list[candidates_mod.Candidate]:
         """Return what is known of the hosts, counted where there is a cap."""
-        gathering = self._gathering(progress, request)
-        found = gathering.candidates(host_states, settings)
+        found = gathering_mod.Gathering(
+            self._sources, progress, request).candidates(host_states, settings)
         if progress.answers is None and _cannot_tell(found):
-            self._ask(request, progress, host_states, gathering.stubs)
-            found = self._gathering(progress, request).candidates(
-                host_states, settings)
+            self.asking.ask(request, progress, host_states)
+            found = gathering_mod.Gathering(
+                self._sources, progress, request).candidates(
+                    host_states, settings)
         return found
-
-    def _gathering(
-        self, progress: progress_mod.Progress, request: request_mod.Request,
-    ) -> gathering_mod.Gathering:
-        return gathering_mod.Gathering(
-            self.memory, self.ledger, self.reports, self.clock(), progress,
-            request)
 
     def place(self, progress: progress_mod.Progress,
               request: request_mod.Request,
@@ -217,27 +195,6 @@ class SameImageCounter:
         for uuid in progress.ours():
             self.ledger.forget(str(uuid))
 
-    def counts_everywhere(
-        self, progress: progress_mod.Progress,
-        candidates: Sequence[candidates_mod.Candidate],
-    ) -> list[int] | None:
-        """Return how many servers of the image each node runs that there is.
-
-        Asks the cells once more, so only for what is said once.
-
-        :returns: None if they do not tell
-        """
-        answers = progress.answers or {}
-        spots = self._query.spots(answers.keys())
-        if not spots:
-            return None
-        counts = {(candidate.state.host, candidate.state.nodename):
-                  candidate.count for candidate in candidates}
-        for spot in spots:
-            counts.setdefault(spot, sum(
-                len(by_spot.get(spot, ())) for by_spot in answers.values()))
-        return list(counts.values())
-
     def _correct(self, placement: ledger.Placement | None) -> None:
         """Put right where a server was placed."""
         if placement is not None and not self.ledger.was_on(
@@ -253,62 +210,7 @@ class SameImageCounter:
                 self.ledger.forget(server)
             if progress.watch is None:
                 self._open.pop(uuid, None)
-        if self.memory.sweep(self.clock()):
-            self.reports.sweep()
-
-    def _ask(self, request: request_mod.Request,
-             progress: progress_mod.Progress, host_states: Sequence[Any],
-             stubs: Iterable[str]) -> None:
-        """Ask the cells, once for a request.
-
-        They are also asked what some stubs are, so that the next request knows
-        those.
-        """
-        uuids = set(itertools.islice(stubs, cells.MAX_UUIDS - 1))
-        own = request.instance if request.move else None
-        asked = {host.cell_uuid for host in host_states if host.cell_uuid}
-        answers = self._query.servers(
-            str(request.image), {*uuids, own} if own else uuids, asked)
-        progress.answers = {}
-        servers = {server.uuid: server for found in answers.values()
-                   for server in found}
-        if own:
-            # What is in a cell that does not answer may be.
-            progress.evacuated = (
-                servers[own].evacuated if own in servers
-                else asked != answers.keys())
-        # A stub that no cell knows was deleted.
-        gone = (uuids - servers.keys() if asked == answers.keys() else set())
-        self.memory.learn([
-            *((server.uuid, memory.Fact(
-                server.image, server.project,
-                next(iter(server.spots)) if len(server.spots) == 1 else None))
-              for server in servers.values()),
-            *((uuid, memory.Fact('', None)) for uuid in gone)])
-        self._disprove(request, host_states, answers)
-        self.ledger.correct(
-            str(request.image), servers,
-            {Spot(host.host, host.nodename) for host in host_states
-             if host.cell_uuid in answers})
-        for cell, found in answers.items():
-            by_spot = progress.answers.setdefault(cell, {})
-            for server in found:
-                if (server.image == request.image
-                        and gathering_mod.counts(request, server.project)):
-                    for spot in server.spots:
-                        by_spot.setdefault(spot, set()).add(server.uuid)
-
-
-    def _disprove(self, request: request_mod.Request,
-                  host_states: Sequence[Any],
-                  answers: dict[str, list[Server]]) -> None:
-        """Forget what was learnt of stubs that are of another image by now."""
-        for host in host_states:
-            if host.cell_uuid in answers:
-                self.memory.disprove(host.host, str(request.image), {
-                    server.uuid for server in answers[host.cell_uuid]
-                    if server.image == request.image})
-
+        self._sources.sweep()
 
 def _cannot_tell(
         candidates: Sequence[candidates_mod.Candidate]) -> bool:

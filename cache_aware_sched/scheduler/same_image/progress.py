@@ -18,6 +18,7 @@ what nova changes in them tells which host it chose.
 """
 
 from collections.abc import Sequence
+import operator
 from typing import Any
 import weakref
 
@@ -25,6 +26,9 @@ from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.same_image import ledger
 from cache_aware_sched.scheduler.same_image.servers import Spot
 from cache_aware_sched.scheduler.same_image import watch as watch_mod
+
+
+_SERVERS = operator.attrgetter('num_instances')
 
 
 class Progress:
@@ -52,8 +56,10 @@ class Progress:
         self.placed: dict[str, Spot] = {}
         self.alternates = False
         self.guessed: set[str] = set()
-        self.at_start = {id(host): host.num_instances for host in host_states}
         self._hosts = list(map(weakref.ref, host_states))
+        # Without a call of ours for each: there are thousands.
+        self.at_start: dict[int, int | None] = dict(zip(
+            map(id, host_states), map(_SERVERS, host_states), strict=True))
         self.answers: dict[str, dict[Spot, set[str]]] | None = None
         self.evacuated = False
         self.watch: watch_mod.Watch | None = None
