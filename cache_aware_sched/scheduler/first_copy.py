@@ -18,6 +18,7 @@ next servers of the image follow there, and there they have the most room.
 """
 
 from collections.abc import Sequence
+import heapq
 
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler.candidates import Candidate
@@ -29,6 +30,10 @@ from cache_aware_sched.scheduler import scoring
 #: what a build in progress costs. Judgement: in replays without nova's code 1
 #: did about the same.
 FIRST_COPY_SUM = 2.0
+
+#: Hosts whose sums get that. The others are behind these in any case, and nova
+#: writes each weight down. More than it takes, with alternates. Judgement.
+RAISED = 32
 
 
 def ease(candidates: Sequence[Candidate], demand: scoring.Demand,
@@ -51,11 +56,17 @@ def ease(candidates: Sequence[Candidate], demand: scoring.Demand,
     cold = [index for index, candidate in enumerate(candidates)
             if _would_fetch(candidate)]
     busiest = max(candidates[index].vcpus for index in cold)
-    for index in cold:
-        candidate = candidates[index]
-        scores.weights[index] = min(
-            1.0, FIRST_COPY_SUM * calm(candidate.vcpus, busiest)
-            / candidate.setting.multiplier)
+    eased = {index: _eased(candidates[index], busiest) for index in cold}
+    for index in heapq.nlargest(RAISED, cold, key=lambda index: (
+            totals[index]
+            + candidates[index].setting.multiplier * eased[index])):
+        scores.weights[index] = eased[index]
+
+
+def _eased(candidate: Candidate, busiest: float) -> float:
+    """Return the weight of a cold host: as much in the sum for any option."""
+    return min(1.0, FIRST_COPY_SUM * calm(candidate.vcpus, busiest)
+               / candidate.setting.multiplier)
 
 
 def calm(load: float, busiest: float) -> float:

@@ -155,8 +155,15 @@ def by_name(candidates: Sequence[Candidate]) -> list[int]:
 
     The same in every process; that of the candidates is not.
     """
+    global _last
     names = [candidate.state.host for candidate in candidates]
-    return sorted(range(len(names)), key=names.__getitem__)
+    if names != _last[0]:
+        _last = names, sorted(range(len(names)), key=names.__getitem__)
+    return _last[1]
+
+
+#: The names that were sorted last, and their order: mostly they are the same.
+_last: tuple[list[str], list[int]] = ([], [])
 
 
 def from_point(order: list[int], at: float) -> list[int]:

@@ -709,7 +709,7 @@ class TestGuesses(CountTestCase):
         self.assertEqual([1, 0], self.count(*hosts))
 
     def test_there_is_none_for_alternates(self):
-        spec = factories.spec()
+        spec = factories.spec(number=2)
         hosts = [factories.host('a'), factories.host('b')]
         self.look(spec, *hosts)
         hosts[0].consume_from_request(spec)

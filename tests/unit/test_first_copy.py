@@ -127,3 +127,15 @@ class TestEase(base.TestCase):
     def test_hosts_that_are_equally_busy(self):
         for vcpus in (0.0, 0.5):
             self.assert_unchanged(cold('a', vcpus), cold('b', vcpus))
+
+    def test_only_hosts_that_may_be_taken_are_raised(self):
+        """And in the order in which all would be."""
+        number = 3 * first_copy.RAISED
+        hosts = [cold(f'h{place}', 1 - place / number / 3)
+                 for place in range(number)]
+
+        _plain, weights = self.eased(*hosts)
+
+        raised = number - first_copy.RAISED
+        self.assertEqual({0.0}, set(weights[:raised]))
+        self.assertEqual(sorted(set(weights[raised:])), weights[raised:])

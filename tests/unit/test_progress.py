@@ -31,7 +31,7 @@ class ProgressTestCase(base.TestCase):
         self.begin()
 
     def begin(self):
-        self.progress = progress.Progress(self.hosts)
+        self.progress = progress.Progress(self.hosts, servers=2)
 
     def start(self):
         """Look at the server of the spec, as a filter does."""

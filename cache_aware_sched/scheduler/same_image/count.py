@@ -96,11 +96,11 @@ class SameImageCounter:
         try:
             progress = self._requests.get(spec)
         except TypeError:  # cannot be a key; nothing of ours or nova's
-            progress = progress_mod.Progress(host_states)
+            progress = progress_mod.Progress(host_states, request.count)
         else:
             if progress is None:
                 progress = self._requests[spec] = progress_mod.Progress(
-                    host_states)
+                    host_states, request.count)
         if progress.start(request) and progress.watch:
             self._correct(progress.watch.placement())
         return progress

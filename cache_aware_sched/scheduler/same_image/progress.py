@@ -37,6 +37,7 @@ class Progress:
     HostStates are known by their ids and must not be kept: that nova lets them
     go is how the end of a request is seen.
 
+    :param servers: in the request
     :ivar request: what it asks for now
     :ivar placed: where nova has placed its servers, by uuid
     :ivar alternates: whether the server that it deals with is placed already
@@ -51,15 +52,16 @@ class Progress:
         it does not, and nothing can be learnt of what it consumes
     """
 
-    def __init__(self, host_states: Sequence[Any]) -> None:
+    def __init__(self, host_states: Sequence[Any], servers: int = 1) -> None:
         self.request: request_mod.Request | None = None
         self.placed: dict[str, Spot] = {}
         self.alternates = False
         self.guessed: set[str] = set()
-        self._hosts = list(map(weakref.ref, host_states))
-        # Without a call of ours for each: there are thousands.
-        self.at_start: dict[int, int | None] = dict(zip(
-            map(id, host_states), map(_SERVERS, host_states), strict=True))
+        # nova looks at the hosts of a request once for each of its servers,
+        # and once more if there are several (FilterScheduler, nova 34.0.0).
+        again = host_states if servers > 1 else ()
+        self._hosts = list(map(weakref.ref, again))
+        self.at_start = {id(host): host.num_instances for host in again}
         self.answers: dict[str, dict[Spot, set[str]]] | None = None
         self.evacuated = False
         self.watch: watch_mod.Watch | None = None
