@@ -12,7 +12,6 @@
 
 """What is in a libvirt host's image cache directory."""
 
-from collections.abc import Container
 from collections.abc import Iterator
 import dataclasses
 import os
@@ -46,20 +45,18 @@ class CacheDirectory:
         self.path = path
         self._seen: dict[str, _Seen] = {}
 
-    def files(self, without: Container[str] = ()) -> list[BaseFile]:
+    def files(self) -> list[BaseFile]:
         """Return the complete and the arriving images and resized copies.
 
         Anything else is passed over: other files, directories, symlinks.
 
-        :param without: names (sha1) of files that are kernels or ramdisks,
-            which look like images
         :raises OSError: if the directory is there but cannot be read
         """
         seen: dict[str, _Seen] = {}
         found: dict[tuple[str, int], BaseFile] = {}
         for name, entry in self._entries():
             sha1 = name.sha1
-            if sha1 is None or sha1 in without:
+            if sha1 is None:
                 continue
             file = self._file(sha1, name, entry, seen)
             if file is None:

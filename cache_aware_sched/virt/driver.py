@@ -17,7 +17,7 @@ cache::
 
     class MyDriver(driver.CacheAwareMixin, mydriver.Driver):
 
-        def cached_files(self, without):
+        def cached_files(self):
             return [report.BaseFile(sha1, size) for ... in ...]
 """
 
@@ -66,20 +66,15 @@ class CacheAwareMixin(abc.ABC):
         self._cache_refresher = refresh.Refresher(self)
         self._cache_fetch_rate = fetch_rate.FetchRate()
         self._cache_late_check = late_check.LateCheck()
-        self._cache_boot_files: set[str] = set()
         self._cache_arriving: collections.Counter[str] = collections.Counter()
         self._cache_arriving_lock = threading.Lock()
 
     @abc.abstractmethod
-    def cached_files(self, without: Collection[str]
-                     ) -> Collection[report.BaseFile]:
+    def cached_files(self) -> Collection[report.BaseFile]:
         """Return what is in the cache; the users of a file need not be set.
 
         Called at least once a minute, from several threads; must take
-        milliseconds.
-
-        :param without: names (sha1 of the image id) of files that are kernels
-            or ramdisks, not images
+        milliseconds. Kernels and ramdisks are images as well.
         """
 
     def caches_images(self) -> bool:
@@ -178,10 +173,6 @@ class CacheAwareMixin(abc.ABC):
             name for instance in there
             for name in (instance.project_id, instance.os_type)))
         max_bytes = min(room, self._cache_options.report_max_bytes)
-        self._cache_boot_files.update(
-            report.image_sha1(boot_file) for instance in there
-            for boot_file in (instance.kernel_id, instance.ramdisk_id)
-            if boot_file)
         caches = self.caches_images()
         text = report.encode(
             _with_users(self._files() if caches else (), (*there, *moving)),
@@ -205,7 +196,7 @@ class CacheAwareMixin(abc.ABC):
         with self._cache_arriving_lock:
             arriving = list(self._cache_arriving)
         # In this order: what is complete meanwhile is in both, not in neither.
-        files = list(self.cached_files(self._cache_boot_files))
+        files = list(self.cached_files())
         known = {file.sha1 for file in files}
         return files + [
             report.BaseFile(sha1, 0, report.Kind.ARRIVING)

@@ -187,11 +187,9 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
                 lambda: self.room_for(context, image_id))
             boot.size = size
 
-    def cached_files(self, without: Collection[str]
-                     ) -> Collection[report.BaseFile]:
+    def cached_files(self) -> Collection[report.BaseFile]:
         """Return what is in the memory."""
-        return [file for file in self._image_cache().files()
-                if file.sha1 not in without]
+        return self._image_cache().files()
 
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:

@@ -37,10 +37,9 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         self._cache_directory = cache_directory.CacheDirectory(
             directory.cache_dir())
 
-    def cached_files(self, without: Collection[str]
-                     ) -> Collection[report.BaseFile]:
+    def cached_files(self) -> Collection[report.BaseFile]:
         """Return the files of the cache directory."""
-        return self._cache_directory.files(without)
+        return self._cache_directory.files()
 
     def caches_images(self) -> bool:
         """Return whether disks are made from files; rbd clones in Ceph."""

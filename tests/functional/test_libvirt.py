@@ -170,7 +170,8 @@ class ReportTests(LibvirtTestCase):
         self.assertIs(Holding.ARRIVING, self.holding(arriving))
         self.assertIs(Holding.COLD, self.holding(gone))
 
-    def test_kernels_and_ramdisks_are_no_images(self):
+    def test_kernels_and_ramdisks_are_images_too(self):
+        """A tenant could name any image as the kernel of his own."""
         kernel, ramdisk = self.image(), self.image()
         image_id = self.image()
         image = self.glance.images[image_id]
@@ -179,8 +180,8 @@ class ReportTests(LibvirtTestCase):
         self.report_now()
 
         self.assertIn(report.image_sha1(kernel), os.listdir(self.directory))
-        self.assertIs(Holding.COLD, self.holding(kernel))
-        self.assertIs(Holding.COLD, self.holding(ramdisk))
+        self.assertIs(Holding.WARM, self.holding(kernel))
+        self.assertIs(Holding.WARM, self.holding(ramdisk))
         self.assertIs(Holding.WARM, self.holding(image_id))
 
     def test_it_does_not_change_while_nothing_does(self):

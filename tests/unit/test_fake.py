@@ -154,12 +154,6 @@ class TestFakeDriver(FakeDriverTestCase):
         self.assertEqual([factories.file_of(size=2 * GIB)],
                          self.cache.files())
 
-    def test_kernels_are_not_listed(self):
-        self.cache.put(IMAGE, GIB)
-
-        self.assertEqual([], self.driver.cached_files(
-            {report.image_sha1(IMAGE)}))
-
     def test_unknown_node(self):
         self.assertEqual({}, self.driver.get_available_resource('other'))
 

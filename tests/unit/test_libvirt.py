@@ -84,7 +84,7 @@ class TestReport(LibvirtTestCase):
 
         driver = libvirt.LibvirtDriver(mock.Mock(spec=()))
 
-        self.assertEqual(1, len(driver.cached_files(())))
+        self.assertEqual(1, len(driver.cached_files()))
 
     def test_ceph_caches_nothing(self):
         self.set_nova('libvirt', images_type='rbd')
