@@ -15,10 +15,13 @@
 from collections.abc import Collection
 from collections.abc import Iterator
 import errno
+import json
 import os
 import re
 import stat
 import struct
+from typing import Any
+from typing import NamedTuple
 
 #: The head of a qcow or qcow2 file: magic, version, where the name of the
 #: backing file is, and how long it is, at most 1,023 bytes (QEMU,
@@ -27,8 +30,8 @@ _HEAD = struct.Struct('>4sIQI')
 _MAGIC = b'QFI\xfb'
 _MAX_NAME = 1023
 
-#: What separates words in a path and in QEMU's "json:{...}" names.
-_WORD = re.compile(r'[^/\\"\'{}\[\]:,=\s]+')
+#: How QEMU writes the backing file if it takes more than a path.
+_JSON = 'json:'
 
 #: Of the disks that nova makes: disk, disk.eph0, disk.local, disk.rescue.
 _DISK = 'disk'
@@ -39,6 +42,10 @@ _INSTANCE = re.compile('[0-9a-f]{8}-|instance-')
 
 #: Where nova's lock files are.
 _LOCKS = 'locks'
+
+#: Directories below that of an instance that are looked into, one in the
+#: other. nova makes none; operators move disks. Judgement.
+_DEPTH = 6
 
 
 class UnreadableDisk(Exception):
@@ -51,48 +58,129 @@ class UnreadableDisk(Exception):
         super().__init__(f'{path}: {error.strerror or error}')
 
 
-def used(instances_path: str, cache_path: str, names: Collection[str],
-         known: Collection[str] = ()) -> set[str]:
-    """Return the names of the entries that disks are made on top of.
+class _Disks(NamedTuple):
+    """The disks in a directory of an instance.
+
+    :param version: of the directory
+    :param names: of what the disks are made on top of
+    """
+
+    version: tuple[int, int]
+    names: frozenset[str]
+
+
+class Disks:
+    """The disks below the directory of the instances.
 
     Looks into every directory beside the cache, also of instances that the
     database does not know, and of both ends of a resize.
-
-    :param instances_path: the directory with one directory for each instance
-    :param cache_path: the directory of the image cache
-    :param names: of all entries
-    :param known: names of entries that are in use anyway; what they are
-        backed by is, too
-    :raises UnreadableDisk: if a disk is there and cannot be read
     """
-    found = set(known)
-    for path in _files(instances_path, cache_path):
-        found |= _backing(path, names)
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Disks] = {}
+
+    def used(self, instances_path: str, cache_path: str,
+             names: Collection[str], known: Collection[str],
+             settled: float) -> set[str]:
+        """Return the names of the entries that disks are made on top of.
+
+        :param instances_path: the directory with one directory for each
+            instance
+        :param cache_path: the directory of the image cache
+        :param names: of all entries
+        :param known: names of entries that are in use anyway; what they are
+            backed by is, too
+        :param settled: directories are believed that have not changed since
+            they were looked into, nor since this time; seconds since the epoch
+        :raises UnreadableDisk: if a disk is there and cannot be read
+        """
+        found = set(known)
+        seen: dict[str, _Disks] = {}
+        others = (os.path.basename(cache_path), _LOCKS)
+        for entry in _list(instances_path, needed=True):
+            if entry.name in others or not _is_dir(entry):
+                continue
+            version = _version(entry)
+            disks = self._known.get(entry.name)
+            if (disks is None or disks.version != version
+                    or version[1] > settled * 1e9):
+                disks = _look(entry, version)
+            seen[entry.name] = disks
+            found |= disks.names.intersection(names)
+        self._known = seen
+        return _whole_chains(cache_path, names, found)
+
+
+def _whole_chains(cache_path: str, names: Collection[str],
+                  found: set[str]) -> set[str]:
+    """Return entries with what they are made on top of themselves."""
     todo = list(found)
     while todo:
-        further = _backing(os.path.join(cache_path, todo.pop()), names) - found
-        found |= further
-        todo += further
+        name = _backing(os.path.join(cache_path, todo.pop()))
+        if name in names and name not in found:
+            found.add(name)
+            todo.append(name)
     return found
 
 
-def _backing(path: str, names: Collection[str]) -> set[str]:
-    """Return the entries that a file names as its backing file.
+def _version(entry: 'os.DirEntry[str]') -> tuple[int, int]:
+    """Return what tells whether files of a directory came or went."""
+    try:
+        status = os.stat(entry.path)
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns
+
+
+def _look(entry: 'os.DirEntry[str]', version: tuple[int, int]) -> _Disks:
+    """Look at the disks of an instance."""
+    names: set[str] = set()
+    for file in _list(entry.path, _INSTANCE.match(entry.name) is not None):
+        if _is_dir(file):
+            # What changes in it does not change the one that holds it.
+            version = (0, 0)
+            names.update(map(_backing, _files(file.path, _DEPTH - 1)))
+        else:
+            names.add(_backing(file.path))
+    return _Disks(version, frozenset(names))
+
+
+def _backing(path: str) -> str:
+    """Return the name of the backing file of a file, '' if it has none.
 
     By file name, as nova does: the directory may have had another path when
     the disk was made. A guest that writes the head of a qcow2 file into its
-    raw disk can keep an entry from being removed, and no more.
+    raw disk can keep one entry from being removed, and no more.
     """
     try:
-        text = backing_file(path)
+        return _name(backing_file(path))
     except (FileNotFoundError, NotADirectoryError):
-        return set()
+        return ''
     except OSError as error:
         # Logs of root's, sockets of QEMU's: what is no disk does not matter.
         if os.path.basename(path).startswith(_DISK):
             raise UnreadableDisk(path, error) from error
-        return set()
-    return {word for word in _WORD.findall(text) if word in names}
+        return ''
+
+
+def _name(backing: str) -> str:
+    """Return the file name in what a disk says of its backing file."""
+    if backing.startswith(_JSON):
+        try:
+            backing = _filename(json.loads(backing[len(_JSON):]))
+        except (ValueError, RecursionError):
+            return ''
+    return re.split('[/:]', backing)[-1]
+
+
+def _filename(options: Any) -> str:
+    """Return the path in the options of a block device, '' without one."""
+    while isinstance(options, dict):
+        name = options.get('filename', options.get('file.filename'))
+        if isinstance(name, str):
+            return name
+        options = options.get('file')
+    return ''
 
 
 def backing_file(path: str) -> str:
@@ -119,19 +207,28 @@ def backing_file(path: str) -> str:
         os.close(descriptor)
 
 
-def _files(instances_path: str, cache_path: str) -> Iterator[str]:
-    """Return the files of the instances, two directories deep.
+def _files(path: str, depth: int) -> Iterator[str]:
+    """Return the files below a directory.
+
+    :param depth: of the directories in it that are looked into
+    """
+    for entry in _list(path, needed=False):
+        if not _is_dir(entry):
+            yield entry.path
+        elif depth:
+            yield from _files(entry.path, depth - 1)
+
+
+def _is_dir(entry: 'os.DirEntry[str]') -> bool:
+    """Return whether it is a directory.
 
     Symbolic links are followed: operators move instances to other disks.
     """
-    others = (os.path.basename(cache_path), _LOCKS)
-    for entry in _list(instances_path, needed=True):
-        if entry.name not in others:
-            needed = _INSTANCE.match(entry.name) is not None
-            for below in _list(entry.path, needed):
-                yield below.path
-                yield from (file.path
-                            for file in _list(below.path, needed=False))
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        # Of what cannot be looked at it is told when it is listed.
+        return error.errno != errno.ELOOP
 
 
 def _list(path: str, needed: bool) -> list['os.DirEntry[str]']:

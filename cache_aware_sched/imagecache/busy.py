@@ -30,6 +30,7 @@ class Busy:
         self._changed = threading.Condition()
         self._users: collections.Counter[str] = collections.Counter()
         self._leaving: set[str] = set()
+        self._blocks = 0
 
     @contextlib.contextmanager
     def using(self, sha1s: Collection[str]) -> Iterator[None]:
@@ -43,10 +44,12 @@ class Busy:
             while not self._leaving.isdisjoint(sha1s):
                 self._changed.wait()
             self._users.update(sha1s)
+            self._blocks += 1
         try:
             yield
         finally:
             with self._changed:
+                self._blocks -= 1
                 self._users.subtract(sha1s)
                 self._users = +self._users
 
@@ -67,6 +70,10 @@ class Busy:
                 with self._changed:
                     self._leaving.discard(sha1)
                     self._changed.notify_all()
+
+    def __bool__(self) -> bool:
+        """Return whether a server is being made now, if of no image."""
+        return self._blocks > 0
 
     def sha1s(self) -> set[str]:
         """Return what is in use now."""

@@ -15,9 +15,12 @@
 from collections.abc import Callable
 from collections.abc import Collection
 import contextlib
+import errno
+import math
 import os
 import shutil
 import stat
+import tempfile
 import time
 
 import nova.conf
@@ -33,22 +36,34 @@ from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched.imagecache.limits import Disk
 from cache_aware_sched.imagecache.store import Removal
 from cache_aware_sched.imagecache.store import Store
+from cache_aware_sched import once
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+_ONCE = once.Once(LOG)
 
 #: Of nova's lock files (nova.utils.synchronized, nova 34.0.0).
 _LOCK_PREFIX = 'nova-'
 
-#: How long it is believed who shares the storage; nova forgets a host after a
-#: day.
-_SHARED_SECONDS = 60.0
+#: How long it is believed who shares the storage, and after how long a host
+#: says so again; nova forgets a host after a day.
+_SHARED_SECONDS, _REGISTER_SECONDS = 60.0, 3600.0
+
+#: Seconds after which a directory of an instance that did not change is
+#: believed to stay so until the next pass: nova changes what a disk is made on
+#: top of soon after it has made the disk (_rebase_original_qcow2_image, nova
+#: 34.0.0). Judgement, as for GRACE_SECONDS of a view.
+_SETTLED_SECONDS = 300
+
+#: Bytes that must be free for that: nova empties the file before it writes it,
+#: and on a full disk all hosts would be forgotten.
+_REGISTER_BYTES = 2 ** 20
 
 
 def cache_dir() -> str:
     """Return the path of the cache, as nova's own manager makes it."""
-    return os.path.join(str(CONF.instances_path),
-                        str(CONF.image_cache.subdirectory_name))
+    return os.path.normpath(os.path.join(
+        str(CONF.instances_path), str(CONF.image_cache.subdirectory_name)))
 
 
 def lock_path() -> str:
@@ -83,6 +98,8 @@ class Directory(Store):
         self._host = host
         self._shared = True
         self._shared_until = 0.0
+        self._register_at = 0.0
+        self._disks = backing.Disks()
 
     def path(self) -> str | None:
         """Return the path; None if the directory is not there."""
@@ -90,15 +107,25 @@ class Directory(Store):
 
     def entries(self) -> list[Entry]:
         """Return the base files."""
+        now_ns = int(self.now() * 1e9)
         with os.scandir(cache_dir()) as files:
             return [found for file in files
-                    if (found := _entry(file)) is not None]
+                    if (found := _entry(file, now_ns)) is not None]
 
-    def backing(self, names: Collection[str], known: Collection[str]
-                ) -> set[str]:
-        """Look into all disks below the directory of the instances."""
-        return backing.used(
-            CONF.instances_path, cache_dir(), names, known)
+    def now(self) -> float:
+        """Return the time of the file server, which dates the files."""
+        try:
+            with tempfile.TemporaryFile(dir=cache_dir()) as file:
+                return os.fstat(file.fileno()).st_mtime
+        except OSError:  # a full disk, or one that is only read
+            return time.time()
+
+    def backing(self, names: Collection[str], known: Collection[str],
+                anew: bool) -> set[str]:
+        """Look into the disks below the directory of the instances."""
+        settled = self.now() - _SETTLED_SECONDS
+        return self._disks.used(CONF.instances_path, cache_dir(), names,
+                                known, -math.inf if anew else settled)
 
     def disk(self) -> Disk | None:
         """Return how full the file system is."""
@@ -159,11 +186,8 @@ class Directory(Store):
                 still_free: Callable[[], bool]) -> Removal:
         path = os.path.join(cache_dir(), entry.name)
         try:
-            status = os.lstat(path)
             # Whoever uses a base file touches it first.
-            if (not stat.S_ISREG(status.st_mode)
-                    or (status.st_ino, status.st_mtime_ns)
-                    != (entry.inode, entry.used_ns)
+            if (_found(path) != (entry.inode, entry.modified_ns)
                     or not still_free()):
                 return Removal.IN_USE
             os.unlink(path)
@@ -195,12 +219,32 @@ class Directory(Store):
             self._shared_until = now + _SHARED_SECONDS
         return self._shared
 
-    def hosts(self) -> list[str]:
-        """Return the hosts that share the storage, as nova notes them.
+    def register(self) -> None:
+        """Have the host among those that share the storage, as nova notes it.
 
-        The note is not renewed here, as nova does it before: on a full disk
-        that loses the others.
+        nova does so before each pass, but until the first one, and where there
+        is none, other hosts would not ask for the instances of this one.
         """
+        now = time.monotonic()
+        if now < self._register_at:
+            return
+        path = str(CONF.instances_path)
+        try:
+            if shutil.disk_usage(path).free < _REGISTER_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            storage_users.register_storage_use(path, self._host())
+            self._register_at = now + _REGISTER_SECONDS
+            _ONCE.forget(('register', path))
+        except Exception as error:
+            _ONCE.warning(
+                ('register', path),
+                'Host %(host)s cannot note in %(path)s that it uses this '
+                'storage: %(error)s. If other hosts share it, they may evict '
+                'images that its servers are about to use.',
+                {'host': self._host(), 'path': path, 'error': error})
+
+    def hosts(self) -> list[str]:
+        """Return the hosts that share the storage, as nova notes them."""
         users = storage_users.get_storage_users(CONF.instances_path)
         return sorted({self._host(), *users})
 
@@ -225,7 +269,32 @@ class Directory(Store):
                             f'image-cache-{self._host()}.json')
 
 
-def _entry(file: 'os.DirEntry[str]') -> Entry | None:
+def _found(path: str) -> tuple[int, int] | None:
+    """Return inode and time of modification of a file; None of another thing.
+
+    Of a file on another machine the kernel answers from its memory for some
+    seconds, where another host's touch is not in. It asks anew when a file is
+    opened (NFS), or was read (FUSE).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+                             | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.pread(descriptor, 1, 0)
+        status = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _entry(file: 'os.DirEntry[str]', now_ns: int) -> Entry | None:
     name = entry_mod.parse(file.name)
     if name is None:
         return None
@@ -238,4 +307,5 @@ def _entry(file: 'os.DirEntry[str]') -> Entry | None:
     allocated = status.st_blocks * 512
     return Entry(file.name, name.kind, name.sha1,
                  max(status.st_size, allocated), allocated,
-                 status.st_mtime_ns, status.st_ino)
+                 min(status.st_mtime_ns, now_ns), status.st_ino,
+                 status.st_mtime_ns)

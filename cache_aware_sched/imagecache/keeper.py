@@ -17,7 +17,6 @@ from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
-import time
 from typing import Protocol
 
 from oslo_log import log as logging
@@ -113,7 +112,7 @@ class Keeper:
 
         :raises OSError: if they cannot be told
         """
-        now = time.time()
+        now = self._store.now()
         protected_ids = self.protected()
         return [dataclasses.replace(
             entry,
@@ -135,19 +134,25 @@ class Keeper:
             budget.without(entry)
         return budget.exceeded()
 
-    def view(self, entries: list[Entry], used: Used) -> view_mod.View:
+    def view(self, entries: list[Entry], used: Used,
+             anew: bool = False) -> view_mod.View:
         """Return the cache with what is needed of it.
 
         All of it is, if nobody can tell.
+
+        :param anew: whether to look at all disks
         """
         fetching = dict(self.fetching)
         in_use = {entry.name for entry in used.entries(entries)}
         images = self.busy.sha1s() | set(fetching)
         in_use |= {entry.name for entry in entries if entry.sha1 in images}
-        in_use |= view_mod.arriving(entries, time.time())
+        now = self._store.now()
+        in_use |= view_mod.arriving(entries, now)
+        if self.busy:  # they may be made a disk of at this very moment
+            in_use |= {entry.name for entry in entries if _is_blank(entry)}
         names = {entry.name for entry in entries}
         try:
-            in_use = self._store.backing(names, in_use)
+            in_use = self._store.backing(names, in_use, anew)
         except backing.UnreadableDisk as error:
             _ONCE.warning(
                 ('disk', str(error)),
@@ -156,11 +161,19 @@ class Keeper:
                 {'host': self._host, 'error': error})
             in_use = names
         safe = self._pinned()
+        if self._protected.is_unread:
+            LOG.warning(
+                'Host %(host)s evicts nothing from its image cache: which '
+                'images are protected is not known, as [cache_aware_sched] '
+                'protected_images_file was not read yet. Create the file, or '
+                'correct the option.', {'host': self._host})
+            in_use = names
         return view_mod.View(
             entries, in_use,
             {entry.name for entry in entries if _is_one_of(entry, safe)
              and entry.kind is not Kind.TEMPORARY},
-            view_mod.need(entries, fetching), self._store.disk())
+            view_mod.need(entries, fetching), self._store.disk(),
+            view_mod.recent(entries, now))
 
     def _budget(self, view: view_mod.View) -> limits.Budget:
         """Return the account of a cache.
@@ -180,7 +193,7 @@ class Keeper:
 
     def expire(self, view: view_mod.View, outcome: Outcome) -> None:
         """Remove what the policy does not want to keep."""
-        free = [entry for entry in view.evictable(set())
+        free = [entry for entry in view.evictable(view.recent)
                 if entry.kind is not Kind.TEMPORARY]
         for entry in self._ask(self._policy.expired, free):
             self._remove(entry, self._policy.reason, outcome)
@@ -204,23 +217,25 @@ class Keeper:
             return gone
 
         outcome.exceeded = limits.make_fit(
-            budget, self._order(view.evictable(outcome.gone | stuck)), remove,
-            self._disk_now)
+            budget, self._order(
+                view.evictable(outcome.gone | stuck), view.recent),
+            remove, self._disk_now, view.recent)
 
     def _disk_now(self) -> limits.Disk | None:
         return None if self._dry_run else self._store.disk()
 
-    def _order(self, free: list[Entry]) -> list[Entry]:
+    def _order(self, free: list[Entry], recent: set[str]) -> list[Entry]:
         """Return what may go, in the order in which it goes.
 
         First what is of no use to anybody, then what exceeds the limit alone:
-        it has to go whatever else goes.
+        it has to go whatever else goes. At last what was just used.
         """
         left = [entry for entry in free if entry.kind is Kind.TEMPORARY]
         order = self._ask(self._policy.order, [
             entry for entry in free if entry.kind is not Kind.TEMPORARY])
         return left + sorted(
-            order, key=lambda entry: not self._too_large(entry.size))
+            order, key=lambda entry: (
+                not self._too_large(entry.size), entry.name in recent))
 
     def _ask(self, question: Callable[[Sequence[Entry], float],
                                       Iterable[Entry]],
@@ -228,7 +243,7 @@ class Keeper:
         """Return the answer of the policy as far as it makes sense."""
         by_name = {entry.name: entry for entry in free}
         try:
-            answer = question(tuple(free), time.time())
+            answer = question(tuple(free), self._store.now())
             names = dict.fromkeys(entry.name for entry in answer)
         except Exception:
             LOG.exception('The image cache manager %(manager)s fails on host '
@@ -270,8 +285,15 @@ class Keeper:
         return entry.name in outcome.gone
 
     def _still_free(self, entry: Entry) -> bool:
+        if _is_blank(entry) and self.busy:
+            return False
         return (entry.kind is Kind.TEMPORARY
                 or not _is_one_of(entry, self._pinned()))
+
+
+def _is_blank(entry: Entry) -> bool:
+    """Return whether it is an empty disk, which is of no image."""
+    return entry.kind in (Kind.SWAP, Kind.EPHEMERAL)
 
 
 def _is_one_of(entry: Entry, images: Container[str]) -> bool:

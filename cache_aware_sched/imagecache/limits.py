@@ -15,6 +15,7 @@
 import collections
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
@@ -175,12 +176,14 @@ class Budget:
 
 def make_fit(budget: Budget, order: Iterable[Entry],
              remove: Callable[[Entry, Limit], bool],
-             disk: Callable[[], Disk | None] = lambda: None) -> list[Limit]:
+             disk: Callable[[], Disk | None] = lambda: None,
+             last: Container[str] = ()) -> list[Limit]:
     """Remove entries, the first of them first, until the limits are kept.
 
     :param order: of what may go, each entry once
     :param remove: returns whether the entry is gone
     :param disk: returns what the file system says
+    :param last: names of those that go in their own turn only
     :returns: the limits that are exceeded nevertheless
     """
     waiting = list(order)
@@ -193,7 +196,7 @@ def make_fit(budget: Budget, order: Iterable[Entry],
         asking = budget.asking()
         if not asking:
             break
-        for victim in _victims(budget, entry, asking, by_image):
+        for victim in _victims(budget, entry, asking, by_image, last):
             if victim.name in tried:
                 continue
             tried.add(victim.name)
@@ -211,7 +214,8 @@ def _is_of_an_image(entry: Entry) -> bool:
 
 
 def _victims(budget: Budget, entry: Entry, asking: list[Limit],
-             by_image: dict[str, list[Entry]]) -> Iterator[Entry]:
+             by_image: dict[str, list[Entry]],
+             last: Container[str]) -> Iterator[Entry]:
     """Return what has to go with an entry for it to be of any use.
 
     One file less is one image less only if no other file of it is left.
@@ -220,5 +224,7 @@ def _victims(budget: Budget, entry: Entry, asking: list[Limit],
         yield entry
         return
     files = by_image.get(entry.sha1 or '', [])
+    if entry.name not in last and any(file.name in last for file in files):
+        return
     if entry in files and budget.files_of(entry.sha1) == len(files):
         yield from list(files)

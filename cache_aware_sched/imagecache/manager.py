@@ -39,6 +39,7 @@ from oslo_log import log as logging
 from cache_aware_sched import config
 from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache.entry import Entry
+from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched.imagecache import history
 from cache_aware_sched.imagecache import keeper
 from cache_aware_sched.imagecache import limits
@@ -116,9 +117,14 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         Reads what is protected, so that a mistake is told at the start.
         """
         self.host = host
+        self.store.register()
         telling.of_the_start(
             host, self._options, len(self._keeper.protected()),
             self.needs_limit)
+
+    def close(self) -> None:
+        """Keep what is known for the next start."""
+        self._history.save()
 
     @contextlib.contextmanager
     def using(self, *image_ids: str | None) -> Iterator[None]:
@@ -177,6 +183,11 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
                 'Host %(host)s cannot look through its image cache %(path)s, '
                 'and evicts nothing: %(error)s',
                 {'host': self.host, 'path': base_dir, 'error': error})
+        except Exception:
+            LOG.exception(
+                'Host %(host)s cannot tell what is needed of its image cache '
+                '%(path)s, and evicts nothing.',
+                {'host': self.host, 'path': base_dir})
 
     def _get_base(self) -> str | None:
         """Return the directory; None if it is not there yet."""
@@ -193,17 +204,22 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
             self, context: nova_context.RequestContext, all_instances: Any,
             base_dir: str) -> None:
         """Mark what is used, and remove what is not to be kept."""
-        uses = used.by_instances(self._list_running_instances, context,
-                                 all_instances, self._hosts())
+        uses = self._used_by(context, all_instances)
         self._history.add_ids(
             *uses.image_ids, *self._keeper.protected().values())
         outcome = keeper.Outcome()
         with self._lock:
-            view = self._keeper.view(self._entries, uses)
+            view = self._keeper.view(self._entries, uses, anew=True)
             self._keeper.expire(view, outcome)
             self._keeper.make_fit(view, outcome)
-        for entry in uses.entries(self._entries):
-            self.store.touch(entry.name)
+        self._history.save()
+        # What is dated in the future would be used now for ever.
+        names = {entry.name for entry in self._entries
+                 if entry.modified_ns > entry.used_ns
+                 and entry.kind is not Kind.TEMPORARY}
+        names.update(entry.name for entry in uses.entries(self._entries))
+        for name in names:
+            self.store.touch(name)
         telling.of_a_pass(self.host, view, outcome,
                           self._options.image_cache_dry_run)
         self._tell(outcome)
@@ -245,20 +261,22 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
             self.store.history_path(),
             self._options.image_cache_popularity_half_life_hours * 3600)
 
-    def _hosts(self) -> list[str]:
-        try:
-            return self.store.hosts()
-        except Exception as error:
-            LOG.debug('Cannot tell who shares the storage of host %(host)s: '
-                      '%(error)s', {'host': self.host, 'error': error})
-            return [self.host]
-
     def _used_here(self) -> used.Used:
         """Ask the database what instances use, outside of a pass."""
+        return self._used_by(nova_context.get_admin_context(), ())
+
+    def _used_by(self, context: nova_context.RequestContext,
+                 listed: Iterable[Any]) -> used.Used:
+        """Return what instances use.
+
+        Asked after the entries were looked at: what was claimed between nova's
+        list and that look may have touched its image before it.
+
+        :param listed: instances that nova has listed already
+        """
         hosts = self.store.hosts()
         return used.by_instances(
-            self._list_running_instances, nova_context.get_admin_context(),
-            used.instances_of(hosts), hosts)
+            context, [*listed, *used.instances_of(hosts)], hosts)
 
 
 def limits_of(options: cfg.ConfigOpts.GroupAttr) -> limits.Limits:

@@ -49,11 +49,17 @@ class ProtectedImages:
         self._version: _Version | None = None
         self._listed: dict[str, str] = {}
 
+    @property
+    def is_unread(self) -> bool:
+        """Return whether there is a file, and nobody knows what is in it."""
+        return self._path is not None and self._version is None
+
     def by_sha1(self) -> dict[str, str]:
         """Return the ids of the protected images by their sha1.
 
         Reads the file if it has changed. What cannot be read now was not
-        unprotected by anyone: what was read last goes on to be protected.
+        unprotected by anyone: what was read last goes on to be protected, and
+        if nothing was read yet, nothing may go; see :attr:`is_unread`.
         """
         if self._path:
             try:

@@ -20,6 +20,7 @@ import abc
 from collections.abc import Callable
 from collections.abc import Collection
 import enum
+import time
 
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.limits import Disk
@@ -52,11 +53,13 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
-    def backing(self, names: Collection[str], known: Collection[str]
-                ) -> set[str]:
+    def backing(self, names: Collection[str], known: Collection[str],
+                anew: bool) -> set[str]:
         """Return the known names and those of entries that disks need.
 
         :param names: of all entries
+        :param anew: whether to look at all disks, or to believe what was seen
+            of those that look as they did
         :raises cache_aware_sched.imagecache.backing.UnreadableDisk:
         """
 
@@ -82,6 +85,20 @@ class Store(abc.ABC):
         """Remove an entry if it is still as it was found.
 
         :param still_free: asked when nobody can begin to use it any more
+        """
+
+    def now(self) -> float:
+        """Return the time by the clock that dates the entries.
+
+        :returns: seconds since the epoch
+        """
+        return time.time()
+
+    @abc.abstractmethod
+    def register(self) -> None:
+        """Let the other hosts know that this one uses the cache.
+
+        Called at the start and every minute; never raises.
         """
 
     @abc.abstractmethod

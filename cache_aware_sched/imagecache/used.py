@@ -12,12 +12,13 @@
 
 """What instances use, as the database of nova tells it."""
 
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
+from nova import block_device
 from nova import context as nova_context
 from nova import objects
 from oslo_log import log as logging
@@ -31,16 +32,17 @@ from cache_aware_sched import report
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
 
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Used:
     """What must stay for the sake of an instance.
 
     :param image_ids: images, kernels and ramdisks
-    :param names: of swap and ephemeral disks
+    :param blank: names of swap and ephemeral disks, the latter up to the size
     """
 
     image_ids: frozenset[str]
-    names: frozenset[str]
+    blank: frozenset[str]
 
     def sha1s(self) -> set[str]:
         """Return the sha1 of each image id."""
@@ -54,24 +56,54 @@ class Used:
         sha1s = self.sha1s()
         return [entry for entry in entries
                 if entry.kind is not Kind.TEMPORARY
-                and (entry.sha1 in sha1s or entry.name in self.names)]
+                and (entry.sha1 in sha1s or _blank(entry) in self.blank)]
 
 
-def by_instances(list_running: Callable[..., dict[str, Any]],
-                 context: nova_context.RequestContext,
-                 instances: Any, hosts: Collection[str]) -> Used:
+def by_instances(context: nova_context.RequestContext,
+                 instances: Iterable[Any], hosts: Collection[str]) -> Used:
     """Return what the instances use, and those that move to or from here.
 
-    :param list_running: nova's ImageCacheManager._list_running_instances
+    As nova's ImageCacheManager._list_running_instances tells (nova 34.0.0),
+    and all ephemeral disks of an instance instead of the first.
+
     :param instances: of all hosts that use this cache
     :param hosts: that use it
     """
-    running = list_running(context, instances)
-    images = set(running['used_images'])
-    images |= _moving(hosts)
-    images.discard('')
+    by_uuid = {instance.uuid: instance for instance in instances}
+    images = {image for instance in by_uuid.values()
+              for image in _images(instance)} | _moving(hosts)
+    devices = objects.BlockDeviceMappingList.bdms_by_instance_uuid(
+        context, list(by_uuid))
     return Used(frozenset(images), frozenset(
-        running['used_swap_images'] | running['used_ephemeral_images']))
+        name for bdms in devices.values() for bdm in bdms
+        if (name := _blank_of(bdm))))
+
+
+def _images(instance: 'objects.Instance') -> Iterator[str]:
+    for name in ('image_ref', 'kernel_id', 'ramdisk_id'):
+        image = getattr(instance, name)
+        if image:
+            yield image
+
+
+def _blank_of(bdm: 'objects.BlockDeviceMapping') -> str | None:
+    """Return the name of the empty disk that a block device is made of."""
+    if block_device.new_format_is_swap(bdm):
+        return f'swap_{bdm.volume_size}'
+    if block_device.new_format_is_ephemeral(bdm):
+        return f'ephemeral_{bdm.volume_size}'
+    return None
+
+
+def _blank(entry: Entry) -> str:
+    """Return what an empty disk is known by.
+
+    What follows the size of an ephemeral disk is made of the file system that
+    its instance asked for; it is kept whichever that was.
+    """
+    if entry.kind is Kind.EPHEMERAL:
+        return entry.name.rpartition('_')[0]
+    return entry.name
 
 
 def _moving(hosts: Collection[str]) -> set[str]:
@@ -80,8 +112,7 @@ def _moving(hosts: Collection[str]) -> set[str]:
     try:
         return {image for _migration, instance
                 in presence.moving(context, hosts)
-                for image in (instance.image_ref, instance.kernel_id,
-                              instance.ramdisk_id) if image}
+                for image in _images(instance)}
     except Exception as error:
         # The disks themselves still tell what they need.
         _ONCE.warning(
@@ -96,9 +127,10 @@ def _moving(hosts: Collection[str]) -> set[str]:
 def instances_of(hosts: Collection[str]) -> Any:
     """Return the instances of some hosts, as nova's own pass gets them.
 
-    From nova.compute.manager, _run_image_cache_manager_pass, nova 34.0.0.
+    From nova.compute.manager, _run_image_cache_manager_pass, nova 34.0.0; but
+    not of a replica, which may not know yet who has just been claimed here.
     """
     return objects.InstanceList.get_by_filters(
         nova_context.get_admin_context(),
         {'deleted': False, 'soft_deleted': True, 'host': list(hosts)},
-        expected_attrs=[], use_slave=True)
+        expected_attrs=[])

@@ -18,6 +18,12 @@ from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched.imagecache import limits
 
+#: Seconds for which what was just used stays, if a limit can be kept without
+#: it. Whoever uses an entry touches it first, and then takes a moment until
+#: something else shows that it is in use. Judgement: many times that, also
+#: where a disk is slow; little beside the hours between two passes.
+GRACE_SECONDS = 300
+
 #: Seconds without a write after which a fetch is over that left its files
 #: behind. Converting an image takes minutes, and leaves one of the two idle.
 ABANDONED_SECONDS = 3600
@@ -32,6 +38,7 @@ class View:
     :param protected: names of those that are protected
     :param need: of what is being fetched
     :param disk: how full the file system is
+    :param recent: names of those that were used a moment ago
     """
 
     entries: list[Entry]
@@ -39,11 +46,18 @@ class View:
     protected: set[str]
     need: limits.Need
     disk: limits.Disk | None
+    recent: set[str] = dataclasses.field(default_factory=set)
 
     def evictable(self, gone: set[str]) -> list[Entry]:
         """Return what nothing keeps, without what is gone already."""
         kept = self.in_use | self.protected | gone
         return [entry for entry in self.entries if entry.name not in kept]
+
+
+def recent(entries: list[Entry], now: float) -> set[str]:
+    """Return what was used a moment ago."""
+    return {entry.name for entry in entries
+            if now - entry.last_used < GRACE_SECONDS}
 
 
 def arriving(entries: list[Entry], now: float) -> set[str]:

@@ -13,9 +13,9 @@
 """What is in a libvirt host's image cache directory."""
 
 from collections.abc import Iterator
-import dataclasses
 import os
 import time
+from typing import NamedTuple
 
 from cache_aware_sched.imagecache import entry as entry_mod
 from cache_aware_sched.report import BaseFile
@@ -26,17 +26,21 @@ from cache_aware_sched.report import Kind
 FETCH_TIMEOUT = 60
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(NamedTuple):
+    """A file as it was seen.
+
+    :param since: when it was first seen with this size, monotonic seconds
+    :param grew: whether it had another size before that
+    """
+
     inode: int
     size: int
+    since: float
+    grew: bool
 
 
 class CacheDirectory:
-    """Lists the base files; asks for the size of each only once.
-
-    A complete base file never changes, and listing a directory tells the
-    inode and the type for nothing.
+    """Lists the base files.
 
     :param path: of the directory; it need not exist
     """
@@ -87,20 +91,26 @@ class CacheDirectory:
             return (BaseFile(sha1, name.grown, Kind.RESIZED)
                     if name.grown else None)
         try:
-            if name.kind is entry_mod.Kind.TEMPORARY:
-                return _arriving(sha1, entry)
-            before = self._seen.get(entry.name)
-            if before is None or before.inode != entry.inode():
-                before = _Seen(entry.inode(),
-                               entry.stat(follow_symlinks=False).st_size)
+            status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:  # it went while we looked
             return None
+        now = time.monotonic()
+        before = self._seen.get(entry.name)
+        if before is None or (before.inode, before.size) != (
+                status.st_ino, status.st_size):
+            before = _Seen(
+                status.st_ino, status.st_size, now,
+                before is not None and before.inode == status.st_ino)
         seen[entry.name] = before
-        return BaseFile(sha1, before.size)
-
-
-def _arriving(sha1: str, entry: 'os.DirEntry[str]') -> BaseFile | None:
-    stat = entry.stat(follow_symlinks=False)
-    if time.time() - stat.st_mtime > FETCH_TIMEOUT:
-        return None
-    return BaseFile(sha1, stat.st_size, Kind.ARRIVING)
+        unchanged = now - before.since
+        if name.kind is entry_mod.Kind.TEMPORARY:
+            # By its own time, unless that is yet to come.
+            age = time.time() - status.st_mtime
+            if (age if age >= 0 else unchanged) > FETCH_TIMEOUT:
+                return None
+            return BaseFile(sha1, status.st_size, Kind.ARRIVING)
+        # nova gives a file its name when it is complete, but copies from
+        # another host, as operators do, under the name that it is to have.
+        if before.grew and unchanged <= FETCH_TIMEOUT:
+            return BaseFile(sha1, status.st_size, Kind.ARRIVING)
+        return BaseFile(sha1, status.st_size)

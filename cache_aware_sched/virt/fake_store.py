@@ -72,8 +72,8 @@ class FakeStore(store.Store):
                       held.used_ns)
                 for name, held in self._by_name().items()]
 
-    def backing(self, names: Collection[str], known: Collection[str]
-                ) -> set[str]:
+    def backing(self, names: Collection[str], known: Collection[str],
+                anew: bool) -> set[str]:
         """Return what is known."""
         return set(known)
 
@@ -101,6 +101,9 @@ class FakeStore(store.Store):
             return store.Removal.IN_USE
         return (store.Removal.REMOVED if self._cache().remove_if(held)
                 else store.Removal.IN_USE)
+
+    def register(self) -> None:
+        """Tell nobody: no other host uses it."""
 
     def hosts(self) -> list[str]:
         """Return the host."""

@@ -70,8 +70,7 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
     def _try_fetch_image_cache(
             self, image: Any, fetch_func: Callable[..., Any],
             context: nova_context.RequestContext, filename: str,
-            image_id: str, instance: Any, size: int | None,
-            fallback_from_host: str | None = None) -> Any:
+            image_id: str, instance: Any, *args: Any, **kwargs: Any) -> Any:
         """Watch over the image of a server from before it is looked for.
 
         nova calls ``fetch_func`` if the image is not in the cache, with the
@@ -80,22 +79,22 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         with the periodic update, the limits are kept in each pass, and there
         are no notifications of hits and misses.
         """
-        def watched(target: str, *args: Any, **kwargs: Any) -> Any:
-            path, sha1 = os.path.split(target)
+        def watched(target: str, *fetch: Any, **wanted: Any) -> Any:
+            path, sha1 = os.path.split(os.path.normpath(target))
             if path != self._cache_directory.path:  # LVM: to the volume
-                return fetch_func(*args, target=target, **kwargs)
+                return fetch_func(*fetch, target=target, **wanted)
             boot.hit = False
             with (self.room_for(context, image_id),
-                  self.image_fetched(sha1) as fetch):
-                result = fetch_func(*args, target=target, **kwargs)
-                fetch.size = _bytes_on_disk(target)
+                  self.image_fetched(sha1) as fetched):
+                result = fetch_func(*fetch, target=target, **wanted)
+                fetched.size = _bytes_on_disk(target)
             return result
 
         with self.image_used(context, image_id, instance) as boot:
             try:
                 return super()._try_fetch_image_cache(
                     image, watched, context, filename, image_id, instance,
-                    size, fallback_from_host)
+                    *args, **kwargs)
             finally:
                 boot.size = _length(os.path.join(
                     self._cache_directory.path, filename))

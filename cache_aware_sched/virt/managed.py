@@ -57,6 +57,16 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         self.image_cache_manager.init_host(host)
         super().init_host(host)
 
+    def cleanup_host(self, host: str) -> None:
+        """End the work; nova calls it when nova-compute ends."""
+        self.image_cache_manager.close()
+        super().cleanup_host(host)  # type: ignore[misc]
+
+    def get_available_resource(self, nodename: str) -> Any:
+        """Return the resources; nova asks for them every minute."""
+        self.image_cache_manager.store.register()
+        return super().get_available_resource(nodename)
+
     def spawn(self, context: nova_context.RequestContext,
               instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
         """Start a server whose images stay in the cache meanwhile."""

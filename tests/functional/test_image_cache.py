@@ -34,7 +34,9 @@ from nova.storage import rbd_utils
 from nova.virt import images
 from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagecache as nova_imagecache
+from nova.virt import storage_users
 
+from cache_aware_sched.imagecache import view
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
 
@@ -634,6 +636,8 @@ class UnusedTests(ImageCacheTestCase):
         # Disks that do not show what they were made from.
         self.flags(group='libvirt', images_type='raw')
         super().setUp()
+        # As long after as nothing was just used any more.
+        self.useFixture(fixtures.MockPatchObject(view, 'GRACE_SECONDS', 0))
 
     def assert_kept_only_while(self, image_id, end):
         """Assert that an image stays in a pass, and that it goes after."""
@@ -758,6 +762,9 @@ class UnusedTests(ImageCacheTestCase):
         image_id = self.image()
         server = self.boot(image_id)
         self.start_compute('host2')
+        # host2 has another storage: only the resize tells of the server.
+        self.useFixture(fixtures.MockPatchObject(
+            storage_users, 'get_storage_users', lambda path: ['host1']))
         server = self._migrate_server(server)
         self.assertEqual('host2', server['OS-EXT-SRV-ATTR:host'])
 

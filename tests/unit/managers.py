@@ -40,6 +40,7 @@ from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import loading
 from cache_aware_sched.imagecache import manager as manager_mod
 from cache_aware_sched.imagecache import telling
+from cache_aware_sched.imagecache import view
 from tests.unit import base
 from tests.unit import factories
 
@@ -49,6 +50,8 @@ HOST, OTHER_HOST = 'host1', 'host2'
 MEMORY = '/dev/shm'
 HOUR = 3600
 DAY = 24 * HOUR
+#: Seconds after which nothing was just used any more.
+SETTLED = 2 * view.GRACE_SECONDS
 
 
 class LargestFirst(manager_mod.BaseImageCacheManager):
@@ -223,21 +226,27 @@ class ManagerTestCase(base.TestCase):
                  lambda context, image_id: (self.glance, image_id))):
             self.useFixture(fixtures.MockPatchObject(owner, name, answer))
         self.changes = 0
+        self._started = {}
 
     # Given.
 
     def start(self, manager=None, host=HOST, store=None):
         """Return a manager as it is after a start of nova-compute.
 
+        The one that the host had before has come to its end.
+
         :param store: what it uses instead of a directory
         """
         manager = manager or self.manager
+        if host in self._started:
+            self._started[host].close()
         started = (loading.load(manager) if isinstance(manager, str)
                    else manager())
         started.on_change = self.count_change
         started.store = store or started.store
         with self.starting():
             started.init_host(host)
+        self._started[host] = started
         return started
 
     @contextlib.contextmanager
@@ -253,7 +262,7 @@ class ManagerTestCase(base.TestCase):
     def count_change(self):
         self.changes += 1
 
-    def put(self, name, size=GIB, age=0):
+    def put(self, name, size=GIB, age=SETTLED):
         """Put a file without content into the cache.
 
         :param age: seconds since it was last used
@@ -272,7 +281,7 @@ class ManagerTestCase(base.TestCase):
             file.write(b'x' * size)
         os.utime(path, ns=(used_ns, used_ns))
 
-    def put_images(self, *numbers, size=GIB, age=0, step=60):
+    def put_images(self, *numbers, size=GIB, age=SETTLED, step=60):
         """Put images into the cache, the first least recently used.
 
         :returns: the names of the files

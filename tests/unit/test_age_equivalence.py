@@ -10,7 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The manager ``age`` against nova's own: what one removes the other does."""
+"""The manager ``age`` against nova's own: what one removes the other does.
+
+But for what was used a moment ago and for some empty disks in use, which only
+nova's removes.
+"""
 
 import os
 import shutil
@@ -25,7 +29,9 @@ from nova.tests import fixtures as nova_fixtures
 from nova.virt.libvirt import imagecache as nova_imagecache
 from nova.virt.libvirt import utils as libvirt_utils
 
+from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import managers as package_managers
+from cache_aware_sched.imagecache import view
 from tests.unit import managers
 from tests.unit.managers import DAY
 from tests.unit.managers import GIB
@@ -41,10 +47,12 @@ SHORT = tuple(f'{sha1(number)}_5' for number in IMAGES)
 OF_IMAGES = (
     *(sha1(number) + ending for number in IMAGES
       for ending in ('', '_10', '_20', f'_{20 * GIB}', '_sm')), *SHORT)
+#: Of a file system that a server asked for: nova looks for the default only.
+OTHER_FORMAT = 'ephemeral_1_abcdef0'
 #: Files of all that nova keeps in the directory.
 ENTRIES = (
     *OF_IMAGES, 'swap_1', 'swap_512', managers.ephemeral_name(1),
-    managers.ephemeral_name(20), 'ephemeral_1_abcdef0')
+    managers.ephemeral_name(20), OTHER_FORMAT)
 #: What neither may touch.
 JUNK = (
     'notes', f'.{sha1(1)}', f'{sha1(1)}.bak', f'{sha1(1)}_', f'{sha1(1)}_x',
@@ -58,7 +66,8 @@ AGES = st.one_of(
     st.tuples(st.sampled_from(('original', 'resized')),
               st.sampled_from((-1, -0.5, 0, 0.5, 1))),
     st.tuples(st.just('now'), st.sampled_from((0, 999 * DAY, -1, -DAY))))
-LIMITS = st.sampled_from((0, 1, HOUR, DAY, 30 * DAY))
+LIMITS = st.sampled_from((
+    0, 1, view.GRACE_SECONDS, HOUR, DAY, 30 * DAY))
 OPTIONS = st.fixed_dictionaries({
     'remove_unused_base_images': st.sampled_from((True, True, True, False)),
     'remove_unused_original_minimum_age_seconds': LIMITS,
@@ -137,6 +146,9 @@ class TestSameAsNova(EquivalenceTestCase):
         self.home = self.prepare_for_many_cases()
         self.now = int(time.time())
         self.useFixture(fixtures.MonkeyPatch('time.time', lambda: self.now))
+        # The clock of the file server stands as still as that.
+        self.useFixture(fixtures.MockPatchObject(
+            directory.Directory, 'now', lambda _directory: self.now))
 
     @hypothesis.settings(max_examples=500)
     @hypothesis.given(FILES, SERVERS, OPTIONS)
@@ -153,8 +165,16 @@ class TestSameAsNova(EquivalenceTestCase):
             (nova_s_gone, nova_s_touched), (gone, touched) = self.outcomes(
                 lambda: self.fill(files, disks, options))
 
-        self.assertEqual(nova_s_gone, gone)
-        self.assertEqual(nova_s_touched, touched - set(SHORT))
+        recent = {name for name in files
+                  if self.age(files[name], options) < view.GRACE_SECONDS}
+        more = {OTHER_FORMAT} if any(
+            fields['ephemeral'] == 1 for fields in servers) else set()
+        self.assertEqual(nova_s_gone - recent - more, gone)
+        # What is dated in the future is dated anew.
+        future = {name for name in files
+                  if self.age(files[name], options) < 0} - nova_s_touched
+        self.assertEqual(nova_s_touched,
+                         touched - set(SHORT) - more - future)
         self.assertTrue(gone.isdisjoint(JUNK))
         self.assertTrue(touched.isdisjoint(JUNK))
 
@@ -185,13 +205,15 @@ class TestSameAsNova(EquivalenceTestCase):
                 disks[folder] = fields['backing']
         return disks
 
+    def age(self, file, options):
+        """Return how many seconds ago a file was used."""
+        limit, seconds = file
+        return seconds + (0 if limit == 'now' else options[
+            f'remove_unused_{limit}_minimum_age_seconds'])
+
     def fill(self, files, disks, options):
-        limits = {
-            'original': options['remove_unused_original_minimum_age_seconds'],
-            'resized': options['remove_unused_resized_minimum_age_seconds'],
-            'now': 0}
-        for name, (limit, seconds) in files.items():
-            self.put(name, 1, limits[limit] + seconds)
+        for name, file in files.items():
+            self.put(name, 1, self.age(file, options))
         for folder, backing in disks.items():
             self.write_disk(folder, backing)
 
@@ -313,6 +335,29 @@ class TestDifferences(EquivalenceTestCase):
                 self.put(copy, age=2 * DAY)
 
         self.assert_kept(fill, copies[1])
+
+    def test_image_that_was_used_a_moment_ago(self):
+        self.set_nova('image_cache',
+                      remove_unused_original_minimum_age_seconds=0)
+
+        self.assert_kept(
+            lambda: self.put_images(1, age=0, step=10), sha1(1))
+
+    def test_second_ephemeral_disk_of_a_server(self):
+        self.boot(1, [managers.ephemeral_disk(1), managers.ephemeral_disk(2)])
+        names = [managers.ephemeral_name(gib) for gib in (1, 2)]
+
+        def fill():
+            for name in names:
+                self.put(name, age=2 * DAY)
+
+        self.assert_kept(fill, names[1])
+
+    def test_ephemeral_disk_with_another_file_system(self):
+        self.boot(1, [managers.ephemeral_disk(1)])
+
+        self.assert_kept(
+            lambda: self.put(OTHER_FORMAT, age=2 * DAY), OTHER_FORMAT)
 
     def test_image_that_is_protected(self):
         self.set(protected_images=[image(1)])

@@ -73,6 +73,23 @@ class TestUsing(BusyTestCase):
 
         self.assertEqual(set(), self.busy.sha1s())
 
+    def test_whether_there_is_any(self):
+        self.assertFalse(self.busy)
+        with self.busy.using({A}):
+            with self.busy.using({A, B}):
+                self.assertTrue(self.busy)
+
+            self.assertTrue(self.busy)
+
+        self.assertFalse(self.busy)
+
+    def test_whether_there_is_one_of_no_image(self):
+        """As a server that boots from a volume."""
+        with self.busy.using(()):
+            self.assertTrue(self.busy)
+
+        self.assertFalse(self.busy)
+
     def test_answer_does_not_change(self):
         with self.busy.using({A}):
             before = self.busy.sha1s()

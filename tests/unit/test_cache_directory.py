@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import functools
 import os
 import time
 import unittest
@@ -26,6 +27,9 @@ from tests.unit import factories
 GIB = factories.GIB
 SHA1 = report.image_sha1(factories.IMAGE)
 OTHER = report.image_sha1(factories.OTHER_IMAGE)
+
+
+CLOCKS = {'monotonic': time.monotonic, 'time': time.time}
 
 
 class CacheDirectoryTestCase(base.TestCase):
@@ -161,17 +165,48 @@ class TestCacheDirectory(CacheDirectoryTestCase):
         self.assertRaises(OSError, directory.files)
 
 
-class TestMemory(CacheDirectoryTestCase):
-    """A complete image never changes, so it is looked at once."""
+class TestChange(CacheDirectoryTestCase):
 
-    def test_unchanged_file_is_not_looked_at_twice(self):
-        path = self.write(SHA1, 1000)
-        self.assert_files(report.BaseFile(SHA1, 1000))
+    def pass_by(self, seconds):
+        """Let time go on, also for files whose time is yet to come."""
+        self.passed = getattr(self, 'passed', 0) + seconds
+        for name in ('monotonic', 'time'):
+            self.useFixture(fixtures.MonkeyPatch(
+                f'time.{name}', functools.partial(
+                    lambda clock, passed: clock() + passed,
+                    CLOCKS[name], self.passed)))
 
-        # Which nova never does:
+    def test_file_that_grows_under_its_final_name_is_arriving(self):
+        path = self.write(SHA1, 1)
+        self.directory.files()
         os.truncate(path, 2000)
 
-        self.assert_files(report.BaseFile(SHA1, 1000))
+        self.assert_files(report.BaseFile(SHA1, 2000, Kind.ARRIVING))
+
+    def test_file_that_grows_no_more_is_complete(self):
+        path = self.write(SHA1, 1)
+        self.directory.files()
+        os.truncate(path, 2000)
+        self.directory.files()
+
+        self.pass_by(cache_directory.FETCH_TIMEOUT + 1)
+
+        self.assert_files(report.BaseFile(SHA1, 2000))
+
+    def test_fetch_whose_time_is_yet_to_come_goes_on(self):
+        self.write(f'{SHA1}.part', 5, age=-10 ** 6)
+
+        for _look in range(2):
+            self.assert_files(report.BaseFile(SHA1, 5, Kind.ARRIVING))
+
+    def test_fetch_that_was_killed_and_whose_time_is_yet_to_come(self):
+        """It must not arrive for a year."""
+        self.write(f'{SHA1}.part', 5, age=-10 ** 6)
+        self.directory.files()
+
+        self.pass_by(cache_directory.FETCH_TIMEOUT + 1)
+
+        self.assert_files()
 
     def test_replaced_file_is_looked_at(self):
         self.write(SHA1, 1000)

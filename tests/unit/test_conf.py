@@ -12,6 +12,8 @@
 
 import os
 
+from unittest import mock
+
 import fixtures
 from oslo_config import cfg
 from oslo_config import generator
@@ -282,3 +284,18 @@ class TestConf(OptionsTestCase):
 
         self.assertEqual(
             3, config.checked().max_same_image_instances_per_host)
+
+    def test_release_of_nova_that_was_not_tried_is_warned_of_once(self):
+        for release in ('34.0.0', '34.2.1'):
+            with mock.patch.object(config.version, 'version_string',
+                                   autospec=True, return_value=release):
+                config.checked()
+        self.assertEqual([], self.warnings())
+
+        with mock.patch.object(config.version, 'version_string',
+                               autospec=True, return_value='99.1.0'):
+            for _start in range(2):
+                config.checked()
+
+        [line] = self.warnings()
+        self.assertIn('99.1.0', line)

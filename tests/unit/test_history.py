@@ -48,6 +48,18 @@ FILES = st.one_of(JSON, st.fixed_dictionaries(
         FIELDS, max_size=4))}))
 
 
+class SavedHistory(history.ImageHistory):
+    """A history of which each change is saved, as in a pass after it."""
+
+    def add_ids(self, *image_ids):
+        super().add_ids(*image_ids)
+        self.save()
+
+    def add_boot(self, image_id, now=None):
+        super().add_boot(image_id, now)
+        self.save()
+
+
 class HistoryTestCase(base.TestCase):
 
     def setUp(self):
@@ -57,7 +69,7 @@ class HistoryTestCase(base.TestCase):
 
     def history(self):
         """Return the history as nova-compute finds it when it starts."""
-        return history.ImageHistory(str(self.path), HALF_LIFE)
+        return SavedHistory(str(self.path), HALF_LIFE)
 
     def write(self, content):
         text = content if isinstance(content, str) else json.dumps(content)
@@ -478,7 +490,9 @@ class TestUnwritable(HistoryTestCase):
 
     def fill(self):
         """Make each write of the file end as on a full disk."""
-        self.path.with_name(f'{self.path.name}.new').symlink_to('/dev/full')
+        self.useFixture(fixtures.MonkeyPatch(
+            f'{history.__name__}._private',
+            lambda path, flags: os.open('/dev/full', os.O_WRONLY)))
 
     def test_directory_comes_back(self):
         self.path = self.path.parent / 'missing' / 'file'
@@ -557,3 +571,46 @@ class TestBound(HistoryTestCase):
 
         self.assertEqual(1.0, known.boots(SHA1, later))
         self.assertEqual(self.many[:1], self.forgotten(known))
+
+
+class TestFile(HistoryTestCase):
+
+    def test_is_written_when_it_is_saved(self):
+        known = history.ImageHistory(str(self.path), HALF_LIFE)
+        known.add_ids(IMAGE)
+        known.add_boot(IMAGE, NOW)
+        self.assertFalse(self.path.exists())
+
+        known.save()
+
+        self.assertEqual(1.0, self.history().boots(SHA1, NOW))
+
+    def test_is_not_written_if_nothing_is_new(self):
+        known = self.history()
+        known.add_ids(IMAGE)
+        self.path.unlink()
+
+        known.save()
+
+        self.assertFalse(self.path.exists())
+
+    def test_is_nobody_else_s(self):
+        self.history().add_ids(IMAGE)
+
+        self.assertEqual(0o600, self.path.stat().st_mode & 0o777)
+
+    def test_pipe_keeps_nobody_waiting(self):
+        os.mkfifo(self.path)
+
+        known = self.history()
+
+        self.assertEqual(1, len(self.warnings()))
+        known.add_ids(IMAGE)
+        self.assertEqual(IMAGE, self.history().image_id(SHA1))
+
+    def test_pipe_beside_it_keeps_nobody_waiting(self):
+        os.mkfifo(f'{self.path}.new')
+
+        self.history().add_ids(IMAGE)
+
+        self.assertEqual(IMAGE, self.history().image_id(SHA1))

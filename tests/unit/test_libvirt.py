@@ -28,14 +28,22 @@ from oslo_concurrency import lockutils
 from oslo_versionedobjects import base as ovo
 
 from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import entry
+from cache_aware_sched.imagecache import used
 from cache_aware_sched import report
 from cache_aware_sched.virt import libvirt
 from tests.unit import base
 from tests.unit import factories
+from tests.unit import managers
 from tests.unit import rows
 
 SHA1 = report.image_sha1(factories.IMAGE)
 KEY = report.image_key(factories.IMAGE)
+
+
+def entry_of(name):
+    parsed = entry.parse(name)
+    return entry.Entry(name, parsed.kind, parsed.sha1, 1, 1, 1)
 
 
 class LibvirtTestCase(base.TestCase):
@@ -157,6 +165,22 @@ class TestFetch(LibvirtTestCase):
 
         self.assertLess(add.call_args.args[0], 10 ** 6)
         self.assertGreater(add.call_args.args[0], 999)
+
+    def test_argument_that_another_nova_has(self):
+        """It is passed on, and boots go on."""
+        given = {}
+
+        def fetching(driver, image, fetch_func, context, filename, image_id,
+                     instance, size, fallback_from_host=None, new=None):
+            given.update(size=size, new=new)
+
+        with mock.patch.object(libvirt_driver.LibvirtDriver,
+                               '_try_fetch_image_cache', fetching):
+            self.driver._try_fetch_image_cache(
+                None, mock.Mock(), self.context, SHA1, factories.IMAGE,
+                factories.instance(), 10, new=7)
+
+        self.assertEqual({'size': 10, 'new': 7}, given)
 
     def test_failure_is_nova_s(self):
         def fetch_func(context, target, image_id):
@@ -293,27 +317,40 @@ class TestNova(base.TestCase):
                          .image_cache.subdirectory_name)
 
     def test_fetch_of_an_image_is_called_as_it_is_overridden(self):
-        self.assertEqual(
-            self.parameters(
-                libvirt_driver.LibvirtDriver._try_fetch_image_cache),
-            self.parameters(libvirt.LibvirtDriver._try_fetch_image_cache),
-            'see cache_aware_sched.virt.libvirt')
+        *named, _args, _kwargs = self.parameters(
+            libvirt.LibvirtDriver._try_fetch_image_cache)
 
-    def test_manager_tells_what_instances_use(self):
+        self.assertEqual(
+            named, self.parameters(
+                libvirt_driver.LibvirtDriver._try_fetch_image_cache)
+            [:len(named)], 'see cache_aware_sched.virt.libvirt')
+
+    def test_what_nova_says_that_instances_use_is_used(self):
+        """nova's own list has the first ephemeral disk only."""
         server = factories.instance(
-            id=1, kernel_id='kernel', ramdisk_id='', task_state=None)
+            id=1, kernel_id='kernel', ramdisk_id='', task_state=None,
+            os_type=None)
+        devices = [managers.swap_disk(512), managers.ephemeral_disk(20),
+                   managers.ephemeral_disk(30)]
 
         with mock.patch.object(
                 objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',
-                autospec=True, return_value={}):
+                autospec=True, return_value={
+                    server.uuid: objects.BlockDeviceMappingList(
+                        objects=devices)}):
             running = (nova_imagecache.ImageCacheManager()
                        ._list_running_instances(self.context, [server]))
+            ours = used.by_instances(self.context, [server], [])
 
-        self.assertEqual(
-            ({factories.IMAGE, 'kernel', ''}, set(), set()),
-            (set(running['used_images']), running['used_swap_images'],
-             running['used_ephemeral_images']),
-            'see cache_aware_sched.imagecache.used')
+        names = [*map(report.image_sha1, running['used_images']),
+                 *running['used_swap_images'],
+                 *running['used_ephemeral_images'],
+                 managers.ephemeral_name(30)]
+        entries = [entry_of(name) for name in names
+                   if name != report.image_sha1('')]
+        self.assertEqual(5, len(entries))
+        self.assertEqual(entries, ours.entries(entries),
+                         'see cache_aware_sched.imagecache.used')
 
     def test_hosts_that_share_the_storage_are_noted(self):
         path = base.nova.conf.CONF.instances_path

@@ -24,6 +24,7 @@ from tests.unit.manager_suite.base import SuiteTestCase
 from tests.unit.manager_suite.disks import DiskSuite
 from tests.unit.manager_suite.fetch import FetchSuite
 from tests.unit.manager_suite.in_use import InUseSuite
+from tests.unit.manager_suite.just_used import JustUsedSuite
 from tests.unit.manager_suite.limits import LimitsSuite
 from tests.unit.manager_suite.nova import NovaSuite
 from tests.unit.manager_suite.protected import ProtectedSuite
@@ -41,8 +42,8 @@ from tests.unit.managers import sha1
 
 
 class Suite(InUseSuite, DiskSuite, ProtectedSuite, UntouchedSuite,
-            LimitsSuite, FetchSuite, ArrivingSuite, TroubleSuite,
-            SharedSuite, ToldSuite, NovaSuite):
+            LimitsSuite, FetchSuite, ArrivingSuite, JustUsedSuite,
+            TroubleSuite, SharedSuite, ToldSuite, NovaSuite):
     """What every manager must pass."""
 
     reason = 'image_cache_max_size_gb'
@@ -268,7 +269,9 @@ class TestPopularityOrder(OrderTestCase):
         self.set(image_cache_max_images=2)
         small = self.put_images(1, 2)
         large = self.put(sha1(3), 5 * GIB)
-        self.booted(self.start(), 3, 9)
+        manager = self.start()
+        self.booted(manager, 3, 9)
+        manager.close()
         os.truncate(self.history(), os.path.getsize(self.history()) // 2)
 
         manager = self.run_pass(self.start())
@@ -285,7 +288,9 @@ class TestPopularityOrder(OrderTestCase):
     def test_missing_history(self):
         self.set(image_cache_max_images=1)
         names = self.put_images(1, 2)
-        self.booted(self.start(), 1, 9)
+        manager = self.start()
+        self.booted(manager, 1, 9)
+        manager.close()
         os.unlink(self.history())
 
         self.run_pass(self.start())
@@ -308,7 +313,7 @@ class TestNoneOrder(OrderTestCase):
 
     manager = 'none'
 
-    def test_what_was_just_used_goes(self):
+    def test_what_nobody_uses_goes(self):
         needed = self.put_images(1)
         self.boot(1)
         self.put_images(2)

@@ -153,6 +153,51 @@ class TestFile(ProtectedTestCase):
         self.assert_protected(IMAGE)
 
 
+class TestUnread(ProtectedTestCase):
+    """Whether nobody knows what the file protects."""
+
+    def test_no_file_is_named(self):
+        images = protected.ProtectedImages([IMAGE], None)
+        images.by_sha1()
+
+        self.assertFalse(images.is_unread)
+
+    def test_file_that_never_was_there(self):
+        for _pass in range(2):
+            self.images.by_sha1()
+
+            self.assertTrue(self.images.is_unread)
+
+    def test_file_that_cannot_be_read(self):
+        self.file.mkdir()
+        self.images.by_sha1()
+
+        self.assertTrue(self.images.is_unread)
+
+    def test_file_that_is_there(self):
+        for text in (f'{IMAGE}\n', '', 'rubbish'):
+            images = protected.ProtectedImages((), str(self.file))
+            self.write(text)
+            images.by_sha1()
+
+            self.assertFalse(images.is_unread)
+
+    def test_file_that_comes_later(self):
+        self.images.by_sha1()
+        self.write('')
+        self.images.by_sha1()
+
+        self.assertFalse(self.images.is_unread)
+
+    def test_file_that_vanishes(self):
+        self.write(f'{IMAGE}\n')
+        self.images.by_sha1()
+        self.file.unlink()
+        self.images.by_sha1()
+
+        self.assertFalse(self.images.is_unread)
+
+
 class TestBadLines(ProtectedTestCase):
 
     def test_good_ones_protect(self):

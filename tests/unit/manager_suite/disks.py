@@ -157,19 +157,18 @@ class DiskSuite:
         self.assertIn('aaaaaaaa-secret', warnings[0])
 
     def run_pass_as_nobody(self, level=logging.WARNING):
-        """Make a pass in a process that is not root's; return its log."""
+        """Start and make a pass in a process not root's; return its log."""
         locks = os.path.join(self.path, 'locks')
         os.makedirs(locks, exist_ok=True)
         for path in (os.path.dirname(self.path), self.path, locks):
             os.chmod(path, 0o777)
-        manager = self.start()
 
         def child():
             if os.geteuid() == 0:
                 os.setgroups([])
                 os.setgid(NOBODY)
                 os.setuid(NOBODY)
-            self.run_pass(manager)
+            self.run_pass()
             return self.logged(level)
 
         code, lines = self.run_in_child(child)

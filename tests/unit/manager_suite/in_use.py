@@ -12,7 +12,10 @@
 
 """What is in use stays."""
 
+import contextlib
 import os
+
+import fixtures
 
 from tests.unit import managers
 from tests.unit.managers import DAY
@@ -52,6 +55,103 @@ class InUseSuite:
         self.boot(1, disks=[managers.ephemeral_disk(1)])
 
         self.assert_stays(self.put(managers.ephemeral_name(1)))
+
+    def test_second_ephemeral_disk(self):
+        self.boot(1, disks=[managers.ephemeral_disk(1),
+                            managers.ephemeral_disk(2),
+                            managers.ephemeral_disk(3)])
+
+        self.assert_stays(*[self.put(managers.ephemeral_name(gib), 2 ** 20)
+                            for gib in (1, 2, 3)])
+
+    def test_ephemeral_disk_with_another_file_system(self):
+        self.boot(1, disks=[managers.ephemeral_disk(1)])
+
+        self.assert_stays(self.put('ephemeral_1_abcdef0'))
+
+    def test_empty_disks_of_other_sizes_go(self):
+        self.boot(1, disks=[managers.swap_disk(512),
+                            managers.ephemeral_disk(1)])
+        others = [self.put(name, 2 * GIB, 9 * DAY) for name in (
+            'swap_51', 'swap_5120', managers.ephemeral_name(11),
+            'ephemeral_10_abcdef0')]
+        unused = self.squeeze()
+
+        self.run_pass()
+
+        self.assert_left(*(() if self.evicts else (*others, *unused)))
+
+    def test_empty_disks_while_a_server_is_made(self):
+        """Nobody can tell which it gets."""
+        self.assert_empty_disks_stay(image(1))
+
+    def test_empty_disks_while_a_server_is_made_that_boots_from_a_volume(self):
+        self.assert_empty_disks_stay('', None)
+
+    def assert_empty_disks_stay(self, *image_ids):
+        """See them stay while a server is made, and go afterwards."""
+        blank = [self.put(name, 2 * GIB, 9 * DAY) for name in (
+            'swap_512', managers.ephemeral_name(1))]
+        unused = self.squeeze()
+        self.glance.add(900, GIB)
+        manager = self.start()
+
+        with manager.using(*image_ids):
+            for make_room in (self.run_pass, self.fetch):
+                make_room(manager)
+                self.assert_left(*blank, *(() if self.evicts else unused))
+
+        self.run_pass(manager)
+        self.assert_left(*(() if self.evicts else (*blank, *unused)))
+
+    def test_empty_disks_of_a_server_that_begins_to_be_made(self):
+        """After the pass has looked what is in use."""
+        names = [self.put('swap_512', 2 * GIB, 9 * DAY),
+                 self.put(managers.ephemeral_name(1), 2 * GIB, 9 * DAY)]
+        with contextlib.ExitStack() as boots:
+            manager = self.meddle(
+                lambda entry: boots.enter_context(manager.using(image(1))))
+
+            self.run_pass(manager)
+
+            self.assertLessEqual(set(names), self.names())
+
+    def test_server_that_was_claimed_after_nova_listed_them(self):
+        names = self.put_images(1, age=10 * DAY)
+        unused = self.squeeze()
+        listed = managers.objects.InstanceList(objects=[])
+
+        self.boot(1, host=HOST)
+        self.start().update(self.context, listed)
+
+        self.assert_left(*names, *(() if self.evicts else unused))
+
+    def test_server_that_only_nova_s_list_has(self):
+        names = self.put_images(1, age=10 * DAY)
+        unused = self.squeeze()
+        listed = managers.objects.InstanceList(objects=[self.boot(1)])
+        self.database.clear()
+
+        self.start().update(self.context, listed)
+
+        self.assert_left(*names, *(() if self.evicts else unused))
+
+    def test_no_replica_of_the_database_is_asked(self):
+        """It may not know yet who has just been claimed."""
+        self.squeeze()
+        self.glance.add(900, GIB)
+        asked = self.useFixture(fixtures.MockPatchObject(
+            managers.objects.InstanceList, 'get_by_filters',
+            side_effect=self.database.servers_by)).mock
+
+        for make_room in (self.run_pass, self.fetch):
+            asked.reset_mock()
+            self.squeeze()
+            make_room(self.start())
+
+            asked.assert_called()
+            self.assertNotIn(True, [call.kwargs.get('use_slave')
+                                    for call in asked.call_args_list])
 
     def test_server_that_boots_from_a_volume(self):
         self.boot()

@@ -15,6 +15,7 @@
 import os
 
 from tests.unit.managers import DAY
+from tests.unit.managers import HOST
 from tests.unit.managers import image
 from tests.unit.managers import sha1
 
@@ -86,6 +87,63 @@ class ProtectedSuite:
 
         self.assertIn(unused[0], self.names())
         self.assertEqual(1, len(self.warnings()))
+
+    def test_file_that_is_not_there_at_the_start(self):
+        """Nobody knows what it protects."""
+        self.set(protected_images_file=os.path.join(self.path, 'protected'))
+        unused = self.squeeze()
+        names = [*unused, *self.put_images(3, age=9 * DAY),
+                 self.put('swap_512', 2 ** 20, 9 * DAY),
+                 self.put(f'{sha1(4)}.part', age=9 * DAY)]
+        self.glance.add(900, 2 ** 20)
+        manager = self.start()
+
+        for number in (1, 2, 3):
+            self.run_pass(manager)
+
+            self.assert_left(*names)
+            self.assertEqual(number, len(self.unread_warnings()))
+        left = self.fetch(manager)
+
+        self.assertEqual(set(names), left)
+        self.assertIn(HOST, self.unread_warnings()[0])
+        self.assertIn('protected_images_file', self.unread_warnings()[0])
+
+    def test_file_that_comes_after_the_start(self):
+        self.set(protected_images_file=os.path.join(self.path, 'protected'))
+        unused = self.squeeze()
+        manager = self.run_pass()
+
+        self.protect(image(901))
+        self.run_pass(manager)
+
+        self.assert_left(*(unused[:1] if self.evicts else unused))
+        self.assertEqual(1, len(self.unread_warnings()))
+
+    def test_file_that_vanishes_after_it_came(self):
+        self.protect(image(901))
+        unused = self.squeeze()
+        manager = self.start()
+
+        os.unlink(os.path.join(self.path, 'protected'))
+        self.run_pass(manager)
+
+        # What it listed is known, and stays protected.
+        self.assert_left(*(unused[:1] if self.evicts else unused))
+        self.assertEqual([], self.unread_warnings())
+
+    def test_file_that_is_not_there_at_the_start_of_a_dry_run(self):
+        self.set(protected_images_file=os.path.join(self.path, 'protected'),
+                 image_cache_dry_run=True)
+        self.squeeze()
+
+        self.run_pass()
+
+        self.assertIn('would evict 0 ', self.logged()[-1])
+
+    def unread_warnings(self):
+        return [warning for warning in self.warnings()
+                if 'evicts nothing' in warning]
 
     def protect(self, *lines):
         path = os.path.join(self.path, 'protected')

@@ -12,7 +12,14 @@
 
 """Two hosts share their storage."""
 
+import errno
 import os
+import shutil
+import time
+from unittest import mock
+
+import fixtures
+from nova.virt import storage_users
 
 from cache_aware_sched.imagecache import directory
 from tests.unit.managers import GIB
@@ -86,6 +93,66 @@ class SharedSuite:
         self.assertLessEqual(
             {'nova-storage-registry-lock', f'nova-{sha1(1)}'},
             set(os.listdir(directory.lock_path())))
+
+    def test_host_is_known_to_the_others_from_the_start(self):
+        self.share_storage(OTHER_HOST)
+
+        self.start()
+
+        self.assert_known(HOST, OTHER_HOST)
+
+    def test_host_says_that_it_is_there_every_hour(self):
+        now = time.monotonic()
+        clock = self.useFixture(fixtures.MockPatch(
+            'time.monotonic', return_value=now)).mock
+        store = self.start().store
+        os.unlink(self.known())
+
+        for seconds, users in ((1, ()), (3540, ()), (3660, (HOST,))):
+            clock.return_value = now + seconds
+            store.register()
+
+            self.assert_known(*users)
+
+    def test_nobody_is_forgotten_when_the_disk_is_full(self):
+        """nova empties the file before it writes it."""
+        self.share_storage(OTHER_HOST)
+        with open(self.known(), 'rb') as file:
+            before = file.read()
+        self.useFixture(fixtures.MonkeyPatch(
+            'shutil.disk_usage', lambda path: shutil._ntuple_diskusage(
+                10 * GIB, 10 * GIB, 0)))
+
+        self.start()
+
+        with open(self.known(), 'rb') as file:
+            self.assertEqual(before, file.read())
+        [warning] = self.warnings()
+        self.assertIn(HOST, warning)
+        self.assertIn(self.path, warning)
+
+    def test_host_that_cannot_say_that_it_is_there(self):
+        unused = self.squeeze()
+        with mock.patch.object(
+                storage_users, 'register_storage_use',
+                side_effect=PermissionError(errno.EACCES, 'Not ours')):
+            manager = self.start()
+        [warning] = self.warnings()
+
+        self.run_pass(manager)
+
+        self.assert_left(*(() if self.evicts else unused))
+        self.assertIn(HOST, warning)
+        self.assertIn('Not ours', warning)
+        self.assertEqual([], self.errors())
+
+    def known(self):
+        """Return the file in which nova notes who shares the storage."""
+        return os.path.join(self.path, 'compute_nodes')
+
+    def assert_known(self, *hosts):
+        self.assertEqual(
+            set(hosts), set(storage_users.get_storage_users(self.path)))
 
     def test_each_has_a_history_of_its_own(self):
         self.boot(1)

@@ -20,6 +20,7 @@ import signal
 from unittest import mock
 
 import fixtures
+from nova.virt import storage_users
 
 from cache_aware_sched.imagecache import directory
 from tests.unit import managers
@@ -206,6 +207,43 @@ class TroubleSuite:
         self.run_pass()
 
         self.assert_left(sha1(1))
+
+    def test_database_that_fails(self):
+        for owner, name in (
+                (managers.objects.InstanceList, 'get_by_filters'),
+                (managers.objects.BlockDeviceMappingList,
+                 'bdms_by_instance_uuid'),
+                (storage_users, 'get_storage_users')):
+            unused = self.squeeze()
+            self.glance.add(900, GIB)
+            manager = self.start()
+
+            with mock.patch.object(
+                    owner, name, side_effect=RuntimeError('no database')):
+                manager.update(self.context, managers.objects.InstanceList(
+                    objects=[self.boot(1)]))
+                self.assert_left(*unused)
+                error = self.errors()[-1]
+                left = self.fetch(manager)
+
+            self.assertEqual(set(unused), left)
+            self.assertIn(HOST, error)
+            self.assertIn(self.cache, error)
+
+    def test_database_that_fails_for_a_while(self):
+        unused = self.squeeze()
+        manager = self.start()
+        with mock.patch.object(
+                managers.objects.InstanceList, 'get_by_filters',
+                side_effect=RuntimeError('no database')):
+            manager.update(self.context, managers.objects.InstanceList(
+                objects=[]))
+        self.assertEqual(1, len(self.errors()))
+
+        self.run_pass(manager)
+
+        self.assert_left(*(() if self.evicts else unused))
+        self.assertEqual(1, len(self.errors()))
 
     def test_migrations_that_cannot_be_told(self):
         self.boot(1)
