@@ -11,6 +11,7 @@
 #    under the License.
 
 import logging
+import shutil
 import sys
 import threading
 
@@ -51,6 +52,12 @@ class TestCase(base.BaseTestCase):
         self._forget()
         self.context = nova_context.RequestContext(
             'user', 'project', is_admin=False)
+
+    def need_qemu_img(self):
+        """Skip a test of what the tool itself does where it is missing."""
+        if shutil.which('qemu-img') is None:
+            self.skipTest('qemu-img is missing: install qemu-utils, or what '
+                          'bindep.txt lists for other systems')
 
     def _capture_log(self):
         self._log = LogRecords()

@@ -222,6 +222,7 @@ class TestExplicit(EquivalenceTestCase):
     """Some of the cases as an operator has them, with nova as it is."""
 
     def test_ordinary_host(self):
+        self.need_qemu_img()
         booted = self.boot(1, [managers.swap_disk(512)])
         rebuilt = self.boot(2)
 
@@ -268,6 +269,7 @@ class TestDifferences(EquivalenceTestCase):
         self.assert_kept(fill, sha1(1))
 
     def test_disks_beside_the_first(self):
+        self.need_qemu_img()
         booted = self.boot(2)
 
         def fill():
@@ -280,6 +282,7 @@ class TestDifferences(EquivalenceTestCase):
         self.assert_kept(fill, sha1(1), 'swap_512')
 
     def test_chain(self):
+        self.need_qemu_img()
         booted = self.boot(2)
 
         def fill():

@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from cache_aware_sched.imagecache import backing
 from tests.unit import base
 from tests.unit import factories
+from tests.unit import managers
 
 A, B, C = (letter * 40 for letter in 'abc')
 A_20 = f'{A}_20'
@@ -86,8 +87,7 @@ class TestMadeWithQEMU(BackingTestCase):
 
     def setUp(self):
         super().setUp()
-        if shutil.which('qemu-img') is None:
-            self.skipTest('qemu-img is missing: install what bindep.txt lists')
+        self.need_qemu_img()
 
     def create(self, path, *options, below=None, format_of_below='raw'):
         if below is not None:
@@ -105,6 +105,19 @@ class TestMadeWithQEMU(BackingTestCase):
 
     def assert_backing(self, expected, path):
         self.assertEqual(str(expected), backing.backing_file(str(path)))
+
+    def test_head_is_what_other_tests_write(self):
+        below = self.base_file()
+        self.create(self.disk, below=below)
+        written = managers.make_qcow2(
+            str(self.disk.with_name('written')), str(below))
+
+        with open(written, 'rb') as file:
+            self.assertEqual(backing.backing_file(str(self.disk)),
+                             backing.backing_file(written))
+            subprocess.run(['qemu-img', 'info', '-U', str(self.disk)],
+                           check=True, capture_output=True, timeout=100)
+            self.assertEqual(self.disk.read_bytes()[:8], file.read(8))
 
     def test_flat_raw_disk(self):
         self.base_file()

@@ -14,7 +14,6 @@
 
 import logging
 import os
-import subprocess
 
 from tests.unit import managers
 from tests.unit.managers import DAY
@@ -32,8 +31,8 @@ class DiskSuite:
         self.put_images(1, size=2 * GIB, age=10 * DAY)
         folder = os.path.join(self.path, 'aaaaaaaa-flat')
         os.mkdir(folder)
-        subprocess.run(['qemu-img', 'create', '-q', '-f', 'raw',
-                        os.path.join(folder, 'disk'), '1G'], check=True)
+        with open(os.path.join(folder, 'disk'), 'wb') as disk:
+            disk.truncate(GIB)
         unused = self.squeeze()
 
         self.run_pass()
@@ -44,8 +43,8 @@ class DiskSuite:
         booted = self.boot(1)
         folder = os.path.join(self.path, booted.uuid)
         os.mkdir(folder)
-        subprocess.run(['qemu-img', 'create', '-q', '-f', 'raw',
-                        os.path.join(folder, 'disk'), '1G'], check=True)
+        with open(os.path.join(folder, 'disk'), 'wb') as disk:
+            disk.truncate(GIB)
 
         self.assert_stays(*self.put_images(1))
 
@@ -110,9 +109,7 @@ class DiskSuite:
     def test_disk_that_was_moved_here(self):
         self.put_images(1)
         path = self.make_disk(sha1(1))
-        subprocess.run(
-            ['qemu-img', 'rebase', '-u', '-f', 'qcow2', '-F', 'raw',
-             '-b', f'/elsewhere/_base/{sha1(1)}', path], check=True)
+        managers.make_qcow2(path, f'/elsewhere/_base/{sha1(1)}')
 
         self.assert_stays(sha1(1))
 
