@@ -68,7 +68,8 @@ class Columns(Generic[K, T]):
         if column is None:
             column = Column()
             while len(self._columns) >= MAX_COLUMNS:
-                self._columns.pop(next(iter(self._columns)), None)
+                oldest, *_others = list(self._columns)
+                self._columns.pop(oldest, None)
         self._columns[key] = column
         return column
 

@@ -19,6 +19,7 @@ import fixtures
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.same_image import cells
 from cache_aware_sched.scheduler.same_image import count
+from cache_aware_sched.scheduler.same_image import host_servers
 from cache_aware_sched.scheduler.same_image import ledger
 from cache_aware_sched.scheduler.same_image import memory
 from cache_aware_sched.scheduler.same_image.servers import Server
@@ -502,6 +503,40 @@ class TestFirstReads(CountTestCase):
 
         self.assertEqual([1, 2], self.count(*hosts[3:]))
         self.assertEqual(4, self.read())
+
+
+class TestKept(CountTestCase):
+    """What was counted is kept, and not longer than it is right."""
+
+    def test_host_that_was_forgotten_is_remembered_anew(self):
+        one, other = factories.host('a', servers=1), factories.host('b')
+        self.count(one, other)
+        for _minute in range(11):
+            self.now += memory.SWEEP_EVERY
+            self.count(other)
+        self.assertEqual(['b'], self.counter.memory.hosts())
+
+        self.assertEqual([1, 0], self.count(one, other))
+
+        self.assertEqual({'a', 'b'}, set(self.counter.memory.hosts()))
+
+    def test_thread_that_reads_a_host_while_another_counts(self):
+        host = factories.host('a', servers=1)
+        self.count(host)
+        new = factories.instance(host='a')
+        host.instances[new.uuid] = new
+        seen = []
+        add = host_servers.HostServers._add
+
+        def add_and_look(servers, fields, facts):
+            seen.append(servers.looks_same(self.now))
+            add(servers, fields, facts)
+
+        with mock.patch.object(
+                host_servers.HostServers, '_add', add_and_look):
+            self.count(host)
+
+        self.assertEqual([False], seen)
 
 
 class TestOneRequest(CountTestCase):

@@ -47,10 +47,10 @@ class Counted:
 
     __slots__ = ('answer', 'count', 'most', 'number', 'servers', 'version')
 
-    def __init__(self, servers: host_servers.HostServers,
+    def __init__(self, servers: host_servers.HostServers, version: int,
                  candidate: candidates_mod.Candidate) -> None:
         self.servers = servers
-        self.version = servers.version
+        self.version = version
         self.number = candidate.state.num_instances
         self.answer = candidate.answer
         self.count, self.most = candidate.count, candidate.most
@@ -92,12 +92,13 @@ class Counting:
         """Count the servers on each host, where something has changed."""
         self._first_reads = max(memory_mod.FIRST_READS, round(
             memory_mod.FIRST_READS_SHARE * len(found)))
-        special = {*self._pending, *self._progress.placed.values()}
+        # All nodes of a host show the servers of each other.
+        special = {host for host, _node in (
+            *self._pending, *self._progress.placed.values())}
         kept, own, now = self._kept, self._request.instance, self._now
         for candidate in found:
             state = candidate.state
-            if self._answers or (
-                    special and (state.host, state.nodename) in special):
+            if self._answers or state.host in special:
                 candidate.count, candidate.most = self._count(
                     candidate, self._memory.of_host(state, now))
                 continue
@@ -107,7 +108,9 @@ class Counting:
                     candidate, self._memory.of_host(state, now))
             else:
                 servers = counted.servers
-                if state.instances is not servers.source:
+                # Of a host that was forgotten meanwhile the version is new.
+                if (state.instances is not servers.source
+                        or servers.version != counted.version):
                     servers = self._memory.of_host(state, now)
                 elif not servers.looks_same(now):
                     self._memory.read(servers, state, now)
@@ -123,10 +126,12 @@ class Counting:
     def _count_anew(self, candidate: candidates_mod.Candidate,
                     servers: host_servers.HostServers) -> Counted:
         """Count the servers of a host, and keep what others can use."""
+        # Before: another thread may read the host while this one counts.
+        version, instances = servers.version, candidate.state.instances
         candidate.count, candidate.most = self._count(candidate, servers)
-        counted = Counted(servers, candidate)
-        if (servers.source is not None
-                and self._request.instance not in candidate.state.instances):
+        counted = Counted(servers, version, candidate)
+        if servers.source is not None and not any(
+                uuid in instances for uuid in self._ours):
             self._kept[candidate.state.nodename] = counted
         return counted
 
@@ -211,7 +216,7 @@ class Counting:
             return 0
         if not pending and self._all_projects and len(self._ours) == 1:
             return len(servers) - (self._request.instance in servers)
-        uuids = {uuid for uuid, project in servers.items()
+        uuids = {uuid for uuid, project in list(servers.items())
                  if self._counted(project)}
         return len((uuids | pending.keys()) - self._ours)
 

@@ -143,14 +143,17 @@ class HostServers:
         came = self._came(source, now)
         if came is None:
             came = self._compare(source, now)
-        if came:
-            self.version += 1
-            self._last = came[-1]
-            for instance in came:
-                self._add(vars(instance), facts)
-        self.unread = None
+        for instance in came:
+            self._add(vars(instance), facts)
         if self.unresolved:
             self._resolve_all(facts)
+        if came:
+            # At last: until then other threads find that it does not look the
+            # same, and wait for the lock.
+            self._last = came[-1]
+            self._objects = [*self._objects, *came]
+            self.version += 1
+        self.unread = None
         # What a stub is may be learnt at any moment.
         if self.unresolved:
             self._look_again = now
@@ -167,12 +170,11 @@ class HostServers:
         try:
             *came, last = itertools.islice(
                 reversed(source.values()), number + 1)
-        except RuntimeError:  # nova changes it at this very moment
-            return None
+        except (RuntimeError, ValueError):
+            return None  # nova changes it at this very moment
         if last is not self._last:
             return None
         came.reverse()
-        self._objects.extend(came)
         return came
 
     def _compare(self, source: dict[str, Any], now: float) -> list[Any]:
@@ -185,7 +187,8 @@ class HostServers:
         if objects[:known] != self._objects:
             known = 0
             self._forget()
-        self._objects, self._last = objects, objects[-1] if objects else None
+        if known == len(objects):  # nothing is left
+            self._last = None
         return objects[known:]
 
     def _add(self, fields: dict[str, Any], facts: Facts) -> None:
@@ -207,8 +210,8 @@ class HostServers:
         """Count the stubs of which something was learnt."""
         for uuid in [uuid for uuid in self.unresolved if uuid in facts]:
             self.unresolved.discard(uuid)
-            self.version += 1
             self._resolve(uuid, Fact.from_text(facts[uuid]))
+            self.version += 1
 
     def _resolve(self, uuid: str, fact: Fact) -> None:
         """Count a stub; on its node if it is still on this host."""

@@ -42,7 +42,7 @@ class InstanceMemory:
 
     nova's scheduler replaces an Instance object when it learns something new,
     so a host has not changed while its objects are the same ones. They are
-    compared when the look of them has changed, and every second.
+    compared when the look of them has changed, and every few seconds.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class InstanceMemory:
         for host_state in host_states:
             known = self._hosts.get(host_state.host)
             if known is not None:
-                yield from known.unresolved
+                yield from list(known.unresolved)
 
     def learn(self, facts: Iterable[tuple[str, Fact]]) -> None:
         """Note what is known of servers that may be stubs on some host."""
@@ -127,18 +127,18 @@ class InstanceMemory:
             return False
         self._swept = now
         with self._lock:
-            gone = [name for name, known in self._hosts.items()
+            gone = [name for name, known in list(self._hosts.items())
                     if now - known.seen > FORGOTTEN_AFTER]
             for name in gone:
                 # What was counted of it is no longer right.
                 self._hosts.pop(name).version += 1
-            shown = sum(len(known) + 1 for known in self._hosts.values())
+            shown = sum(len(known) + 1 for known in list(self._hosts.values()))
             if gone or len(self._facts) > 2 * shown:
                 self._forget_facts()
         return True
 
     def _forget_facts(self) -> None:
         shown: set[str] = set().union(
-            *(known.uuids() for known in self._hosts.values()))
+            *(known.uuids() for known in list(self._hosts.values())))
         self._facts = {uuid: fact for uuid, fact in self._facts.items()
                        if uuid in shown}
