@@ -25,7 +25,6 @@ import time
 
 import nova.conf
 import nova.privsep.path
-from nova.virt import storage_users
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
 
@@ -34,30 +33,21 @@ from cache_aware_sched.imagecache import entry as entry_mod
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched.imagecache.limits import Disk
+from cache_aware_sched.imagecache import sharing
 from cache_aware_sched.imagecache.store import Removal
 from cache_aware_sched.imagecache.store import Store
-from cache_aware_sched import once
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Of nova's lock files (nova.utils.synchronized, nova 34.0.0).
 _LOCK_PREFIX = 'nova-'
-
-#: How long it is believed who shares the storage, and after how long a host
-#: says so again; nova forgets a host after a day.
-_SHARED_SECONDS, _REGISTER_SECONDS = 60.0, 3600.0
 
 #: Seconds after which a directory of an instance that did not change is
 #: believed to stay so until the next pass: nova changes what a disk is made on
 #: top of soon after it has made the disk (_rebase_original_qcow2_image, nova
 #: 34.0.0). Judgement, as for GRACE_SECONDS of a view.
 _SETTLED_SECONDS = 300
-
-#: Bytes that must be free for that: nova empties the file before it writes it,
-#: and on a full disk all hosts would be forgotten.
-_REGISTER_BYTES = 2 ** 20
 
 
 def cache_dir() -> str:
@@ -96,9 +86,7 @@ class Directory(Store):
 
     def __init__(self, host: Callable[[], str]) -> None:
         self._host = host
-        self._shared = True
-        self._shared_until = 0.0
-        self._register_at = 0.0
+        self._sharing = sharing.Sharing(host)
         self._disks = backing.Disks()
 
     def path(self) -> str | None:
@@ -204,49 +192,20 @@ class Directory(Store):
         if entry.kind is Kind.TEMPORARY:
             return
         try:
-            if not self._is_shared():
+            if not self._sharing.is_shared():
                 lockutils.remove_external_lock_file(
                     entry.name, _LOCK_PREFIX, lock_path=lock_path())
         except Exception as error:
             LOG.debug('The lock file of %(name)s stays: %(error)s',
                       {'name': entry.name, 'error': error})
 
-    def _is_shared(self) -> bool:
-        """Return whether there are other hosts; asked for each removal."""
-        now = time.monotonic()
-        if now > self._shared_until:
-            self._shared = len(self.hosts()) > 1
-            self._shared_until = now + _SHARED_SECONDS
-        return self._shared
-
     def register(self) -> None:
-        """Have the host among those that share the storage, as nova notes it.
-
-        nova does so before each pass, but until the first one, and where there
-        is none, other hosts would not ask for the instances of this one.
-        """
-        now = time.monotonic()
-        if now < self._register_at:
-            return
-        path = str(CONF.instances_path)
-        try:
-            if shutil.disk_usage(path).free < _REGISTER_BYTES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            storage_users.register_storage_use(path, self._host())
-            self._register_at = now + _REGISTER_SECONDS
-            _ONCE.forget(('register', path))
-        except Exception as error:
-            _ONCE.warning(
-                ('register', path),
-                'Host %(host)s cannot note in %(path)s that it uses this '
-                'storage: %(error)s. If other hosts share it, they may evict '
-                'images that its servers are about to use.',
-                {'host': self._host(), 'path': path, 'error': error})
+        """Have the host among those that share the storage."""
+        self._sharing.register()
 
     def hosts(self) -> list[str]:
         """Return the hosts that share the storage, as nova notes them."""
-        users = storage_users.get_storage_users(CONF.instances_path)
-        return sorted({self._host(), *users})
+        return self._sharing.hosts()
 
     def disk_usage(self) -> int:
         """Return the bytes on disk, as nova's own manager counts them.

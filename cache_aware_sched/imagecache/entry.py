@@ -116,3 +116,8 @@ class Entry:
     def last_used(self) -> float:
         """When it was last used, in seconds since the epoch."""
         return self.used_ns / 1e9
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it is an empty disk, which is of no image."""
+        return self.kind in (Kind.SWAP, Kind.EPHEMERAL)

@@ -149,7 +149,7 @@ class Keeper:
         now = self._store.now()
         in_use |= view_mod.arriving(entries, now)
         if self.busy:  # they may be made a disk of at this very moment
-            in_use |= {entry.name for entry in entries if _is_blank(entry)}
+            in_use |= {entry.name for entry in entries if entry.is_blank}
         names = {entry.name for entry in entries}
         try:
             in_use = self._store.backing(names, in_use, anew)
@@ -285,15 +285,10 @@ class Keeper:
         return entry.name in outcome.gone
 
     def _still_free(self, entry: Entry) -> bool:
-        if _is_blank(entry) and self.busy:
+        if entry.is_blank and self.busy:
             return False
         return (entry.kind is Kind.TEMPORARY
                 or not _is_one_of(entry, self._pinned()))
-
-
-def _is_blank(entry: Entry) -> bool:
-    """Return whether it is an empty disk, which is of no image."""
-    return entry.kind in (Kind.SWAP, Kind.EPHEMERAL)
 
 
 def _is_one_of(entry: Entry, images: Container[str]) -> bool:

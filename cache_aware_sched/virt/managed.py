@@ -60,6 +60,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
     def cleanup_host(self, host: str) -> None:
         """End the work; nova calls it when nova-compute ends."""
         self.image_cache_manager.close()
+        # Of nova's driver, which comes behind the mixins.
         super().cleanup_host(host)  # type: ignore[misc]
 
     def get_available_resource(self, nodename: str) -> Any:
