@@ -52,7 +52,7 @@ class ProtectedImages:
     @property
     def is_unread(self) -> bool:
         """Return whether there is a file, and nobody knows what is in it."""
-        return self._path is not None and self._version is None
+        return bool(self._path) and self._version is None
 
     def by_sha1(self) -> dict[str, str]:
         """Return the ids of the protected images by their sha1.

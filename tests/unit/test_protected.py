@@ -157,10 +157,11 @@ class TestUnread(ProtectedTestCase):
     """Whether nobody knows what the file protects."""
 
     def test_no_file_is_named(self):
-        images = protected.ProtectedImages([IMAGE], None)
-        images.by_sha1()
+        for path in (None, ''):
+            images = protected.ProtectedImages([IMAGE], path)
+            images.by_sha1()
 
-        self.assertFalse(images.is_unread)
+            self.assertFalse(images.is_unread)
 
     def test_file_that_never_was_there(self):
         for _pass in range(2):
