@@ -22,10 +22,10 @@ from typing import Any
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import policies
+from cache_aware_sched.conf import imagecache
 from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator import options
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator import settings as settings_mod
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator import suggest
 
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             'the simulated cloud',
             'For all policies. What nova.conf has an option for, a FRAGMENT '
             'can set otherwise.'),
-        Settings, choices={'cache_manager': settings_mod.CACHE_MANAGERS})
+        Settings, choices={'cache_manager': imagecache.installed()})
     arguments.add(parser.add_argument_group(
         'images and projects', 'Of servers whose input names none; the sizes '
         'are also for images whose size it does not tell.'), options.Images)

@@ -12,6 +12,8 @@
 
 """Options of what a compute host keeps in its image cache."""
 
+from importlib import metadata
+
 from oslo_config import cfg
 from oslo_config import types
 
@@ -20,6 +22,12 @@ from cache_aware_sched.conf.types import Finite
 #: Where the managers that can be chosen are installed.
 MANAGERS = 'cache_aware_sched.image_cache_managers'
 
+
+def installed() -> list[str]:
+    """Return the names of the managers that can be chosen."""
+    return sorted(metadata.entry_points(group=MANAGERS).names)
+
+
 #: As Glance writes the id of an image.
 _IMAGE_ID = r'[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
 
@@ -27,8 +35,9 @@ _MAX_GB = 1_000_000
 
 _LIMIT_HELP = """
 It is kept in every pass of the image cache manager, and before an image is
-fetched: what the manager finds least worth keeping goes first. What is in use
-or protected never goes; if that alone is more, the limit is exceeded.
+fetched: what the manager finds least worth keeping is evicted first. What is
+in use or protected is never evicted; if that alone is more, the limit is
+exceeded.
 """
 
 OPTIONS = [
@@ -40,16 +49,16 @@ Which image cache manager decides what a compute host keeps.
 
 Possible values:
 
-* ``age``: as nova does it, what no instance has used for long is removed. See
+* ``age``: as nova does it, what no instance has used for long is evicted. See
   ``[image_cache] remove_unused_base_images``,
   ``remove_unused_original_minimum_age_seconds`` and
   ``remove_unused_resized_minimum_age_seconds``.
-* ``lru``: nothing goes until a limit asks for room; then what was not used
-  for longest.
-* ``popularity``: nothing goes until a limit asks for room; then what fewest
-  servers were booted from lately.
-* ``protected``: nothing goes.
-* ``none``: whatever no instance uses goes in the next pass.
+* ``lru``: nothing is evicted until a limit asks for room; then what was not
+  used for longest.
+* ``popularity``: nothing is evicted until a limit asks for room; then what
+  fewest servers were booted from lately.
+* ``protected``: nothing is evicted.
+* ``none``: whatever no instance uses is evicted in the next pass.
 * The name of any other entry point in the namespace
   ``cache_aware_sched.image_cache_managers``.
 
@@ -70,9 +79,10 @@ Related options:
         help=f"""
 The size that the image cache may have, in GiB.
 
-A file counts with its length or with what it takes up on the disk, whichever
-is more. An image that is being fetched counts too; one that nova converts to
-raw counts twice while it does: as it is in Glance, and with its virtual size.
+A file counts with what it takes up on the disk. An image that is being fetched
+counts with its size in Glance, one that nova converts to raw with twice that,
+and neither with more than the root disk of its server. When it has come, the
+limit is kept once more, with what it takes up then.
 {_LIMIT_HELP}
 An image that is larger than the limit evicts nothing. It is fetched for a
 server all the same, and refused when it is to be fetched ahead of time.

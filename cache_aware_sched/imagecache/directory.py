@@ -16,7 +16,6 @@ from collections.abc import Callable
 from collections.abc import Collection
 import contextlib
 import errno
-import math
 import os
 import shutil
 import stat
@@ -43,36 +42,10 @@ LOG = logging.getLogger(__name__)
 #: Of nova's lock files (nova.utils.synchronized, nova 34.0.0).
 _LOCK_PREFIX = 'nova-'
 
-#: Seconds after which a directory of an instance that did not change is
-#: believed to stay so until the next pass: nova changes what a disk is made on
-#: top of soon after it has made the disk (_rebase_original_qcow2_image, nova
-#: 34.0.0). Judgement, as for GRACE_SECONDS of a view.
-_SETTLED_SECONDS = 300
-
-
 def cache_dir() -> str:
     """Return the path of the cache, as nova's own manager makes it."""
     return os.path.normpath(os.path.join(
         str(CONF.instances_path), str(CONF.image_cache.subdirectory_name)))
-
-
-def lock_path() -> str:
-    """Return the directory of nova's lock files."""
-    return os.path.join(str(CONF.instances_path), 'locks')
-
-
-def lock(name: str, blocking: bool = True
-         ) -> contextlib.AbstractContextManager[object]:
-    """Return nova's lock of a base file, across processes.
-
-    :param name: of the file
-    :raises oslo_concurrency.lockutils.AcquireLockFailedException: if it is
-        held and ``blocking`` is not set
-    """
-    held: contextlib.AbstractContextManager[object] = lockutils.lock(
-        name, _LOCK_PREFIX, external=True, lock_path=lock_path(),
-        do_log=False, blocking=blocking)
-    return held
 
 
 class Directory(Store):
@@ -86,46 +59,100 @@ class Directory(Store):
 
     def __init__(self, host: Callable[[], str]) -> None:
         self._host = host
-        self._sharing = sharing.Sharing(host)
+        self._sharing = sharing.Sharing(host, lambda: self.instances_path)
         self._disks = backing.Disks()
+
+    @property
+    def instances_path(self) -> str:
+        """The directory with one directory for each instance."""
+        return str(CONF.instances_path)
+
+    @property
+    def cache_dir(self) -> str:
+        """The directory of the base files."""
+        return cache_dir()
+
+    def lock(self, name: str, blocking: bool = True
+             ) -> contextlib.AbstractContextManager[object]:
+        """Return nova's lock of a base file, across processes.
+
+        :param name: of the file
+        :raises oslo_concurrency.lockutils.AcquireLockFailedException: if it is
+            held and ``blocking`` is not set
+        """
+        held: contextlib.AbstractContextManager[object] = lockutils.lock(
+            name, _LOCK_PREFIX, external=True, lock_path=self._lock_path,
+            do_log=False, blocking=blocking)
+        return held
+
+    @property
+    def _lock_path(self) -> str:
+        return os.path.join(self.instances_path, 'locks')
+
+    def _path_of(self, name: str) -> str:
+        return os.path.join(self.cache_dir, name)
 
     def path(self) -> str | None:
         """Return the path; None if the directory is not there."""
-        return cache_dir() if os.path.exists(cache_dir()) else None
+        return self.cache_dir if os.path.exists(self.cache_dir) else None
 
-    def entries(self) -> list[Entry]:
+    def entries(self, now: float) -> list[Entry]:
         """Return the base files."""
-        now_ns = int(self.now() * 1e9)
-        with os.scandir(cache_dir()) as files:
-            return [found for file in files
-                    if (found := _entry(file, now_ns)) is not None]
+        now_ns = int(now * 1e9)
+        try:
+            with os.scandir(self.cache_dir) as files:
+                return [found for file in files
+                        if (found := self._entry(file, now_ns)) is not None]
+        except FileNotFoundError:  # nothing was fetched yet
+            return []
+
+    def _entry(self, file: 'os.DirEntry[str]', now_ns: int) -> Entry | None:
+        name = entry_mod.parse(file.name)
+        if name is None:
+            return None
+        try:
+            status = file.stat(follow_symlinks=False)
+        except FileNotFoundError:  # it went while we looked
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return Entry(
+            file.name, name.kind, name.sha1, self.size_of(status),
+            min(status.st_mtime_ns, now_ns), status.st_ino,
+            status.st_mtime_ns, status.st_size)
+
+    @staticmethod
+    def size_of(status: os.stat_result) -> int:
+        """Return the bytes that a file takes of the disk."""
+        return status.st_blocks * 512
 
     def now(self) -> float:
         """Return the time of the file server, which dates the files."""
         try:
-            with tempfile.TemporaryFile(dir=cache_dir()) as file:
+            with tempfile.TemporaryFile(dir=self.cache_dir) as file:
                 return os.fstat(file.fileno()).st_mtime
         except OSError:  # a full disk, or one that is only read
             return time.time()
 
     def backing(self, names: Collection[str], known: Collection[str],
-                anew: bool) -> set[str]:
+                settled: float) -> set[str]:
         """Look into the disks below the directory of the instances."""
-        settled = self.now() - _SETTLED_SECONDS
-        return self._disks.used(CONF.instances_path, cache_dir(), names,
-                                known, -math.inf if anew else settled)
+        return self._disks.used(self.instances_path, self.cache_dir, names,
+                                known, settled)
 
     def disk(self) -> Disk | None:
         """Return how full the file system is."""
-        try:
-            usage = shutil.disk_usage(cache_dir())
-        except OSError:
-            return None
-        return Disk(used=usage.used, available=usage.free)
+        for path in (self.cache_dir, self.instances_path):
+            try:
+                usage = shutil.disk_usage(path)
+            except OSError:
+                continue
+            return Disk(used=usage.used, available=usage.free)
+        return None
 
     def touch(self, name: str) -> None:
         """Set the time of modification, as nova does."""
-        path = os.path.join(cache_dir(), name)
+        path = self._path_of(name)
         try:
             os.utime(path, follow_symlinks=False)
         except FileNotFoundError:
@@ -136,9 +163,9 @@ class Directory(Store):
 
     def claim(self, sha1: str) -> None:
         """Touch a base file with nova's lock of it held."""
-        if os.path.exists(os.path.join(cache_dir(), sha1)):
+        if os.path.exists(self._path_of(sha1)):
             try:
-                with lock(sha1):
+                with self.lock(sha1):
                     self.touch(sha1)
             except Exception as error:
                 LOG.debug('Cannot lock %(name)s: %(error)s',
@@ -153,8 +180,8 @@ class Directory(Store):
         """
         try:
             with contextlib.ExitStack() as stack:
-                for name in sorted({entry.name, entry.sha1 or entry.name}):
-                    stack.enter_context(lock(name, blocking=False))
+                for name in _locks(entry):
+                    stack.enter_context(self.lock(name, blocking=False))
                 removal = self._remove(entry, still_free)
         except lockutils.AcquireLockFailedException:
             return Removal.IN_USE
@@ -164,15 +191,15 @@ class Directory(Store):
                 '%(error)s. Check who owns the file and its directory.',
                 {'host': self._host(), 'image': entry.image_id or 'unknown',
                  'error': error.strerror or error,
-                 'path': os.path.join(cache_dir(), entry.name)})
+                 'path': self._path_of(entry.name)})
             return Removal.FAILED
         if removal is Removal.REMOVED:
-            self._remove_lock_file(entry)
+            self._remove_lock_files(entry)
         return removal
 
     def _remove(self, entry: Entry,
                 still_free: Callable[[], bool]) -> Removal:
-        path = os.path.join(cache_dir(), entry.name)
+        path = self._path_of(entry.name)
         try:
             # Whoever uses a base file touches it first.
             if (_found(path) != (entry.inode, entry.modified_ns)
@@ -183,20 +210,21 @@ class Directory(Store):
             return Removal.GONE
         return Removal.REMOVED
 
-    def _remove_lock_file(self, entry: Entry) -> None:
+    def _remove_lock_files(self, entry: Entry) -> None:
         """Leave no lock file behind, as nova does.
 
         On shared storage it stays: another host may wait for this very file,
         while a third makes a new one and gets that.
         """
-        if entry.kind is Kind.TEMPORARY:
-            return
         try:
-            if not self._sharing.is_shared():
-                lockutils.remove_external_lock_file(
-                    entry.name, _LOCK_PREFIX, lock_path=lock_path())
+            if self._sharing.is_shared():
+                return
+            for name in _locks(entry):
+                if not os.path.exists(self._path_of(name)):
+                    lockutils.remove_external_lock_file(
+                        name, _LOCK_PREFIX, lock_path=self._lock_path)
         except Exception as error:
-            LOG.debug('The lock file of %(name)s stays: %(error)s',
+            LOG.debug('The lock files of %(name)s stay: %(error)s',
                       {'name': entry.name, 'error': error})
 
     def register(self) -> None:
@@ -213,10 +241,10 @@ class Directory(Store):
         None are of the instances' if the cache has a device of its own.
         """
         try:
-            if (os.stat(CONF.instances_path).st_dev
-                    != os.stat(cache_dir()).st_dev):
+            if (os.stat(self.instances_path).st_dev
+                    != os.stat(self.cache_dir).st_dev):
                 return 0
-            with os.scandir(cache_dir()) as files:
+            with os.scandir(self.cache_dir) as files:
                 return sum(file.stat().st_blocks * 512 for file in files
                            if file.is_file())
         except OSError:  # it is not there, or something went meanwhile
@@ -224,8 +252,18 @@ class Directory(Store):
 
     def history_path(self) -> str:
         """Return a file beside the one in which nova notes the hosts."""
-        return os.path.join(str(CONF.instances_path),
+        return os.path.join(self.instances_path,
                             f'image-cache-{self._host()}.json')
+
+
+def _locks(entry: Entry) -> list[str]:
+    """Return the names of nova's locks of a file, in one order for all.
+
+    It has none of the files of a fetch but that of the image.
+    """
+    sha1 = entry.sha1 or entry.name
+    return (sorted({entry.name, sha1}) if entry.kind is not Kind.TEMPORARY
+            else [sha1])
 
 
 def _found(path: str) -> tuple[int, int] | None:
@@ -251,20 +289,3 @@ def _found(path: str) -> tuple[int, int] | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return status.st_ino, status.st_mtime_ns
-
-
-def _entry(file: 'os.DirEntry[str]', now_ns: int) -> Entry | None:
-    name = entry_mod.parse(file.name)
-    if name is None:
-        return None
-    try:
-        status = file.stat(follow_symlinks=False)
-    except FileNotFoundError:  # it went while we looked
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    allocated = status.st_blocks * 512
-    return Entry(file.name, name.kind, name.sha1,
-                 max(status.st_size, allocated), allocated,
-                 min(status.st_mtime_ns, now_ns), status.st_ino,
-                 status.st_mtime_ns)

@@ -88,14 +88,14 @@ class Entry:
     :param name: of the file, without directory
     :param kind: what it is
     :param sha1: of the image id; None for swap and ephemeral disks
-    :param size: bytes: the length or what is on disk, whichever is more
-    :param allocated: bytes that are free when it is gone
+    :param size: bytes on the disk, which are free when it is gone
     :param used_ns: when it was last used: nanoseconds since the epoch, never
         later than now. nova keeps it as the time of modification: a boot sets
         it, and each pass of the manager while an instance uses the image.
     :param inode: of the file
     :param modified_ns: the time of modification as it is, which tells whether
         the file was used since
+    :param length: bytes in it, holes included
     :param image_id: None if no one has told since the file was fetched
     :param boots: servers booted from the image on this host, each counting
         half as much after every half-life
@@ -105,10 +105,10 @@ class Entry:
     kind: Kind
     sha1: str | None
     size: int
-    allocated: int
     used_ns: int
     inode: int = 0
     modified_ns: int = 0
+    length: int = 0
     image_id: str | None = None
     boots: float = 0.0
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The limits of the image cache, and what must go to keep them."""
+"""The limits of the image cache, and what is evicted to keep them."""
 
 import collections
 from collections.abc import Callable
@@ -58,6 +58,10 @@ class Limits:
         return bool(self.max_bytes or self.max_images or self.high
                     or self.min_free)
 
+    def exclude(self, size: int) -> bool:
+        """Return whether so many bytes are more than all entries may have."""
+        return bool(self.max_bytes and size > self.max_bytes)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Disk:
@@ -68,47 +72,62 @@ class Disk:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Need:
-    """What images that are being fetched take.
+class Fetch:
+    """An image that is being fetched.
 
-    :param peak: bytes while they are fetched, converted ones twice
-    :param final: bytes when they are there
-    :param written: bytes of them that are on the disk already
-    :param images: how many more images there are then
+    :param size: bytes that it is expected to take
+    :param peak: bytes that it takes while it is fetched: one that is converted
+        is there twice
+    :param written: bytes of it that are on the disk already
+    :param is_new: whether no file of the image is there yet
     """
 
+    size: int = 0
     peak: int = 0
-    final: int = 0
     written: int = 0
-    images: int = 0
+    is_new: bool = True
 
 
 class Budget:
-    """Keeps account of a cache while entries go.
+    """Keeps account of a cache while entries are evicted.
+
+    What is larger than ``max_bytes`` alone counts for all limits but that one:
+    it cannot be kept with it, so nothing else has to go for it.
 
     :param entries: all that are there, but not what is being fetched
-    :param beyond: names of those whose bytes no limit can be kept with
     :param disk: of the file system; None if it cannot be told
-    :param need: of all that is being fetched or about to be
+    :param fetches: all that is being fetched or about to be
     """
 
     def __init__(self, limits: Limits, entries: Iterable[Entry],
-                 disk: Disk | None, need: Need,
-                 beyond: Collection[str] = ()) -> None:
+                 disk: Disk | None, fetches: Collection[Fetch] = ()) -> None:
         self._limits = limits
-        self._bytes = need.peak
+        self._bytes = sum(map(self._expected, fetches))
         self._files: collections.Counter[str | None] = (
             collections.Counter())
         for entry in entries:
-            self._bytes += 0 if entry.name in beyond else entry.size
+            self._bytes += self._counted(entry.size)
             if _is_of_an_image(entry):
                 self._files[entry.sha1] += 1
-        self._more_images = need.images
+        self._more_images = sum(fetch.is_new for fetch in fetches)
         self._disk = disk
-        self._coming = max(0, need.peak - need.written)
+        self._coming = sum(max(0, fetch.peak - fetch.written)
+                           for fetch in fetches)
         self._used = disk.used + self._coming if disk else 0
         self._available = disk.available - self._coming if disk else 0
         self._emptying = False
+
+    def _counted(self, size: int) -> int:
+        return 0 if self._limits.exclude(size) else size
+
+    def _expected(self, fetch: Fetch) -> int:
+        """Return the bytes for which room is made.
+
+        For both copies of what is converted, if they can be kept within the
+        limit for that moment.
+        """
+        return (self._counted(max(fetch.peak, fetch.written))
+                or self._counted(max(fetch.size, fetch.written)))
 
     def exceeded(self) -> list[Limit]:
         """Return the limits that are exceeded."""
@@ -138,10 +157,10 @@ class Budget:
         ) if exceeded]
 
     def without(self, entry: Entry) -> None:
-        """Take account of an entry that is gone."""
-        self._bytes -= entry.size
-        self._used -= entry.allocated
-        self._available += entry.allocated
+        """Take account of an entry that was evicted."""
+        self._bytes -= self._counted(entry.size)
+        self._used -= entry.size
+        self._available += entry.size
         if _is_of_an_image(entry):
             self._files[entry.sha1] -= 1
             if not self._files[entry.sha1]:
@@ -157,9 +176,9 @@ class Budget:
             self._used = disk.used + self._coming
             self._available = disk.available - self._coming
 
-    def beyond(self, entry: Entry) -> None:
-        """Count the bytes of an entry no longer, which cannot go."""
-        self._bytes -= entry.size
+    def excludes(self, entry: Entry) -> bool:
+        """Return whether an entry alone is more than all may have."""
+        return self._limits.exclude(entry.size)
 
     def files_of(self, sha1: str | None) -> int:
         """Return how many files of an image there are."""
@@ -174,26 +193,29 @@ class Budget:
                     > percent * (self._used + self._available))
 
 
-def make_fit(budget: Budget, order: Iterable[Entry],
-             remove: Callable[[Entry, Limit], bool],
-             disk: Callable[[], Disk | None] = lambda: None,
-             last: Container[str] = ()) -> list[Limit]:
-    """Remove entries, the first of them first, until the limits are kept.
+def evict(budget: Budget, order: Iterable[Entry],
+          evict_one: Callable[[Entry, Limit], bool],
+          disk: Callable[[], Disk | None] = lambda: None,
+          last: Container[str] = ()) -> list[Limit]:
+    """Evict entries, the first of them first, until the limits are kept.
 
-    :param order: of what may go, each entry once
-    :param remove: returns whether the entry is gone
+    What exceeds the limit of size alone is evicted before all others.
+
+    :param order: of what may be evicted, each entry once
+    :param evict_one: returns whether the entry is there no more
     :param disk: returns what the file system says
-    :param last: names of those that go in their own turn only
+    :param last: names of those that are evicted in their own turn only
     :returns: the limits that are exceeded nevertheless
     """
-    waiting = list(order)
+    waiting = sorted(order, key=lambda entry: not budget.excludes(entry))
     by_image: dict[str, list[Entry]] = collections.defaultdict(list)
     for entry in waiting:
         if _is_of_an_image(entry):
             by_image[entry.sha1 or ''].append(entry)
     tried: set[str] = set()
     for entry in waiting:
-        asking = budget.asking()
+        asking = ([Limit.SIZE] if budget.excludes(entry)
+                  else budget.asking())
         if not asking:
             break
         for victim in _victims(budget, entry, asking, by_image, last):
@@ -202,7 +224,7 @@ def make_fit(budget: Budget, order: Iterable[Entry],
             tried.add(victim.name)
             if _is_of_an_image(victim):
                 by_image[victim.sha1 or ''].remove(victim)
-            if not remove(victim, asking[0]):
+            if not evict_one(victim, asking[0]):
                 break
             budget.without(victim)
             budget.see(disk())
@@ -216,7 +238,7 @@ def _is_of_an_image(entry: Entry) -> bool:
 def _victims(budget: Budget, entry: Entry, asking: list[Limit],
              by_image: dict[str, list[Entry]],
              last: Container[str]) -> Iterator[Entry]:
-    """Return what has to go with an entry for it to be of any use.
+    """Return what is evicted with an entry for it to be of any use.
 
     One file less is one image less only if no other file of it is left.
     """

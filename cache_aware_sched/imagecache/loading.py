@@ -37,7 +37,7 @@ def load(name: str) -> manager.BaseImageCacheManager:
     except stevedore_exception.NoMatches:
         raise exception.InvalidConfiguration(
             f'[cache_aware_sched] image_cache_manager is {name!r}, which is '
-            f'not installed. Installed are: {", ".join(installed())}.'
+            f'not installed. Installed are: {", ".join(conf.installed())}.'
         ) from None
     except stevedore_exception.MultipleMatches as error:
         raise exception.InvalidConfiguration(
@@ -55,11 +55,6 @@ def load(name: str) -> manager.BaseImageCacheManager:
             f'{type(loaded).__name__}, not a subclass of '
             f'{manager.__name__}.BaseImageCacheManager.')
     return loaded
-
-
-def installed() -> list[str]:
-    """Return the names of the managers that can be chosen."""
-    return sorted(metadata.entry_points(group=conf.MANAGERS).names)
 
 
 def _raise(_manager: Any, _entry_point: metadata.EntryPoint,

@@ -12,20 +12,21 @@
 
 """The image cache manager, and what a plug-in has to bring.
 
-A manager of your own is a class and an entry point in the namespace
-``cache_aware_sched.image_cache_managers``::
+A manager of your own is a policy, a class that inherits it, and an entry point
+in the namespace ``cache_aware_sched.image_cache_managers``::
 
-    class LargestFirst(manager.BaseImageCacheManager):
+    class LargestFirst(policies.Policy):
 
         def order(self, entries, now):
             return sorted(entries, key=lambda entry: -entry.size)
+
+    class LargestFirstManager(LargestFirst, manager.BaseImageCacheManager):
+        pass
 """
 
-import abc
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
 import contextlib
 import functools
 import threading
@@ -38,14 +39,14 @@ from oslo_log import log as logging
 
 from cache_aware_sched import config
 from cache_aware_sched.imagecache import directory
-from cache_aware_sched.imagecache.entry import Entry
-from cache_aware_sched.imagecache.entry import Kind
+from cache_aware_sched.imagecache.evictable import Listing
+from cache_aware_sched.imagecache import evictor
+from cache_aware_sched.imagecache import fetches
 from cache_aware_sched.imagecache import history
-from cache_aware_sched.imagecache import keeper
 from cache_aware_sched.imagecache import limits
 from cache_aware_sched.imagecache import notification
+from cache_aware_sched.imagecache import policies
 from cache_aware_sched.imagecache import protected
-from cache_aware_sched.imagecache import room
 from cache_aware_sched.imagecache import store as store_mod
 from cache_aware_sched.imagecache import telling
 from cache_aware_sched.imagecache import used
@@ -55,47 +56,16 @@ CONF = config.CONF
 LOG = logging.getLogger(__name__)
 
 
-class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
-    """Keeps the image cache of a host; a subclass says what goes first.
+class BaseImageCacheManager(nova_imagecache.ImageCacheManager,
+                            policies.Policy):
+    """Keeps the image cache of a host; a subclass says what is evicted first.
 
-    A subclass gets to see only what may go. It cannot make anything go that is
-    in use or protected, whatever it returns, and if it raises, the traceback
-    is logged and nothing goes. It is created once, without arguments, when
-    nova-compute starts; an exception then stops nova-compute. Its methods are
-    called in one thread at a time.
-
-    :cvar reason: why entries go that :meth:`expired` returned, for logs and
-        notifications
-    :cvar needs_limit: whether it is of no use as long as no limit is set;
-        nova-compute then warns of that when it starts
+    A subclass gets to see only what may be evicted. It cannot have anything
+    evicted that is in use or protected, whatever it returns, and if it raises,
+    the traceback is logged and nothing is evicted. It is created once, without
+    arguments, when nova-compute starts; an exception then stops nova-compute.
+    Its methods are called in one thread at a time.
     """
-
-    reason = 'expired'
-    needs_limit = False
-
-    # What a plug-in brings.
-
-    @abc.abstractmethod
-    def order(self, entries: Sequence[Entry], now: float) -> Iterable[Entry]:
-        """Return the entries in the order in which they go.
-
-        Called when a limit asks for room; only as many go as must. An entry
-        that is left out stays.
-
-        :param entries: all that may go
-        :param now: seconds since the epoch
-        """
-
-    def expired(self, entries: Sequence[Entry], now: float
-                ) -> Iterable[Entry]:
-        """Return the entries that go although nobody asks for room.
-
-        Called in every pass; none by default.
-
-        :param entries: all that may go
-        :param now: seconds since the epoch
-        """
-        return ()
 
     # What the driver calls.
 
@@ -108,7 +78,8 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         self.on_change: Callable[[], None] = lambda: None
         #: Where the images are; a driver without a directory sets it.
         self.store: store_mod.Store = directory.Directory(lambda: self.host)
-        self._entries: list[Entry] = []
+        self.ages = ages_of(CONF.image_cache)
+        self._listing: Listing | None = None
         self._lock = threading.Lock()
 
     def init_host(self, host: str) -> None:
@@ -119,7 +90,7 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         self.host = host
         self.store.register()
         telling.of_the_start(
-            host, self._options, len(self._keeper.protected()),
+            host, self._options, len(self._protected.by_sha1()),
             self.needs_limit)
 
     def close(self) -> None:
@@ -132,22 +103,34 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         known = [image_id for image_id in image_ids if image_id]
         self._history.add_ids(*known)
         sha1s = {report.image_sha1(image_id) for image_id in known}
-        with self._keeper.busy.using(sha1s):
+        with self._evictor.evictable.busy.using(sha1s):
             for sha1 in sha1s:
                 self.store.claim(sha1)
             yield
 
     def fetching(self, context: nova_context.RequestContext, image_id: str,
-                 ahead: bool = False
+                 ahead: bool = False, disk_bytes: int | None = None,
+                 clones: bool = False
                  ) -> contextlib.AbstractContextManager[None]:
         """Make room for an image, and keep it while the block fetches it.
 
         :param ahead: whether no server waits for the image
-        :raises cache_aware_sched.imagecache.room.NoRoom: only if no server
+        :param disk_bytes: of the root disk of its server; None if it has no
+            bounds
+        :param clones: whether nothing is fetched of an image that Ceph can
+            clone
+        :raises cache_aware_sched.imagecache.fetches.NoRoom: only if no server
             waits for it
         """
-        return room.Room(self._keeper, self._lock, self.host, self._used_here,
-                         self._tell).fetching(context, image_id, ahead)
+        return self._fetches.fetching(
+            context, image_id, fetches.Purpose(ahead, disk_bytes, clones))
+
+    def fetched(self, image_id: str) -> None:
+        """Keep the limits with an image that has come.
+
+        To be called when nobody holds a lock of the image; never raises.
+        """
+        self._fetches.fit(image_id)
 
     def booted(self, context: nova_context.RequestContext, image_id: str,
                hit: bool, size: int | None, instance_uuid: str) -> None:
@@ -167,7 +150,7 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
 
     def update(self, context: nova_context.RequestContext,
                all_instances: Any) -> None:
-        """Make a pass: remove what is not to be kept.
+        """Make a pass: evict what is not to be kept.
 
         :param all_instances: of all hosts that use this cache
         """
@@ -198,26 +181,26 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
 
         :raises OSError: if the directory cannot be read
         """
-        self._entries = self._keeper.entries()
+        self._listing = self._evictor.look()
 
     def _age_and_verify_cached_images(
             self, context: nova_context.RequestContext, all_instances: Any,
             base_dir: str) -> None:
-        """Mark what is used, and remove what is not to be kept."""
+        """Mark what is used, and evict what is not to be kept."""
+        listing = self._listing or self._evictor.look()
         uses = self._used_by(context, all_instances)
         self._history.add_ids(
-            *uses.image_ids, *self._keeper.protected().values())
-        outcome = keeper.Outcome()
+            *uses.image_ids, *self._protected.by_sha1().values())
+        outcome = evictor.Outcome()
         with self._lock:
-            view = self._keeper.view(self._entries, uses, anew=True)
-            self._keeper.expire(view, outcome)
-            self._keeper.make_fit(view, outcome)
+            view = self._evictor.evictable.view(listing, uses, anew=True)
+            self._evictor.evict_expired(view, outcome)
+            self._evictor.evict_to_limits(view, outcome)
         self._history.save()
         # What is dated in the future would be used now for ever.
-        names = {entry.name for entry in self._entries
-                 if entry.modified_ns > entry.used_ns
-                 and entry.kind is not Kind.TEMPORARY}
-        names.update(entry.name for entry in uses.entries(self._entries))
+        names = {entry.name for entry in listing.entries
+                 if entry.modified_ns > entry.used_ns}
+        names.update(entry.name for entry in uses.entries(listing.entries))
         for name in names:
             self.store.touch(name)
         telling.of_a_pass(self.host, view, outcome,
@@ -233,7 +216,7 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
         """The directory of the cache."""
         return directory.cache_dir()
 
-    def _tell(self, outcome: keeper.Outcome) -> None:
+    def _tell(self, outcome: evictor.Outcome) -> None:
         """Tell the scheduler and the bus of what was evicted."""
         if not outcome.evicted or self._options.image_cache_dry_run:
             return
@@ -246,14 +229,22 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager, abc.ABC):
     # What it is made of.
 
     @functools.cached_property
-    def _keeper(self) -> keeper.Keeper:
+    def _evictor(self) -> evictor.Evictor:
         """Made when the name of the host is known."""
-        options = self._options
-        return keeper.Keeper(
-            self.host, self.store, self, limits_of(options),
-            protected.ProtectedImages(options.protected_images,
-                                      options.protected_images_file),
-            self._history, options.image_cache_dry_run)
+        return evictor.Evictor(
+            self.host, self.store, self, limits_of(self._options),
+            self._protected, self._history, self._options.image_cache_dry_run)
+
+    @functools.cached_property
+    def _fetches(self) -> fetches.Fetches:
+        return fetches.Fetches(self._evictor, self._lock, self.host,
+                               self._used_here, self._tell)
+
+    @functools.cached_property
+    def _protected(self) -> protected.ProtectedImages:
+        return protected.ProtectedImages(
+            self._options.protected_images,
+            self._options.protected_images_file)
 
     @functools.cached_property
     def _history(self) -> history.ImageHistory:
@@ -287,3 +278,14 @@ def limits_of(options: cfg.ConfigOpts.GroupAttr) -> limits.Limits:
         high=options.image_cache_high_watermark_percent,
         low=options.image_cache_low_watermark_percent,
         min_free=options.image_cache_min_free_gb * limits.GIB)
+
+
+def ages_of(options: cfg.ConfigOpts.GroupAttr) -> policies.Ages:
+    """Return for how long nova is told to keep what is not used.
+
+    :param options: of ``[image_cache]``
+    """
+    if not options.remove_unused_base_images:
+        return policies.Ages()
+    return policies.Ages(options.remove_unused_original_minimum_age_seconds,
+                         options.remove_unused_resized_minimum_age_seconds)

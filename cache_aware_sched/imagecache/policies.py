@@ -12,12 +12,19 @@
 
 """The policies: which entries are the least worth keeping.
 
-Pure functions of entries that may go; what may not is never shown to them.
+They see entries that may be evicted, and no others. The simulator plays them
+as they are, so they know nothing of nova.
 """
 
+import abc
 from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import functools
+from importlib import metadata
 import math
 
+from cache_aware_sched.conf import imagecache as conf
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.entry import Kind
 
@@ -27,39 +34,154 @@ from cache_aware_sched.imagecache.entry import Kind
 _SHORTEST_RESIZED = len('a' * 40 + '_') + 2
 
 
-def least_recently_used(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the entries, the one not used for longest first."""
-    return sorted(entries, key=lambda entry: (entry.used_ns, entry.name))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ages:
+    """For how long nova is told to keep what is not used, in seconds.
 
-
-def least_popular(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the entries, the one with fewest recent boots first.
-
-    Boots are compared as whole numbers, or the decay of a minute would always
-    decide. Of equally many the one goes first that takes most bytes a boot.
+    :param original: of images and others
+    :param resized: of resized copies
     """
-    def key(entry: Entry) -> tuple[int, float, int, str]:
-        boots = math.floor(entry.boots + 0.5)
-        # Half a boot is the least that is not forgotten: it counts as one.
-        bytes_a_boot = entry.size / max(entry.boots, 0.5)
-        return boots, -bytes_a_boot, entry.used_ns, entry.name
 
-    return sorted(entries, key=key)
+    original: float = math.inf
+    resized: float = math.inf
 
 
-def unused_for(entries: Iterable[Entry], now: float, seconds: float,
-               resized_seconds: float) -> list[Entry]:
-    """Return the entries that nova's own manager removes.
+class Policy(abc.ABC):
+    """What an image cache manager decides.
 
-    :param now: seconds since the epoch
-    :param seconds: how long the others must not have been used
-    :param resized_seconds: how long resized copies must not have been used
+    :cvar reason: why entries are evicted that :meth:`expired` returned, for
+        logs and notifications
+    :cvar needs_limit: whether it is of no use as long as no limit is set;
+        nova-compute then warns of that when it starts
+    :ivar ages: of nova's options, which few policies go by
     """
-    def old(entry: Entry) -> bool:
-        age = now - entry.last_used
-        if entry.kind is Kind.RESIZED:
-            return (len(entry.name) >= _SHORTEST_RESIZED
-                    and age >= resized_seconds)
-        return entry.kind is not Kind.TEMPORARY and age >= seconds
 
-    return [entry for entry in entries if old(entry)]
+    reason = 'expired'
+    needs_limit = False
+    ages = Ages()
+
+    @abc.abstractmethod
+    def order(self, entries: Sequence[Entry], now: float) -> Iterable[Entry]:
+        """Return the entries in the order in which they are evicted.
+
+        Called when a limit asks for room; only as many are as have to be. An
+        entry that is left out stays.
+
+        :param entries: all that may be evicted
+        :param now: seconds since the epoch
+        """
+
+    def expired(self, entries: Sequence[Entry], now: float
+                ) -> Iterable[Entry]:
+        """Return the entries to evict although nobody asks for room.
+
+        Called in every pass; none by default.
+
+        :param entries: all that may be evicted
+        :param now: seconds since the epoch
+        """
+        return ()
+
+
+class LeastRecentlyUsed(Policy):
+    """Keeps what it can, and what was used last."""
+
+    needs_limit = True
+
+    def order(self, entries: Sequence[Entry], now: float) -> list[Entry]:
+        """Return the entries, the one not used for longest first."""
+        return sorted(entries, key=lambda entry: (entry.used_ns, entry.name))
+
+
+class UnusedForLong(LeastRecentlyUsed):
+    """Evicts what nova's own manager removes."""
+
+    reason = 'age'
+    needs_limit = False
+
+    def expired(self, entries: Sequence[Entry], now: float) -> list[Entry]:
+        """Return what was not used for as long as nova is told."""
+        def old(entry: Entry) -> bool:
+            age = now - entry.last_used
+            if entry.kind is Kind.RESIZED:
+                return (len(entry.name) >= _SHORTEST_RESIZED
+                        and age >= self.ages.resized)
+            return (entry.kind is not Kind.TEMPORARY
+                    and age >= self.ages.original)
+
+        return [entry for entry in entries if old(entry)]
+
+
+class LeastPopular(Policy):
+    """Keeps what it can, and what is booted most."""
+
+    needs_limit = True
+
+    def order(self, entries: Sequence[Entry], now: float) -> list[Entry]:
+        """Return the entries, the one with fewest recent boots first.
+
+        Boots are compared as whole numbers, or the decay of a minute would
+        always decide. Of equally many that is first which takes most bytes a
+        boot.
+        """
+        def key(entry: Entry) -> tuple[int, float, int, str]:
+            boots = math.floor(entry.boots + 0.5)
+            # Half a boot is the least that is not forgotten: it counts as one.
+            bytes_a_boot = entry.size / max(entry.boots, 0.5)
+            return boots, -bytes_a_boot, entry.used_ns, entry.name
+
+        return sorted(entries, key=key)
+
+
+class Everything(Policy):
+    """Keeps everything."""
+
+    def order(self, entries: Sequence[Entry], now: float) -> list[Entry]:
+        """Return nothing."""
+        return []
+
+
+class Unused(LeastRecentlyUsed):
+    """Keeps nothing that may be evicted."""
+
+    reason = 'unused'
+    needs_limit = False
+
+    def expired(self, entries: Sequence[Entry], now: float) -> list[Entry]:
+        """Return all."""
+        return list(entries)
+
+
+def of_manager(manager: type[Policy]) -> type[Policy]:
+    """Return the policy that an image cache manager inherits, without nova.
+
+    :raises TypeError: if it decides by itself
+    """
+    if not isinstance(manager, type):
+        raise TypeError(f'{manager!r} is not a class')
+    for policy in manager.__mro__[1:]:
+        if (policy is not Policy and issubclass(policy, Policy)
+                and not hasattr(policy, 'update')
+                and policy.order is manager.order
+                and policy.expired is manager.expired):
+            return policy
+    raise TypeError(
+        f'{manager.__module__}.{manager.__name__} does not inherit its policy '
+        f'from a class of its own: see {Policy.__module__}.{Policy.__name__}')
+
+
+@functools.cache
+def named(manager: str) -> type[Policy]:
+    """Return the policy of an installed manager; this loads the manager.
+
+    :param manager: the name of its entry point
+    :raises ValueError: saying why there is none
+    """
+    try:
+        [entry_point] = metadata.entry_points(
+            group=conf.MANAGERS, name=manager)
+        return of_manager(entry_point.load())
+    except Exception as error:
+        raise ValueError(
+            f'image_cache_manager {manager!r} has no policy that can be '
+            f'simulated: {error}') from error

@@ -18,13 +18,11 @@ import os
 import shutil
 import time
 
-import nova.conf
 from nova.virt import storage_users
 from oslo_log import log as logging
 
 from cache_aware_sched import once
 
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
 
@@ -41,10 +39,13 @@ class Sharing:
     """The hosts that share the storage of one host.
 
     :param host: returns its name
+    :param path: returns the directory of its instances
     """
 
-    def __init__(self, host: Callable[[], str]) -> None:
+    def __init__(self, host: Callable[[], str], path: Callable[[], str],
+                 ) -> None:
         self._host = host
+        self._path = path
         self._shared = True
         self._shared_until = 0.0
         self._register_at = 0.0
@@ -66,7 +67,7 @@ class Sharing:
         now = time.monotonic()
         if now < self._register_at:
             return
-        path = str(CONF.instances_path)
+        path = self._path()
         try:
             if shutil.disk_usage(path).free < _REGISTER_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -83,5 +84,5 @@ class Sharing:
 
     def hosts(self) -> list[str]:
         """Return the hosts that share the storage, as nova notes them."""
-        users = storage_users.get_storage_users(CONF.instances_path)
+        users = storage_users.get_storage_users(self._path())
         return sorted({self._host(), *users})

@@ -46,20 +46,22 @@ class Store(abc.ABC):
         """Return what to call it; None if there is no cache yet."""
 
     @abc.abstractmethod
-    def entries(self) -> list[Entry]:
-        """Return all entries.
+    def entries(self, now: float) -> list[Entry]:
+        """Return all entries; none if there is no cache yet.
 
+        :param now: seconds since the epoch, see :meth:`now`
         :raises OSError: if they cannot be told
         """
 
     @abc.abstractmethod
     def backing(self, names: Collection[str], known: Collection[str],
-                anew: bool) -> set[str]:
+                settled: float) -> set[str]:
         """Return the known names and those of entries that disks need.
 
         :param names: of all entries
-        :param anew: whether to look at all disks, or to believe what was seen
-            of those that look as they did
+        :param settled: what was seen of disks is believed of those that look
+            as they did, and have not changed since this time, in seconds since
+            the epoch
         :raises cache_aware_sched.imagecache.backing.UnreadableDisk:
         """
 

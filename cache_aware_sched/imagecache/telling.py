@@ -17,9 +17,9 @@ import collections
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from cache_aware_sched.imagecache import keeper
+from cache_aware_sched.imagecache.evictable import View
+from cache_aware_sched.imagecache import evictor
 from cache_aware_sched.imagecache import limits
-from cache_aware_sched.imagecache.view import View
 
 LOG = logging.getLogger(__name__)
 
@@ -49,19 +49,19 @@ def of_the_start(host: str, options: cfg.ConfigOpts.GroupAttr,
             {'host': host, 'manager': options.image_cache_manager})
 
 
-def of_a_pass(host: str, view: View, outcome: keeper.Outcome,
+def of_a_pass(host: str, view: View, outcome: evictor.Outcome,
               dry_run: bool) -> None:
     """Tell in one line what a pass found and did."""
     why = collections.Counter(reason for _entry, reason in outcome.evicted)
     LOG.info(
         'Image cache of host %(host)s: %(files)d files, %(bytes)d bytes; '
         'in use %(used)d, protected %(protected)d, %(evicted)s '
-        '%(gone)d (%(freed)d bytes%(why)s)%(exceeded)s',
+        '%(number)d (%(freed)d bytes%(why)s)%(exceeded)s',
         {'host': host, 'files': len(view.entries),
          'bytes': sum(entry.size for entry in view.entries),
          'used': len(view.in_use), 'protected': len(view.protected),
          'evicted': 'would evict' if dry_run else 'evicted',
-         'gone': len(outcome.evicted),
+         'number': len(outcome.evicted),
          'freed': sum(entry.size for entry, _reason in outcome.evicted),
          'why': ''.join(f', {reason} {number}'
                         for reason, number in sorted(why.items())),

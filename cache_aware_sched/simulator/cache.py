@@ -12,11 +12,11 @@
 
 """The image cache of a simulated host, kept by the package's own rules.
 
-The orders are those of :mod:`..imagecache.policies` and the account is that of
+The policy is that of the manager's entry point and the account is that of
 :mod:`..imagecache.limits`; what is between them in
-:mod:`..imagecache.keeper` and :mod:`..imagecache.room`, which need nova's
+:mod:`..imagecache.evictor` and :mod:`..imagecache.fetches`, which need nova's
 database, is here without what cannot happen: files that were left behind, that
-vanish or cannot be removed, and disks that nobody can read.
+vanish or cannot be evicted, and disks that nobody can read.
 """
 
 from collections.abc import Callable
@@ -31,23 +31,6 @@ from cache_aware_sched.imagecache import limits
 from cache_aware_sched.imagecache import policies
 from cache_aware_sched import report
 from cache_aware_sched.simulator.settings import Settings
-
-_Order = Callable[[Iterable[Entry]], list[Entry]]
-
-
-def _nothing(entries: Iterable[Entry]) -> list[Entry]:
-    return []
-
-
-#: What goes when a limit asks for room, by cache manager.
-_ORDERS: dict[str, _Order] = {
-    'age': policies.least_recently_used,
-    'lru': policies.least_recently_used,
-    'popularity': policies.least_popular,
-    'protected': _nothing,
-    'none': policies.least_recently_used,
-}
-
 
 @dataclasses.dataclass(slots=True)
 class _Held:
@@ -74,7 +57,10 @@ class Cache:
     def __init__(self, settings: Settings,
                  disk_used: Callable[[], int]) -> None:
         self._settings = settings
-        self._order = _ORDERS[settings.cache_manager]
+        self._policy = policies.named(settings.cache_manager)()
+        if settings.remove_unused_base_images:
+            self._policy.ages = policies.Ages(
+                settings.minimum_age, settings.minimum_age)
         self._limits = limits.Limits(
             max_bytes=settings.image_cache_max_size_gb * limits.GIB,
             max_images=settings.image_cache_max_images,
@@ -87,7 +73,7 @@ class Cache:
         self._disk_used = disk_used
         self._held: dict[str, _Held] = {}
         self._boots: dict[str, _Boots] = {}
-        self._arriving: dict[str, limits.Need] = {}
+        self._arriving: dict[str, limits.Fetch] = {}
         self.bytes = 0
 
     def __contains__(self, image: object) -> bool:
@@ -97,7 +83,8 @@ class Cache:
     @property
     def idle(self) -> bool:
         """Whether passes of the manager never change anything."""
-        return not (self._limits or self._age() is not None)
+        return not self._limits and (
+            type(self._policy).expired is policies.Policy.expired)
 
     @property
     def arriving(self) -> Collection[str]:
@@ -121,14 +108,10 @@ class Cache:
         """Make room for an image that is fetched from now on.
 
         :param in_use: the images of the host's servers
-        :returns: the images that had to go
+        :returns: the images that were evicted
         """
-        self._arriving[image] = limits.Need()
-        too_large = self._too_large(size)
-        if not self._limits or too_large:
-            return []
-        self._arriving[image] = limits.Need(size, size, 0, 1)
-        return self._make_fit(now, in_use)
+        self._arriving[image] = limits.Fetch(size, size)
+        return self._evict(now, in_use) if self._limits else []
 
     def arrived(self, image: str, size: int, now: float) -> None:
         """Take an image in."""
@@ -140,57 +123,33 @@ class Cache:
         """Make a pass, as the manager does periodically.
 
         :param in_use: the images of the host's servers
-        :returns: the images that went
+        :returns: the images that were evicted
         """
         gone = self._expire(now, in_use)
         if self._limits:
-            gone += self._make_fit(now, in_use)
+            gone += self._evict(now, in_use)
         for image in in_use:
             if image in self._held:
                 self._held[image].used = now
         return gone
 
-    def _age(self) -> float | None:
-        """Return for how long the manager keeps what is not used.
-
-        :returns: seconds; None for ever
-        """
-        if self._settings.cache_manager == 'none':
-            return 0.0
-        if (self._settings.cache_manager == 'age'
-                and self._settings.remove_unused_base_images):
-            return self._settings.minimum_age
-        return None
-
     def _expire(self, now: float, in_use: Collection[str]) -> list[str]:
-        age = self._age()
-        if age is None:
-            return []
-        return [self._remove(entry) for entry in policies.unused_for(
-            self._free(now, in_use), now, age, age)]
+        return [self._remove(entry) for entry in self._policy.expired(
+            self._free(now, in_use), now)]
 
-    def _make_fit(self, now: float, in_use: Collection[str]) -> list[str]:
-        """Remove what has to go for the limits to be kept."""
-        free = self._free(now, in_use)
-        names = {entry.name for entry in free}
-        entries = self._entries(self._held, now)
-        needs = self._arriving.values()
+    def _evict(self, now: float, in_use: Collection[str]) -> list[str]:
+        """Evict what the limits do not allow."""
         budget = limits.Budget(
-            self._limits, entries, self._disk(),
-            limits.Need(peak=sum(need.peak for need in needs),
-                        final=sum(need.final for need in needs),
-                        images=sum(need.images for need in needs)),
-            {entry.name for entry in entries if entry.name not in names
-             and self._too_large(entry.size)})
-        order = sorted(self._order(free),
-                       key=lambda entry: not self._too_large(entry.size))
+            self._limits, self._entries(self._held, now), self._disk(),
+            self._arriving.values())
         gone: list[str] = []
 
-        def remove(entry: Entry, _limit: limits.Limit) -> bool:
+        def evict_one(entry: Entry, _limit: limits.Limit) -> bool:
             gone.append(self._remove(entry))
             return True
 
-        limits.make_fit(budget, order, remove)
+        limits.evict(budget, self._policy.order(
+            self._free(now, in_use), now), evict_one)
         return gone
 
     def _free(self, now: float, in_use: Collection[str]) -> list[Entry]:
@@ -206,7 +165,7 @@ class Cache:
             held = self._held[image]
             name = report.image_sha1(image)
             entries.append(Entry(
-                name, Kind.IMAGE, name, held.size, held.size,
+                name, Kind.IMAGE, name, held.size,
                 round(held.used * 1e9), image_id=image,
                 boots=self._popularity(image, now)))
         return entries
@@ -231,6 +190,3 @@ class Cache:
         total = self._settings.host_disk_gb * limits.GIB
         used = self._disk_used() + self.bytes
         return limits.Disk(used, total - used)
-
-    def _too_large(self, size: int) -> bool:
-        return bool(self._limits.max_bytes and size > self._limits.max_bytes)

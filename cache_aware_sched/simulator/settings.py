@@ -14,15 +14,13 @@
 
 import dataclasses
 
+from cache_aware_sched.conf import imagecache
 from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator.bounds import Name
 
 #: Megabytes are 10**6 bytes here, as fetch rates are reported.
 MB = 10 ** 6
 GIB = 2 ** 30
-
-#: The image cache managers of this package.
-CACHE_MANAGERS = ('age', 'lru', 'popularity', 'protected', 'none')
 
 _POSITIVE = ('hosts', 'host_vcpus', 'host_ram_mb', 'host_disk_gb',
              'cpu_allocation_ratio', 'ram_allocation_ratio',
@@ -160,10 +158,10 @@ class Settings:
             if field.name in _AT_MOST and value > _AT_MOST[field.name]:
                 raise BadOption('{} must be at most {}, not {}', name,
                                 _AT_MOST[field.name], value)
-        if self.cache_manager not in CACHE_MANAGERS:
+        if self.cache_manager not in imagecache.installed():
             raise BadOption(
                 '{} must be one of {}, not {!r}', Name('cache_manager'),
-                ', '.join(CACHE_MANAGERS), self.cache_manager)
+                ', '.join(imagecache.installed()), self.cache_manager)
         if (self.image_cache_low_watermark_percent
                 > self.image_cache_high_watermark_percent):
             raise BadOption('{} must not be above {}',

@@ -13,19 +13,20 @@
 """``compute_driver = cache_aware.FakeDriver``, for tests and trials.
 
 No hypervisor and no images: servers boot in an instant, and what would be
-fetched for them is remembered as cached. A host's cache outlives its driver in
-the process, as a directory would, but not the process.
+fetched for them is a sparse file in a cache directory of the host's own, below
+``[DEFAULT] instances_path``. All that is done with that directory is done as
+on a libvirt host.
 """
 
 from collections.abc import Callable
 from collections.abc import Collection
 import contextlib
-import dataclasses
-import threading
+import os
 import time
 from typing import Any
 import uuid
 
+import nova.conf
 from nova import context as nova_context
 from nova.image import glance
 from nova import objects
@@ -33,10 +34,12 @@ from nova.virt import fake as nova_fake
 from nova.virt import node
 from oslo_log import log as logging
 
+from cache_aware_sched.imagecache import directory
 from cache_aware_sched import report
-from cache_aware_sched.virt import fake_store
+from cache_aware_sched.virt import cached_files
 from cache_aware_sched.virt import managed
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 _NAMESPACE = uuid.UUID('5b1b3c0a-6c39-4d0b-9c1e-0f1f1d3a7f52')
@@ -45,95 +48,72 @@ _NAMESPACE = uuid.UUID('5b1b3c0a-6c39-4d0b-9c1e-0f1f1d3a7f52')
 _SOME_SIZE = 2 ** 30
 
 
-@dataclasses.dataclass(slots=True)
-class _Image:
-    size: int
-    used_ns: int = dataclasses.field(default_factory=time.time_ns)
-    there: threading.Event = dataclasses.field(
-        default_factory=threading.Event)
+class FakeDirectory(directory.Directory):
+    """The cache directory of one host, whose files are as large as they say.
+
+    The host shares it with no other.
+    """
+
+    @property
+    def instances_path(self) -> str:
+        """A directory of the host."""
+        return os.path.join(str(CONF.instances_path), f'fake-{self._host()}')
+
+    @property
+    def cache_dir(self) -> str:
+        """The directory of the base files."""
+        return os.path.join(self.instances_path, '_base')
+
+    @staticmethod
+    def size_of(status: os.stat_result) -> int:
+        """Return the length of a file, as nothing of it is on the disk."""
+        return status.st_size
+
+    def disk(self) -> None:
+        """Return that the disk has no bounds."""
 
 
 class FakeImageCache:
-    """The images of one host.
+    """Puts images into the cache of a host and takes them out.
 
-    Images can be put in and taken out to set a stage.
+    A driver does so when it fetches, and tests do to set a stage.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._images: dict[str, _Image] = {}
+    def __init__(self, where: FakeDirectory) -> None:
+        self._where = where
 
     def put(self, image_id: str, size: int) -> None:
         """Put a complete image of so many bytes in."""
-        with self._lock:
-            image = self._images.setdefault(image_id, _Image(size))
-            image.size = size
-            image.there.set()
+        self.begin(image_id, size)
+        os.replace(f'{self._path(image_id)}.part', self._path(image_id))
+
+    def begin(self, image_id: str, size: int) -> None:
+        """Put an image in that is being fetched."""
+        os.makedirs(self._where.cache_dir, exist_ok=True)
+        with open(f'{self._path(image_id)}.part', 'wb') as file:
+            file.truncate(size)
 
     def remove(self, image_id: str) -> None:
-        """Take an image out, if it is there; nobody waits for it longer."""
-        with self._lock:
-            image = self._images.pop(image_id, None)
-        if image is not None:
-            image.there.set()
-
-    def clear(self) -> None:
-        """Take all images out."""
-        for image_id in list(self._images):
-            self.remove(image_id)
-
-    def files(self) -> list[report.BaseFile]:
-        """Return the images as base files."""
-        with self._lock:
-            return [report.BaseFile(
-                report.image_sha1(image_id), image.size,
-                report.Kind.COMPLETE if image.there.is_set()
-                else report.Kind.ARRIVING)
-                for image_id, image in self._images.items()]
-
-    def held(self) -> list[fake_store.Held]:
-        """Return what a store makes entries of."""
-        with self._lock:
-            return [fake_store.Held(image_id, image.size, image.used_ns)
-                    for image_id, image in self._images.items()
-                    if image.there.is_set()]
-
-    def touch(self, image_id: str) -> None:
-        """Note that an image is used now."""
-        image = self._images.get(image_id)
-        if image is not None:
-            image.used_ns = time.time_ns()
-
-    def remove_if(self, held: fake_store.Held) -> bool:
-        """Take an image out that was not used since it was looked at."""
-        with self._lock:
-            image = self._images.get(held.image_id)
-            if image is None or image.used_ns != held.used_ns:
-                return False
-            del self._images[held.image_id]
-            return True
+        """Take an image out, if it is there."""
+        for path in (self._path(image_id), f'{self._path(image_id)}.part'):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def has(self, image_id: str) -> bool:
         """Return whether an image is there and complete."""
-        image = self._images.get(image_id)
-        return image is not None and image.there.is_set()
+        return os.path.exists(self._path(image_id))
 
-    def begin(self, image_id: str, size: int) -> tuple[_Image, bool]:
-        """Return an image, and whether the caller has to fetch it."""
-        with self._lock:
-            if image_id in self._images:
-                return self._images[image_id], False
-            image = self._images[image_id] = _Image(size)
-            return image, True
+    def touch(self, image_id: str) -> None:
+        """Note that an image is used now."""
+        os.utime(self._path(image_id))
 
-
-#: By the name of the host.
-_caches: dict[str, FakeImageCache] = {}
+    def _path(self, image_id: str) -> str:
+        return os.path.join(self._where.cache_dir, report.image_sha1(image_id))
 
 
 def image_cache(host: str) -> FakeImageCache:
-    """Return the image cache of a host of this process."""
-    return _caches.setdefault(host, FakeImageCache())
+    """Return the image cache of a host."""
+    return FakeImageCache(FakeDirectory(lambda: host))
 
 
 class _FetchingDriver(nova_fake.FakeDriver):
@@ -162,15 +142,17 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.image_cache_manager.store = fake_store.FakeStore(
-            self._image_cache, lambda: str(self._cache_host))
+        self._cache_directory = FakeDirectory(
+            lambda: self.image_cache_manager.host)
+        self._cached_files = cached_files.CachedFiles(self._cache_directory)
+        self.image_cache_manager.store = self._cache_directory
 
     def manage_image_cache(self, context: nova_context.RequestContext,
                            all_instances: Any) -> None:
         """Make a pass of the image cache manager.
 
         nova takes hosts with the same ``instances_path`` for users of one
-        cache; here each has its own, also in one process.
+        cache; here each has its own.
         """
         self.image_cache_manager.update(
             context, objects.InstanceList.get_by_host(
@@ -180,50 +162,51 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
                    instance: 'objects.Instance', size: int) -> None:
         """Have the image of a server in the cache."""
         image_id = instance.image_ref
-        with self.image_used(context, image_id, instance) as boot:
-            boot.hit = False  # unless the fetch ends well
-            boot.hit = not self.fetch(
-                image_id, size,
-                lambda: self.room_for(context, image_id))
+        with self.image_used(image_id, instance) as boot:
+            boot.hit = not self._fetch(
+                image_id, size, lambda: self.image_cache_manager.fetching(
+                    context, image_id))
             boot.size = size
 
     def cached_files(self) -> Collection[report.BaseFile]:
-        """Return what is in the memory."""
-        return self._image_cache().files()
+        """Return the files of the cache directory."""
+        return self._cached_files.files()
 
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:
         """Fetch an image ahead of time; see :mod:`nova.virt.driver`."""
         image = glance.API().get(context, image_id)
-        with self.image_cache_manager.using(image_id):
-            return self.fetch(
+        manager = self.image_cache_manager
+        with manager.using(image_id):
+            fetched = self._fetch(
                 image_id, image.get('size') or _SOME_SIZE,
-                lambda: self.room_for(context, image_id, ahead=True))
+                lambda: manager.fetching(context, image_id, ahead=True))
+        if fetched:
+            manager.fetched(image_id)
+        return fetched
 
-    def fetch(self, image_id: str, size: int, room: Callable[
+    def _fetch(self, image_id: str, size: int, room: Callable[
             [], contextlib.AbstractContextManager[None]]) -> bool:
-        """Have an image in the cache.
+        """Have an image in the cache, as nova's libvirt driver does.
 
         :param room: makes room for it
         :returns: whether it was not there; if somebody else is fetching it,
             False when that is done
         """
-        cache = self._image_cache()
-        image, absent = cache.begin(image_id, size)
-        while not absent:
-            image.there.wait()
+        cache, sha1 = (FakeImageCache(self._cache_directory),
+                       report.image_sha1(image_id))
+        with self._cache_directory.lock(sha1):
             if cache.has(image_id):
                 return False
-            # Whoever fetched it has failed.
-            image, absent = cache.begin(image_id, size)
-        try:
-            # Its size is not told: the time is not one of a fetch.
-            with room(), self.image_fetched(report.image_sha1(image_id)):
-                time.sleep(self._cache_options.fake_image_fetch_seconds)
-                image.there.set()
-        except BaseException:
-            cache.remove(image_id)
-            raise
+            try:
+                # Its size is not told: the time is not that of a fetch.
+                with room(), self.image_fetched(sha1):
+                    cache.begin(image_id, size)
+                    time.sleep(self._cache_options.fake_image_fetch_seconds)
+                    cache.put(image_id, size)
+            except BaseException:
+                cache.remove(image_id)
+                raise
         return True
 
     def init_host(self, host: str) -> None:
@@ -248,9 +231,6 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
     def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
         """Return the nodes by their uuids."""
         return {_node_uuid(name): name for name in self.get_available_nodes()}
-
-    def _image_cache(self) -> FakeImageCache:
-        return image_cache(str(self._cache_host))
 
 
 def _node_uuid(name: str) -> str:

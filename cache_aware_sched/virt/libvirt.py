@@ -14,19 +14,44 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
+import contextlib
+import functools
 import os
 from typing import Any
 
 import nova.conf
 from nova import context as nova_context
+from nova import objects
 from nova.virt.libvirt import driver as libvirt_driver
 
 from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import entry
 from cache_aware_sched import report
-from cache_aware_sched.virt import cache_directory
+from cache_aware_sched.virt import cached_files
+from cache_aware_sched.virt import driver
 from cache_aware_sched.virt import managed
 
 CONF = nova.conf.CONF
+
+
+class _WatchedBackend:
+    """An image backend of nova whose every fetch is watched.
+
+    :param backend: a nova.virt.libvirt.imagebackend.Image
+    :param watch: called with the function that fetches and its arguments
+    """
+
+    def __init__(self, backend: Any, watch: Callable[..., Any]) -> None:
+        self._backend = backend
+        self._watch = watch
+
+    def cache(self, fetch_func: Callable[..., Any], *args: Any,
+              **kwargs: Any) -> Any:
+        return self._backend.cache(
+            functools.partial(self._watch, fetch_func), *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
 
 
 class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
@@ -34,16 +59,36 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
-        self._cache_directory = cache_directory.CacheDirectory(
-            directory.cache_dir())
+        self._cache_directory = directory.Directory(
+            lambda: self.image_cache_manager.host)
+        self.image_cache_manager.store = self._cache_directory
+        self._cached_files = cached_files.CachedFiles(self._cache_directory)
 
     def cached_files(self) -> Collection[report.BaseFile]:
         """Return the files of the cache directory."""
-        return self._cache_directory.files()
+        return self._cached_files.files()
 
     def caches_images(self) -> bool:
-        """Return whether disks are made from files; rbd clones in Ceph."""
-        return bool(CONF.libvirt.images_type != 'rbd')
+        """Return whether disks are made from files.
+
+        With rbd only those are whose image cannot be cloned in Ceph.
+        """
+        return (CONF.libvirt.images_type != 'rbd'
+                or bool(self._cached_files.files()))
+
+    def spawn(self, context: nova_context.RequestContext,
+              instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
+        """Start a server, with room for its kernel and its ramdisk.
+
+        nova fetches them with no function between that could be watched.
+        """
+        with contextlib.ExitStack() as fetches:
+            for name in ('kernel_id', 'ramdisk_id'):
+                image_id = name in instance and getattr(instance, name)
+                if image_id and not os.path.exists(self._base_file(image_id)):
+                    fetches.enter_context(
+                        self.image_cache_manager.fetching(context, image_id))
+            return super().spawn(context, instance, *args, **kwargs)
 
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:
@@ -52,52 +97,73 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         nova does so without the lock that a boot holds, and both write to the
         same file.
 
-        :raises cache_aware_sched.imagecache.room.NoRoom: if a limit of the
+        :raises cache_aware_sched.imagecache.fetches.NoRoom: if a limit of the
             cache does not let it in
         """
         sha1 = report.image_sha1(image_id)
-        path = os.path.join(self._cache_directory.path, sha1)
+        path = self._base_file(image_id)
         manager = self.image_cache_manager
-        with manager.using(image_id), directory.lock(sha1):
+        with manager.using(image_id), self._cache_directory.lock(sha1):
             if os.path.exists(path):
                 return bool(super().cache_image(context, image_id))
-            with (self.room_for(context, image_id, ahead=True),
+            with (manager.fetching(context, image_id, ahead=True),
                   self.image_fetched(sha1) as fetch):
                 fetched = bool(super().cache_image(context, image_id))
                 fetch.size = _bytes_on_disk(path)
+        manager.fetched(image_id)
         return fetched
+
+    def _base_file(self, image_id: str) -> str:
+        return os.path.join(self._cache_directory.cache_dir,
+                            report.image_sha1(image_id))
 
     def _try_fetch_image_cache(
             self, image: Any, fetch_func: Callable[..., Any],
             context: nova_context.RequestContext, filename: str,
-            image_id: str, instance: Any, *args: Any, **kwargs: Any) -> Any:
+            image_id: str, instance: Any, size: int | None = None,
+            *args: Any, **kwargs: Any) -> Any:
         """Watch over the image of a server from before it is looked for.
 
-        nova calls ``fetch_func`` if the image is not in the cache, with the
-        lock of its file held, and the file has its name when the function
-        returns. Private; read in nova 34.0.0. If it goes, images are reported
-        with the periodic update, the limits are kept in each pass, and there
-        are no notifications of hits and misses.
-        """
-        def watched(target: str, *fetch: Any, **wanted: Any) -> Any:
-            path, sha1 = os.path.split(os.path.normpath(target))
-            if path != self._cache_directory.path:  # LVM: to the volume
-                return fetch_func(*fetch, target=target, **wanted)
-            boot.hit = False
-            with (self.room_for(context, image_id),
-                  self.image_fetched(sha1) as fetched):
-                result = fetch_func(*fetch, target=target, **wanted)
-                fetched.size = _bytes_on_disk(target)
-            return result
+        nova calls ``fetch_func``, or a function that copies from another host,
+        if the image is not in the cache, with the lock of its file held, and
+        the file has its name when the function returns. Private; read in nova
+        34.0.0. If it is no more, images are reported with the periodic update,
+        the limits are kept in each pass, and there are no notifications of
+        hits and misses.
 
-        with self.image_used(context, image_id, instance) as boot:
-            try:
-                return super()._try_fetch_image_cache(
-                    image, watched, context, filename, image_id, instance,
-                    *args, **kwargs)
-            finally:
-                boot.size = _length(os.path.join(
-                    self._cache_directory.path, filename))
+        :param size: bytes of the disk to make; None for those of the image
+        """
+        path = os.path.join(self._cache_directory.cache_dir, filename)
+        with self.image_used(image_id, instance) as boot:
+            def watch(fetch: Callable[..., Any], *fetch_args: Any,
+                      target: str, **fetch_kwargs: Any) -> Any:
+                if os.path.normpath(target) != path:  # LVM: to the volume
+                    return fetch(*fetch_args, target=target, **fetch_kwargs)
+                with (self.image_cache_manager.fetching(
+                        context, image_id, disk_bytes=size,
+                        clones=CONF.libvirt.images_type == 'rbd'),
+                      self._arriving(filename) as fetched):
+                    result = fetch(*fetch_args, target=target, **fetch_kwargs)
+                    fetched.size = _bytes_on_disk(path)
+                if os.path.exists(path):
+                    boot.hit = False
+                return result
+
+            result = super()._try_fetch_image_cache(
+                _WatchedBackend(image, watch), fetch_func, context, filename,
+                image_id, instance, size, *args, **kwargs)
+            boot.size = _length(path)
+            if boot.hit is None and boot.size is not None:
+                boot.hit = True
+        return result
+
+    def _arriving(self, filename: str
+                  ) -> contextlib.AbstractContextManager[driver.Fetch]:
+        """Report that an image arrives, if the file is named as of one."""
+        name = entry.parse(filename)
+        if name is None or name.sha1 is None:
+            return contextlib.nullcontext(driver.Fetch())
+        return self.image_fetched(name.sha1)
 
 
 def _length(path: str) -> int | None:

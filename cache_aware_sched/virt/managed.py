@@ -28,11 +28,15 @@ from cache_aware_sched.virt import driver
 class Boot:
     """A server that is made from an image.
 
-    :param hit: whether the image was in the cache
-    :param size: bytes of the image; None if it is not there
+    :param image_id: of the image that its disk is made of, as soon as the
+        driver looks for it
+    :param hit: whether that was in the cache; None if nothing of it is, as
+        when Ceph clones it
+    :param size: bytes of its file in the cache
     """
 
-    hit: bool = True
+    image_id: str | None = None
+    hit: bool | None = None
     size: int | None = None
 
 
@@ -41,7 +45,8 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
 
     Goes where :class:`cache_aware_sched.virt.driver.CacheAwareMixin` goes. The
     driver calls ``self.image_cache_manager.update()`` from its
-    ``manage_image_cache()``, and uses :meth:`image_used` and :meth:`room_for`.
+    ``manage_image_cache()``, uses :meth:`image_used` around the making of a
+    disk, and ``self.image_cache_manager.fetching()`` around a fetch.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -50,7 +55,8 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         self.image_cache_manager = loading.load(
             self._cache_options.image_cache_manager)
         self.image_cache_manager.on_change = self.image_cache_changed
-        self._cache_boots: set[str] = set()
+        # By the uuid of the server that is started.
+        self._cache_boots: dict[str, Boot] = {}
 
     def init_host(self, host: str) -> None:
         """Learn the name of the host."""
@@ -70,45 +76,39 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
 
     def spawn(self, context: nova_context.RequestContext,
               instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
-        """Start a server whose images stay in the cache meanwhile."""
-        self._cache_boots.add(instance.uuid)
+        """Start a server whose images stay in the cache meanwhile.
+
+        A server that was started is a hit or a miss. That it was not is none:
+        nova may start it on another host.
+        """
+        manager = self.image_cache_manager
+        boot = self._cache_boots[instance.uuid] = Boot()
         try:
-            with self.image_cache_manager.using(*_images(instance)):
-                return super().spawn(context, instance, *args, **kwargs)
+            with manager.using(*_images(instance)):
+                spawned = super().spawn(context, instance, *args, **kwargs)
         finally:
-            self._cache_boots.discard(instance.uuid)
+            self._cache_boots.pop(instance.uuid, None)
+        if boot.image_id and boot.hit is not None:
+            manager.booted(context, boot.image_id, boot.hit, boot.size,
+                           instance.uuid)
+        return spawned
 
     @contextlib.contextmanager
-    def image_used(self, context: nova_context.RequestContext, image_id: str,
-                   instance: 'objects.Instance') -> Iterator[Boot]:
+    def image_used(self, image_id: str, instance: 'objects.Instance',
+                   ) -> Iterator[Boot]:
         """Keep an image in the cache while a disk is made from it.
 
-        The first time within :meth:`spawn` it counts as a hit or a miss:
-        some servers need more than one image, and a resize is no boot.
+        What is said of the first one within :meth:`spawn` counts: some servers
+        need more than one image, and a resize is no boot.
         """
-        first = instance.uuid in self._cache_boots
-        self._cache_boots.discard(instance.uuid)
-        boot = Boot()
+        boot = self._cache_boots.get(instance.uuid)
+        if boot is None or boot.image_id:
+            boot = Boot()
+        boot.image_id = image_id
         with self.image_cache_manager.using(image_id):
-            try:
-                yield boot
-            finally:
-                if first and self.caches_images():
-                    self.image_cache_manager.booted(
-                        context, image_id, boot.hit, boot.size, instance.uuid)
-
-    def room_for(self, context: nova_context.RequestContext, image_id: str,
-                 ahead: bool = False
-                 ) -> contextlib.AbstractContextManager[None]:
-        """Make room for an image, and keep it while the block fetches it.
-
-        :param ahead: whether no server waits for the image
-        :raises cache_aware_sched.imagecache.room.NoRoom: only if no server
-            waits for it
-        """
-        if not self.caches_images():
-            return contextlib.nullcontext()
-        return self.image_cache_manager.fetching(context, image_id, ahead)
+            yield boot
+            if boot.hit is False:
+                self.image_cache_manager.fetched(image_id)
 
 
 def _images(instance: 'objects.Instance') -> list[str | None]:

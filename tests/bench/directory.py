@@ -17,10 +17,15 @@ import os
 import statistics
 import tempfile
 
+import nova.conf
+
+from cache_aware_sched.imagecache import directory
 from cache_aware_sched import report
-from cache_aware_sched.virt import cache_directory
+from cache_aware_sched.virt import cached_files
 from tests.bench import cloud
 from tests.bench import timing
+
+CONF = nova.conf.CONF
 
 ROUNDS = 5
 
@@ -29,7 +34,7 @@ ROUNDS = 5
 class Cost:
     """Medians, in seconds.
 
-    :param first: by a CacheDirectory that is new, as after a start
+    :param first: by a CachedFiles that is new, as after a start
     :param repeated: by one that was asked before
     """
 
@@ -41,14 +46,20 @@ class Cost:
 def measure(files: int) -> Cost:
     """Return what it costs to list a directory of so many sparse files."""
     with tempfile.TemporaryDirectory() as path:
-        for number in range(files):
-            name = report.image_sha1(cloud.image_id(number))
-            with open(os.path.join(path, name), 'xb') as file:
-                os.truncate(file.fileno(), (1 + number % 20) * 2 ** 30)
-        seen = cache_directory.CacheDirectory(path)
-        if len(seen.files()) != files:
-            raise RuntimeError('not all files were found')
-        first, repeated = timing.in_turn([
-            lambda: cache_directory.CacheDirectory(path).files,
-            lambda: seen.files], ROUNDS)
+        CONF.set_override('instances_path', path)
+        try:
+            where = directory.Directory(lambda: CONF.host)
+            os.mkdir(where.cache_dir)
+            for number in range(files):
+                name = report.image_sha1(cloud.image_id(number))
+                with open(os.path.join(where.cache_dir, name), 'xb') as file:
+                    os.truncate(file.fileno(), (1 + number % 20) * 2 ** 30)
+            seen = cached_files.CachedFiles(where)
+            if len(seen.files()) != files:
+                raise RuntimeError('not all files were found')
+            first, repeated = timing.in_turn([
+                lambda: cached_files.CachedFiles(where).files,
+                lambda: seen.files], ROUNDS)
+        finally:
+            CONF.clear_override('instances_path')
     return Cost(files, statistics.median(first), statistics.median(repeated))

@@ -72,9 +72,8 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
     def setUp(self):
         self.flags(group='wsgi', api_paste_config=api_paste())
         self.configure()
-        fake._caches.clear()
+        self.flags(instances_path=self.useFixture(fixtures.TempDir()).path)
         count._shared = None
-        self.addCleanup(fake._caches.clear)
         for name, value in (('vcpus', self.VCPUS),
                             ('memory_mb', self.VCPUS * 4096)):
             patch = fixtures.MonkeyPatch(

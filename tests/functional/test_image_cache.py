@@ -23,6 +23,7 @@ from tests.functional import test_libvirt
 import inspect
 import os
 import shutil
+import subprocess
 import time
 
 import fixtures
@@ -36,7 +37,8 @@ from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagecache as nova_imagecache
 from nova.virt import storage_users
 
-from cache_aware_sched.imagecache import view
+from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import evictable
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
 
@@ -57,6 +59,10 @@ class ImageCacheTestCase(test_libvirt.LibvirtTestCase):
     def setUp(self):
         self.set(**self.OPTIONS)
         super().setUp()
+        # Sparse files stand for images: they are as large as they say.
+        self.useFixture(fixtures.MockPatchObject(
+            directory.Directory, 'size_of',
+            staticmethod(lambda status: status.st_size)))
         os.makedirs(self.directory, exist_ok=True)
         self.seen = []
 
@@ -109,6 +115,11 @@ class ImageCacheTestCase(test_libvirt.LibvirtTestCase):
     def at_fetch(self, before=lambda: None, after=lambda: None):
         """Have functions called when nova begins and ends a fetch."""
         self.around(images, 'fetch_to_raw', before, after)
+
+    def arrives_as(self, image_id, size):
+        """Have an image be larger than Glance says."""
+        path = os.path.join(self.directory, report.image_sha1(image_id))
+        self.at_fetch(after=lambda: os.truncate(path, size))
 
     def in_driver(self, name, before):
         """Have a function called before a method of nova's driver."""
@@ -267,12 +278,9 @@ class BootTests(ImageCacheTestCase):
             raise OSError('no route to Glance')
 
         self.at_fetch(before=fail)
-        server = self.boot(image_id, expected_state='ERROR')
+        self.boot(image_id, expected_state='ERROR')
 
-        (action, payload), = self.payloads()
-        self.assertEqual('miss', action)
-        self.assertEqual(server['id'], payload['instance_uuid'])
-        self.assertIsNone(payload['size'])
+        self.assertEqual([], self.told())
 
     def test_rebuild(self):
         server = self.boot(self.image())
@@ -319,15 +327,40 @@ class BootTests(ImageCacheTestCase):
         self.assertEqual(server['id'], payload['instance_uuid'])
         self.assertEqual([image_id], self.held(image_id))
 
-    def test_ceph(self):
-        """Disks are clones there, and nothing is cached."""
+    def ceph(self):
+        """Return a Ceph in which disks are, by the name of the disk."""
         ceph = self.useFixture(fixtures.MockPatchObject(
             rbd_utils, 'RBDDriver', autospec=True)).mock.return_value
+        there = set()
         ceph.configure_mock(pool='vms', rbd_user=None, ceph_conf=None)
-        ceph.exists.side_effect = lambda name: ceph.clone.called
+        ceph.exists.side_effect = lambda name: name in there
+        ceph.clone.side_effect = lambda location, name: there.add(name)
+        ceph.import_image.side_effect = lambda base, name: there.add(name)
         ceph.size.return_value = MIB
         ceph.get_mon_addrs.return_value = ([], [])
         self.flags(group='libvirt', images_type='rbd', images_rbd_pool='vms')
+        return ceph
+
+    def test_ceph_that_cannot_clone_the_image(self):
+        """It is then fetched into the cache, and from there into Ceph."""
+        self.need_qemu_img()
+        ceph = self.ceph()
+        ceph.is_cloneable.return_value = False
+        image_id = self.image()
+        self.glance.images[image_id]['locations'] = []
+
+        self.boot(image_id)
+        self.boot(image_id)
+
+        ceph.clone.assert_not_called()
+        self.assertEqual([('miss', image_id), ('hit', image_id)], self.told())
+        self.report_now()
+        self.assertIs(Holding.WARM, self.report().holding(
+            report.image_key(image_id)))
+
+    def test_ceph(self):
+        """Disks are clones there, and nothing is cached."""
+        ceph = self.ceph()
         image_id = self.image()
         self.glance.images[image_id]['locations'] = [{'url': 'rbd://image'}]
 
@@ -534,14 +567,46 @@ class LimitTests(ImageCacheTestCase):
 
     def test_boot_of_what_is_too_large(self):
         image_id = self.image(size=4 * GIB)
+        self.arrives_as(image_id, 4 * GIB)
 
         self.boot(image_id, disk=4)
 
         self.assertEqual([self.old, self.young], self.left())
         self.assertEqual([('miss', image_id)], self.told())
         self.assertRegex(
-            self.log(), f'INFO .*Nothing is evicted .* for image {image_id}, '
-                        'which is fetched for a server')
+            self.log(), f'INFO .*fetches image {image_id} for a server, and '
+                        'evicts nothing for its size')
+
+    def test_image_that_says_that_it_is_huge(self):
+        """What it says has nothing evicted: nova refuses it."""
+        self.need_qemu_img()
+        self.restart(image_cache_max_size_gb=4)
+        image_id = self.image()
+        huge = os.path.join(self.directory, 'huge')
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', huge,
+                        '20G'], check=True)
+        with open(huge, 'rb') as file:
+            data = file.read()
+        os.unlink(huge)
+        self.glance.images[image_id].update(
+            disk_format='qcow2', size=len(data), virtual_size=20 * GIB)
+        self.glance._imagedata[image_id] = data
+
+        self.boot(image_id, disk=1, expected_state='ERROR')
+
+        self.assertEqual([self.old, self.young], self.left())
+        self.assertEqual([], self.told())
+        self.assertIn('FlavorDiskSmallerThanImage', self.log())
+
+    def test_room_is_made_again_for_what_has_come(self):
+        """It is larger than Glance said, as what was sparse or compressed."""
+        image_id = self.image(size=MIB)
+        self.arrives_as(image_id, 2 * GIB)
+
+        self.boot(image_id, disk=4)
+
+        self.assertEqual([self.young], self.left())
+        self.assertEqual([image_id], self.held(image_id))
 
     def test_boot_where_all_is_protected(self):
         self.restart(protected_images=[self.old, self.young])
@@ -563,8 +628,9 @@ class LimitTests(ImageCacheTestCase):
 
         self.boot(image_id)
 
+        # Room is made when it can be seen how large it is.
         self.assertEqual([image_id], self.held(image_id))
-        self.assertEqual([self.old, self.young], self.left())
+        self.assertEqual([self.young], self.left())
         self.assertRegex(self.log(), 'WARNING .*makes no room for image '
                                      f'{image_id}: .*no route to Glance')
 
@@ -637,7 +703,8 @@ class UnusedTests(ImageCacheTestCase):
         self.flags(group='libvirt', images_type='raw')
         super().setUp()
         # As long after as nothing was just used any more.
-        self.useFixture(fixtures.MockPatchObject(view, 'GRACE_SECONDS', 0))
+        self.useFixture(fixtures.MockPatchObject(
+            evictable, 'GRACE_SECONDS', 0))
 
     def assert_kept_only_while(self, image_id, end):
         """Assert that an image stays in a pass, and that it goes after."""

@@ -34,7 +34,6 @@ from nova.virt.libvirt import driver as libvirt_driver
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler.same_image import count
-from cache_aware_sched.virt import fake
 from tests.functional import base
 
 MIB = 2 ** 20
@@ -69,11 +68,10 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
         self.useFixture(fixtures.MonkeyPatch(
             'nova.virt.libvirt.LibvirtDriver._create_image', create_image))
         self.useFixture(nova_fixtures.PrivsepFixture())
-        fake._caches.clear()
         count._shared = None
         self.start_compute('host1')
         self.driver = self.computes['host1'].driver
-        self.directory = self.driver._cache_directory.path
+        self.directory = self.driver._cache_directory.cache_dir
 
     def _setup_compute_service(self):
         self.flags(compute_driver='cache_aware.LibvirtDriver')
@@ -193,9 +191,16 @@ class ReportTests(LibvirtTestCase):
 
         self.assertEqual(before, self.stats()[report.STATS_KEY])
 
-    def test_rbd_does_not_cache(self):
+    def test_rbd_caches_what_it_cannot_clone(self):
         self.flags(group='libvirt', images_type='rbd')
         self.put(report.image_sha1(self.image()))
+        self.report_now()
+
+        self.assertTrue(self.report().header.caches)
+        self.assertEqual(1, self.report().header.images)
+
+    def test_rbd_does_not_cache(self):
+        self.flags(group='libvirt', images_type='rbd')
         self.report_now()
 
         self.assertFalse(self.report().header.caches)
@@ -204,6 +209,7 @@ class ReportTests(LibvirtTestCase):
     def test_rbd_tells_which_images_are_in_use(self):
         image_id = self.image()
         self.boot(image_id)
+        os.unlink(os.path.join(self.directory, report.image_sha1(image_id)))
         self.flags(group='libvirt', images_type='rbd')
         self.report_now()
 

@@ -23,7 +23,6 @@ from oslotest import base
 
 from cache_aware_sched import once
 from cache_aware_sched.scheduler.same_image import count
-from cache_aware_sched.virt import fake
 
 PACKAGE = 'cache_aware_sched'
 
@@ -77,8 +76,6 @@ class TestCase(base.BaseTestCase):
             option.pop('location', None)
         self.useFixture(fixtures.MonkeyPatch(
             f'{count.__name__}._shared', None))
-        fake._caches.clear()
-        self.addCleanup(fake._caches.clear)
 
     # Given.
 

@@ -37,10 +37,10 @@ from oslo_concurrency import lockutils
 import oslo_messaging
 
 from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import evictable
 from cache_aware_sched.imagecache import loading
 from cache_aware_sched.imagecache import manager as manager_mod
 from cache_aware_sched.imagecache import telling
-from cache_aware_sched.imagecache import view
 from tests.unit import base
 from tests.unit import factories
 
@@ -51,7 +51,7 @@ MEMORY = '/dev/shm'
 HOUR = 3600
 DAY = 24 * HOUR
 #: Seconds after which nothing was just used any more.
-SETTLED = 2 * view.GRACE_SECONDS
+SETTLED = 2 * evictable.GRACE_SECONDS
 
 
 class LargestFirst(manager_mod.BaseImageCacheManager):
@@ -173,26 +173,16 @@ class Glance:
 
     def __init__(self):
         self._images = {}
-        self._client = self
 
-    def add(self, number, size, virtual_size=None):
-        """Have an image.
-
-        :param virtual_size: bytes of the disk in it if it is not raw
-        """
+    def add(self, number, size, disk_format='raw'):
+        """Have an image of so many bytes."""
         self._images[image(number)] = {
-            'size': size, 'virtual_size': virtual_size,
-            'disk_format': 'qcow2' if virtual_size else 'raw'}
+            'size': size, 'disk_format': disk_format}
 
     def show(self, context, image_id):
         if image_id not in self._images:
             raise exception.ImageNotFound(image_id=image_id)
-        known = dict(self._images[image_id])
-        del known['virtual_size']
-        return known
-
-    def call(self, context, version, method, args):
-        return self._images[args[0]]
+        return dict(self._images[image_id])
 
 
 class MeddlingStore(directory.Directory):
@@ -231,6 +221,10 @@ class ManagerTestCase(base.TestCase):
                 (glance, 'get_remote_image_service',
                  lambda context, image_id: (self.glance, image_id))):
             self.useFixture(fixtures.MockPatchObject(owner, name, answer))
+        # Sparse files stand for images: they are as large as they say.
+        self.useFixture(fixtures.MockPatchObject(
+            directory.Directory, 'size_of',
+            staticmethod(lambda status: status.st_size)))
         self.changes = 0
         self._started = {}
 

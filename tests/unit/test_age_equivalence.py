@@ -30,8 +30,8 @@ from nova.virt.libvirt import imagecache as nova_imagecache
 from nova.virt.libvirt import utils as libvirt_utils
 
 from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import evictable
 from cache_aware_sched.imagecache import managers as package_managers
-from cache_aware_sched.imagecache import view
 from tests.unit import managers
 from tests.unit.managers import DAY
 from tests.unit.managers import GIB
@@ -67,7 +67,7 @@ AGES = st.one_of(
               st.sampled_from((-1, -0.5, 0, 0.5, 1))),
     st.tuples(st.just('now'), st.sampled_from((0, 999 * DAY, -1, -DAY))))
 LIMITS = st.sampled_from((
-    0, 1, view.GRACE_SECONDS, HOUR, DAY, 30 * DAY))
+    0, 1, evictable.GRACE_SECONDS, HOUR, DAY, 30 * DAY))
 OPTIONS = st.fixed_dictionaries({
     'remove_unused_base_images': st.sampled_from((True, True, True, False)),
     'remove_unused_original_minimum_age_seconds': LIMITS,
@@ -166,7 +166,7 @@ class TestSameAsNova(EquivalenceTestCase):
                 lambda: self.fill(files, disks, options))
 
         recent = {name for name in files
-                  if self.age(files[name], options) < view.GRACE_SECONDS}
+                  if self.age(files[name], options) < evictable.GRACE_SECONDS}
         more = {OTHER_FORMAT} if any(
             fields['ephemeral'] == 1 for fields in servers) else set()
         self.assertEqual(nova_s_gone - recent - more, gone)
@@ -176,7 +176,7 @@ class TestSameAsNova(EquivalenceTestCase):
         self.assertEqual(nova_s_touched,
                          touched - set(SHORT) - more - future)
         self.assertTrue(gone.isdisjoint(JUNK))
-        self.assertTrue(touched.isdisjoint(JUNK))
+        self.assertTrue(touched.isdisjoint(set(JUNK) - future))
 
     def add_servers(self, servers):
         """Have servers in the database.

@@ -185,6 +185,6 @@ class TestNova(base.TestCase):
 class TestEntry(base.TestCase):
 
     def test_last_use_in_seconds(self):
-        file = entry.Entry(SHA1, Kind.IMAGE, SHA1, 1, 1, 1_500_000_000)
+        file = entry.Entry(SHA1, Kind.IMAGE, SHA1, 1, 1_500_000_000)
 
         self.assertEqual(1.5, file.last_used)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Nothing needed or protected ever goes, and the limits hold if they can.
+"""Nothing needed or protected is evicted, and limits hold if they can.
 
 Which files are needed and whether a limit is kept is worked out here anew, of
 the files before and after, by nothing of what is tested.
@@ -27,15 +27,14 @@ import fixtures
 import hypothesis
 from hypothesis import strategies as st
 
-from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import entry as entry_mod
-from cache_aware_sched.imagecache import keeper
+from cache_aware_sched.imagecache import evictable
+from cache_aware_sched.imagecache import evictor
+from cache_aware_sched.imagecache import fetches
 from cache_aware_sched.imagecache import limits as limits_mod
 from cache_aware_sched.imagecache import manager as manager_mod
 from cache_aware_sched.imagecache import managers as package_managers
-from cache_aware_sched.imagecache import room
 from cache_aware_sched.imagecache import store
-from cache_aware_sched.imagecache import view
 from tests.unit import managers
 from tests.unit.managers import DAY
 from tests.unit.managers import GIB
@@ -60,6 +59,8 @@ BLANK = ('swap_512', managers.ephemeral_name(1))
 NAMES = (*(sha1(number) + ending for ending in ENDINGS
            for number in (*IMAGES, FETCHED) if (number, ending) != (6, '')),
          *BLANK)
+#: What another process can be at: a fetch holds the lock of its image.
+LOCKED = [name for name in NAMES if not name.endswith(TEMPORARY)]
 NUMBER_OF = {sha1(number): number for number in (*IMAGES, FETCHED)}
 
 
@@ -69,12 +70,10 @@ class File:
 
     :param half: GiB, twice
     :param age: seconds since it was used; it can be dated in the future
-    :param holes: whether it takes up nothing on the disk
     """
 
     half: int
     age: int
-    holes: bool = False
 
     @property
     def size(self):
@@ -86,12 +85,12 @@ class Fetch:
     """A fetch of an image.
 
     :param half: GiB, twice
-    :param raw_half: of the raw image that is made of it; 0 if it is raw
+    :param converted: whether a raw image is made of it
     :param ahead: whether no server waits for it
     """
 
     half: int
-    raw_half: int
+    converted: bool
     ahead: bool
 
 
@@ -150,18 +149,17 @@ DISK = 20 * GIB
 
 # One choice out of many costs hypothesis far less than many out of few.
 FILES = [
-    (name, File(half, age, holes)) for name in NAMES
-    for half, age, holes in itertools.product(
+    (name, File(half, age)) for name in NAMES
+    for half, age in itertools.product(
         (0, 1, 2, 2, 4, 10),
-        (-HOUR, 0, HOUR // 2, 2 * HOUR, 2 * DAY, 9 * DAY),
-        (False, False, True))]
+        (-HOUR, 0, HOUR // 2, 2 * HOUR, 2 * DAY, 9 * DAY))]
 LIMITS = [
     Limits(size, images, high, max(0, high - below), free)
     for size, images, high, below, free in itertools.product(
         (0, 0, 1, 2, 4, 8), (0, 0, 1, 2, 4), (0, 0, 10, 30, 60), (0, 10, 30),
         (0, 0, 12, 16, 19))]
 FETCHES = [Fetch(*fields) for fields in itertools.product(
-    (0, 1, 2, 6), (0, 0, 0, 2, 6), (False, True))]
+    (0, 1, 2, 6), (False, True), (False, True))]
 
 
 def some(choices, most):
@@ -178,7 +176,7 @@ CASES = st.builds(
     servers=some(IMAGES, 2), blank=st.booleans(), protected=some(IMAGES, 2),
     busy=some(IMAGES, 1), disks=some(NAMES, 2), chain=st.sampled_from(
         list(itertools.product(NAMES, NAMES))),
-    locked=st.one_of(st.just(frozenset()), some(NAMES, 2)),
+    locked=st.one_of(st.just(frozenset()), some(LOCKED, 2)),
     limits=st.sampled_from(LIMITS), other=st.sampled_from((0, 0, 2)),
     late=st.booleans(), fetch=st.sampled_from(FETCHES))
 
@@ -203,22 +201,21 @@ class MemoryStore(store.Store):
         modified_ns = int((self._now - file.age) * 1e9)
         return entry_mod.Entry(
             name, kind_of(name), sha1_of(name), file.size,
-            0 if file.holes else file.size,
             min(modified_ns, int(self._now * 1e9)), modified_ns=modified_ns)
 
     def path(self):
         return 'memory'
 
-    def entries(self):
+    def entries(self, now):
         return list(self.there.values())
 
-    def backing(self, names, known, anew):
+    def backing(self, names, known, settled):
         found = self._case.disks | set(known)
         return (found | self._case.backing(found)) & set(names)
 
     def _used(self):
         return self._case.other * GIB + sum(
-            entry.allocated for entry in self.there.values())
+            entry.size for entry in self.there.values())
 
     def disk(self):
         used = self._at_first if self._case.late else self._used()
@@ -272,15 +269,12 @@ def kind_of(name):
 class Oracle:
     """What must be so, of a case.
 
-    :param on_disk: bytes of a file that the disk shows
     :param fetch: that goes on
     """
 
-    def __init__(self, case, on_disk, fetch=None, written=lambda name: 0):
+    def __init__(self, case, fetch=None):
         self.case = case
         self.all = set(case.files)
-        self._on_disk = on_disk
-        self._written = written
         self._fetch = fetch
         self.needed = self._needed()
         #: What is there when the limits are looked at.
@@ -289,7 +283,7 @@ class Oracle:
         self.free = self.all - self.needed
         #: What was just used goes after all else, and only for a limit.
         self.recent = {name for name, file in case.files.items()
-                       if file.age < view.GRACE_SECONDS}
+                       if file.age < evictable.GRACE_SECONDS}
         self.locked = {name for name in self.all if case.is_locked(name)}
         self.least = self.needed | self.locked
 
@@ -306,7 +300,8 @@ class Oracle:
             if number in case.protected and not temporary:
                 protected.add(name)
             if temporary and any(
-                    self.case.files[name[:40] + ending].age < HOUR
+                    self.case.files[name[:40] + ending].age
+                    < evictable.ABANDONED_SECONDS
                     for ending in TEMPORARY
                     if name[:40] + ending in self.all):
                 needed.add(name)
@@ -320,11 +315,14 @@ class Oracle:
         limits = self.case.limits
         images = {name[:40] for name in left
                   if name not in BLANK and not name.endswith(TEMPORARY)}
-        if self.coming is not None:
+        if self._fetch:
             images.add(sha1(FETCHED))
         used, percent = self._disk(left)
         exceeded = set()
-        if limits.size and self._bytes(left) > limits.size * GIB:
+        too_large = {name for name in left - self.least
+                     if self._too_large(self.case.files[name].size)}
+        if limits.size and (
+                too_large or self._bytes(left) > limits.size * GIB):
             exceeded.add('size')
         if limits.images and len(images) > limits.images:
             exceeded.add('images')
@@ -338,36 +336,36 @@ class Oracle:
             exceeded.add('low')
         return exceeded
 
-    @property
-    def coming(self):
-        """Bytes that a fetch takes meanwhile; None if none is counted."""
-        if not self._fetch:
-            return None
-        peak, final = self.takes()
-        most = self.case.limits.size * GIB
-        if most and final > most:
-            return None
-        return final if most and peak > most else peak
-
     def takes(self):
-        """Return the bytes meanwhile, and those afterwards."""
-        half, raw = self._fetch.half, self._fetch.raw_half
-        return (half + raw) * GIB // 2, (raw or half) * GIB // 2
+        """Return the bytes meanwhile, and those of one copy."""
+        if not self._fetch:
+            return 0, 0
+        one = self._fetch.half * GIB // 2
+        return (2 * one if self._fetch.converted else one), one
+
+    def _too_large(self, size):
+        most = self.case.limits.size * GIB
+        return bool(most and size > most)
+
+    def _written(self, left):
+        return sum(self.case.files[name].size for name in left
+                   if self._of_fetch(name))
 
     def _bytes(self, left):
-        most = self.case.limits.size * GIB
-        return (self.coming or 0) + sum(
+        written = self._written(left)
+        expected = next((number for number in (
+            max(bytes_, written) for bytes_ in self.takes())
+            if not self._too_large(number)), 0)
+        # What is larger than the limit alone is let be.
+        return expected + sum(
             self.case.files[name].size for name in left
-            # What cannot go and is larger than the limit alone is let be.
-            if not (name in self.least
-                    and self.case.files[name].size > most)
+            if not self._too_large(self.case.files[name].size)
             and not self._of_fetch(name))
 
     def _disk(self, left):
-        coming = (self.coming or 0) - sum(
-            self._written(name) for name in left if self._of_fetch(name))
-        used = (self.case.other * GIB + max(0, coming)
-                + sum(self._on_disk(name) for name in left))
+        coming = max(0, self.takes()[0] - self._written(left))
+        used = self.case.other * GIB + coming + sum(
+            self.case.files[name].size for name in left)
         return used, 100 * used / DISK
 
     def _of_fetch(self, name):
@@ -375,7 +373,7 @@ class Oracle:
                 and name[:40] == sha1(FETCHED))
 
     def expired(self, manager):
-        """Return what goes although nobody asks for room."""
+        """Return what is evicted although nobody asks for room."""
         settled = {name for name in self.free - self.recent
                    if not name.endswith(TEMPORARY)}
         if manager == 'none':
@@ -394,7 +392,7 @@ class PropertyTestCase(managers.ManagerTestCase):
     def setUp(self):
         super().setUp()
         self.home = self.prepare_for_many_cases()
-        for module in (manager_mod, keeper, room):
+        for module in (manager_mod, evictor, fetches):
             self.useFixture(fixtures.MockPatchObject(
                 module.LOG, 'exception', self.fail_as_it_did))
 
@@ -418,8 +416,8 @@ class PropertyTestCase(managers.ManagerTestCase):
         if case.blank and not case.servers:
             self.boot(None, [managers.swap_disk(512),
                              managers.ephemeral_disk(1)])
-        half, raw = case.fetch.half, case.fetch.raw_half
-        self.glance.add(FETCHED, half * GIB // 2, raw * GIB // 2)
+        self.glance.add(FETCHED, case.fetch.half * GIB // 2,
+                        'qcow2' if case.fetch.converted else 'raw')
 
     def using(self, manager, case):
         """Use images, if any: else no server is being made."""
@@ -430,22 +428,18 @@ class PropertyTestCase(managers.ManagerTestCase):
         """Make a pass and a fetch over files that are none."""
         self.configure(case)
 
-        def on_disk(name):
-            file = case.files[name]
-            return 0 if file.holes else file.size
-
         kept = MemoryStore(case)
         manager = self.start(store=kept)
         with self.using(manager, case):
             self.update(manager)
-        oracle = Oracle(case, on_disk)
+        oracle = Oracle(case)
         self.check_pass(oracle, set(kept.there))
         self.check_recent(oracle, set(kept.there))
         self.check_no_more_than_needed(oracle, oracle.expired(self.name),
                                        kept.gone)
 
         kept.fill()
-        oracle = Oracle(case, on_disk, case.fetch, on_disk)
+        oracle = Oracle(case, case.fetch)
         with self.using(manager, case):
             refused = self.fetch(manager, case.fetch.ahead, lambda: (
                 self.check_fetch(oracle, set(kept.there), False)))
@@ -463,26 +457,22 @@ class PropertyTestCase(managers.ManagerTestCase):
         try:
             with manager.fetching(self.context, image(FETCHED), ahead):
                 check()
-        except room.NoRoom:
+        except fetches.NoRoom:
             return True
         return False
 
     def check_files(self, case):
         """Make a pass or a fetch over real files."""
         fetch = case.fetch if case.late else None
-        if fetch and fetch.ahead:
-            # What has holes frees nothing, so it would be refused.
-            case = dataclasses.replace(case, limits=dataclasses.replace(
-                case.limits, high=0, low=0, free=0))
         self.configure(case)
         self.fill(case)
         manager = self.start()
-        oracle = Oracle(case, lambda name: case.files[name].size, fetch)
+        oracle = Oracle(case, fetch)
 
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.using(manager, case))
             for name in case.locked - {sha1(one) for one in case.busy}:
-                stack.enter_context(directory.lock(name))
+                stack.enter_context(manager.store.lock(name))
             if fetch is None:
                 self.update(manager)
                 self.check_pass(oracle, self.names())
@@ -530,9 +520,8 @@ class PropertyTestCase(managers.ManagerTestCase):
         self.assertLessEqual(oracle.needed, left)
         limits, fetch = oracle.case.limits, oracle.case.fetch
         most = limits.size * GIB
-        meanwhile, afterwards = oracle.takes()
-        if most and (meanwhile if fetch.ahead else afterwards) > most:
-            self.assertEqual(fetch.ahead, refused)
+        if fetch.ahead and most and oracle.takes()[1] > most:
+            self.assertTrue(refused)
             self.assertEqual(oracle.all, left)
             return
         if refused:

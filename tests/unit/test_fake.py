@@ -20,6 +20,7 @@ from nova.virt import node
 
 from cache_aware_sched import report
 from cache_aware_sched.report import Kind
+from cache_aware_sched.virt import cached_files
 from cache_aware_sched.virt import fake
 from tests.unit import base
 from tests.unit import factories
@@ -34,10 +35,11 @@ class TestImageCache(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.cache = fake.FakeImageCache()
+        self.cache = fake.image_cache(HOST)
 
-    def files(self):
-        return {(file.sha1, file.kind) for file in self.cache.files()}
+    def files(self, host=HOST):
+        return cached_files.CachedFiles(
+            fake.FakeDirectory(lambda: host)).files()
 
     def test_put_and_remove(self):
         self.cache.put(IMAGE, GIB)
@@ -46,30 +48,34 @@ class TestImageCache(base.TestCase):
         self.cache.remove(IMAGE)
         self.cache.remove(IMAGE)
 
-        self.assertEqual(
-            [factories.file_of(OTHER_IMAGE, GIB)], self.cache.files())
+        self.assertEqual([factories.file_of(OTHER_IMAGE, GIB)], self.files())
+        self.assertFalse(self.cache.has(IMAGE))
+        self.assertTrue(self.cache.has(OTHER_IMAGE))
 
-    def test_clear(self):
-        self.cache.put(IMAGE, GIB)
+    def test_fetch_that_goes_on(self):
+        self.cache.begin(IMAGE, GIB)
 
-        self.cache.clear()
+        [file] = self.files()
 
-        self.assertEqual([], self.cache.files())
-
-    def test_first_fetches_and_others_do_not(self):
-        _image, absent = self.cache.begin(IMAGE, GIB)
-        again, absent_again = self.cache.begin(IMAGE, GIB)
-
-        self.assertEqual((True, False), (absent, absent_again))
-        self.assertEqual({(report.image_sha1(IMAGE), Kind.ARRIVING)},
-                         self.files())
-        again.there.set()
-        self.assertEqual({(report.image_sha1(IMAGE), Kind.COMPLETE)},
-                         self.files())
+        self.assertIs(Kind.ARRIVING, file.kind)
+        self.assertFalse(self.cache.has(IMAGE))
 
     def test_cache_of_a_host(self):
-        self.assertIs(fake.image_cache('a'), fake.image_cache('a'))
-        self.assertIsNot(fake.image_cache('a'), fake.image_cache('b'))
+        self.cache.put(IMAGE, GIB)
+
+        self.assertTrue(fake.image_cache(HOST).has(IMAGE))
+        self.assertEqual([], self.files('other'))
+
+    def test_files_are_as_large_as_they_say(self):
+        """Though nothing of them is on the disk."""
+        self.cache.put(IMAGE, GIB)
+        where = fake.FakeDirectory(lambda: HOST)
+
+        [entry] = where.entries(time.time())
+
+        self.assertEqual(GIB, entry.size)
+        self.assertIsNone(where.disk())
+        self.assertEqual([HOST], where.hosts())
 
 
 class FakeDriverTestCase(base.TestCase):
@@ -108,32 +114,37 @@ class TestFakeDriver(FakeDriverTestCase):
         server = self.spawn(size=3 * GIB)
 
         self.assertEqual([factories.file_of(size=3 * GIB)],
-                         self.cache.files())
+                         list(self.driver.cached_files()))
         self.assertIn(server.uuid, self.driver.instances)
         self.assertEqual(report.Holding.WARM, self.holding())
 
     def test_spawn_from_volume_fetches_nothing(self):
         self.spawn(instance_image='')
 
-        self.assertEqual([], self.cache.files())
+        self.assertEqual([], list(self.driver.cached_files()))
 
-    def test_fetch_that_fails_is_no_hit(self):
-        self.useFixture(fixtures.MockPatchObject(
-            fake.time, 'sleep', autospec=True, side_effect=OSError('no')))
+    def test_server_that_was_not_started_is_no_hit_and_no_miss(self):
+        """nova may start it on another host, where it is."""
         with mock.patch.object(self.driver.image_cache_manager, 'booted',
                                autospec=True) as booted:
-            self.assertRaises(OSError, self.spawn)
+            with mock.patch.object(fake.time, 'sleep', autospec=True,
+                                   side_effect=OSError('no')):
+                self.assertRaises(OSError, self.spawn)
+            with mock.patch.object(nova_fake.FakeDriver, 'spawn',
+                                   autospec=True, side_effect=OSError('no')):
+                self.assertRaises(OSError, self.spawn)
+            booted.assert_not_called()
 
-        hit, size = booted.call_args.args[2:4]
-        self.assertFalse(hit)
-        self.assertIsNone(size)
+            self.spawn()
+
+        self.assertTrue(booted.call_args.args[2])
 
     def test_image_of_unknown_size(self):
         server = factories.instance()
         self.driver.spawn(self.context, server, objects.ImageMeta(id=IMAGE),
                           [], None, {})
 
-        self.assertEqual(1, len(self.cache.files()))
+        self.assertEqual(1, len(list(self.driver.cached_files())))
 
     def test_cached_image_is_not_fetched(self):
         self.cache.put(IMAGE, 5 * GIB)
@@ -141,7 +152,7 @@ class TestFakeDriver(FakeDriverTestCase):
         self.spawn(size=GIB)
 
         self.assertEqual([factories.file_of(size=5 * GIB)],
-                         self.cache.files())
+                         list(self.driver.cached_files()))
 
     def test_cache_image_fetches_ahead_of_time(self):
         with mock.patch('nova.image.glance.API', autospec=True) as api:
@@ -152,7 +163,7 @@ class TestFakeDriver(FakeDriverTestCase):
 
         self.assertEqual([True, False], fetched)
         self.assertEqual([factories.file_of(size=2 * GIB)],
-                         self.cache.files())
+                         list(self.driver.cached_files()))
 
     def test_unknown_node(self):
         self.assertEqual({}, self.driver.get_available_resource('other'))

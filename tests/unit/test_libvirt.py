@@ -16,7 +16,7 @@ from unittest import mock
 
 import fixtures
 from nova.compute import manager as compute_manager
-from nova.image import glance
+from nova import exception
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
 from nova import utils
@@ -32,6 +32,7 @@ from cache_aware_sched.imagecache import entry
 from cache_aware_sched.imagecache import used
 from cache_aware_sched import report
 from cache_aware_sched.virt import libvirt
+from cache_aware_sched.virt import managed
 from tests.unit import base
 from tests.unit import factories
 from tests.unit import managers
@@ -43,7 +44,7 @@ KEY = report.image_key(factories.IMAGE)
 
 def entry_of(name):
     parsed = entry.parse(name)
-    return entry.Entry(name, parsed.kind, parsed.sha1, 1, 1, 1)
+    return entry.Entry(name, parsed.kind, parsed.sha1, 1, 1)
 
 
 class LibvirtTestCase(base.TestCase):
@@ -100,10 +101,16 @@ class TestReport(LibvirtTestCase):
         self.assertFalse(self.driver.caches_images())
         self.assertEqual(report.Holding.COLD, self.holding())
 
+    def test_ceph_caches_what_it_cannot_clone(self):
+        self.set_nova('libvirt', images_type='rbd')
+        self.write(os.path.join(self.directory, SHA1))
+
+        self.assertTrue(self.driver.caches_images())
+        self.assertEqual(report.Holding.WARM, self.holding())
+
     def test_ceph_tells_which_images_are_in_use(self):
         self.set_nova('libvirt', images_type='rbd')
         self.rows.server(host='h').node = 'node'
-        self.write(os.path.join(self.directory, SHA1))
 
         [file] = self.report()
 
@@ -189,6 +196,98 @@ class TestFetch(LibvirtTestCase):
         self.assertRaises(OSError, self.fetch, fetch_func)
 
         self.assertEqual(report.Holding.COLD, self.holding())
+
+    def boot(self, cache, filename=SHA1, **fields):
+        """Boot a server with a backend of nova's.
+
+        :param cache: what its method of that name does
+        :returns: whether it was a hit
+        """
+        server = factories.instance(
+            vm_state='building', trusted_certs=None, migration_context=None,
+            **fields)
+        backend = mock.Mock(spec=('cache',))
+        backend.cache.side_effect = cache
+        with self.driver.image_cache_manager.using():
+            boot = self.driver._cache_boots[server.uuid] = managed.Boot()
+            self.driver._try_fetch_image_cache(
+                backend, mock.Mock(), self.context, filename,
+                factories.IMAGE, server, 10 ** 9, 'other-host')
+        return boot.hit
+
+    def test_copy_from_another_host(self):
+        """nova tries Glance first, and then copies to the final name."""
+        held = []
+
+        def cache(fetch_func, filename, size, context=None, image_id=None,
+                  trusted_certs=None):
+            path = os.path.join(self.directory, filename)
+            if context:
+                raise exception.ImageNotFound(image_id=image_id)
+            fetch_func(target=path)
+
+        def copy(src, dest, host, receive):
+            held.append((self.holding(), host))
+            self.write(dest)
+
+        with (mock.patch.object(libvirt_driver.libvirt_utils, 'copy_image',
+                                copy),
+              mock.patch.object(self.driver.image_cache_manager, 'fetching',
+                                autospec=True) as fetching):
+            hit = self.boot(cache)
+
+        self.assertIs(False, hit)
+        self.assertEqual([(report.Holding.ARRIVING, 'other-host')], held)
+        fetching.assert_called_once_with(
+            self.context, factories.IMAGE, disk_bytes=10 ** 9, clones=False)
+
+    def test_image_that_is_there(self):
+        self.write(os.path.join(self.directory, SHA1))
+
+        self.assertIs(True, self.boot(lambda *args, **kwargs: None))
+
+    def test_image_that_ceph_clones(self):
+        """Nothing of it is in the cache: no hit and no miss."""
+        self.set_nova('libvirt', images_type='rbd')
+
+        def cache(fetch_func, filename, **fields):
+            fetch_func(target=os.path.join(self.directory, filename))
+
+        self.assertIsNone(self.boot(cache))
+
+    def test_base_file_whose_name_is_no_digest(self):
+        """As disks of old releases have; the report is made meanwhile."""
+        seen = []
+
+        def cache(fetch_func, filename, **fields):
+            path = os.path.join(self.directory, filename)
+            seen.append(self.holding())
+            self.write(path)
+            fetch_func(target=path)
+            seen.append(self.holding())
+
+        def fetch(target):
+            seen.append(self.holding())
+
+        with mock.patch.object(self.driver, 'image_fetched') as fetched:
+            self.boot(cache, 'my-golden-image')
+
+        fetched.assert_not_called()
+        self.assertEqual([report.Holding.COLD] * 2, seen)
+
+    def test_kernel_and_ramdisk(self):
+        """Room is made before nova fetches them, if they are not there."""
+        self.write(os.path.join(self.directory, SHA1))
+        server = factories.instance(
+            vm_state='building', kernel_id=factories.IMAGE,
+            ramdisk_id=factories.OTHER_IMAGE)
+        with (mock.patch.object(self.driver.image_cache_manager, 'fetching',
+                                autospec=True) as fetching,
+              mock.patch.object(libvirt_driver.LibvirtDriver, 'spawn',
+                                autospec=True)):
+            self.driver.spawn(self.context, server, None, [], None, {})
+
+        fetching.assert_called_once_with(self.context, factories.OTHER_IMAGE)
 
     def test_disk_outside_of_the_cache(self):
         """With LVM the image is written to the volume of the server."""
@@ -361,21 +460,12 @@ class TestNova(base.TestCase):
         self.assertEqual(['h', 'other'],
                          directory.Directory(lambda: 'h').hosts())
 
-    def test_image_service_has_a_client(self):
-        client = mock.Mock(spec=())
-
-        self.assertIs(client, glance.GlanceImageServiceV2(client)._client,
-                      'see cache_aware_sched.imagecache.size')
-        self.assertEqual(
-            ['self', 'context', 'version', 'method', 'controller', 'args'],
-            self.parameters(glance.GlanceClientWrapper.call)[:6])
-
     def test_base_files_are_locked_under_the_same_name(self):
-        path = directory.lock_path()
+        path = os.path.join(base.nova.conf.CONF.instances_path, 'locks')
 
         @utils.synchronized(SHA1, external=True, lock_path=path)
         def lock_again():
-            with directory.lock(SHA1, blocking=False):
+            with directory.Directory(lambda: 'h').lock(SHA1, blocking=False):
                 pass
 
         self.assertRaises(

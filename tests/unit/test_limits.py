@@ -21,18 +21,22 @@ from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched.imagecache import limits
 from cache_aware_sched.imagecache.limits import Budget
 from cache_aware_sched.imagecache.limits import Disk
+from cache_aware_sched.imagecache.limits import Fetch
 from cache_aware_sched.imagecache.limits import Limit
 from cache_aware_sched.imagecache.limits import Limits
-from cache_aware_sched.imagecache.limits import Need
 from tests.unit import base
 
 A, B, C = (letter * 40 for letter in 'abc')
 
 
-def file_of(name, size=10, allocated=None):
+def file_of(name, size=10):
     parsed = entry_mod.parse(name)
-    return Entry(name, parsed.kind, parsed.sha1, size,
-                 size if allocated is None else allocated, 0)
+    return Entry(name, parsed.kind, parsed.sha1, size, 0)
+
+
+def coming(peak=0, size=None, written=0, new=False):
+    """Return one image that is being fetched, converted if sizes differ."""
+    return [Fetch(peak if size is None else size, peak, written, new)]
 
 
 def names_of(entries):
@@ -68,53 +72,45 @@ class TestNoLimit(LimitsTestCase):
     def test_anything_goes(self):
         self.assert_exceeded([], Budget(
             Limits(), [file_of(A, 2 ** 60)], Disk(100, 0),
-            Need(2 ** 60, 2 ** 60, 0, 10 ** 6)))
+            coming(2 ** 60, new=True) * 1000))
 
     def test_low_watermark_alone(self):
         self.assert_exceeded(
-            [], Budget(Limits(low=1), [], Disk(100, 0), Need()))
+            [], Budget(Limits(low=1), [], Disk(100, 0)))
 
 
 class TestSize(LimitsTestCase):
 
     def test_limit_is_kept_when_it_is_met(self):
-        for size, exceeded in ((99, []), (100, []), (101, [Limit.SIZE])):
+        for size, exceeded in ((49, []), (50, []), (51, [Limit.SIZE])):
             self.assert_exceeded(exceeded, Budget(
-                Limits(max_bytes=100), [file_of(A, size)], None, Need()))
+                Limits(max_bytes=100), [file_of(A, size), file_of(B, 50)],
+                None))
 
     def test_every_kind_of_file_counts(self):
         for name in (A, f'{A}_20', f'{A}.part', 'swap_1',
                      'ephemeral_1_default'):
             self.assert_exceeded([Limit.SIZE], Budget(
                 Limits(max_bytes=100), [file_of(name, 60), file_of(B, 41)],
-                None, Need()))
+                None))
 
     def test_what_is_being_fetched_counts_twice_if_it_is_converted(self):
         budget = Budget(Limits(max_bytes=100), [file_of(A, 40)], None,
-                        Need(peak=61, final=50))
+                        coming(61, size=50))
 
         self.assert_exceeded([Limit.SIZE], budget)
 
     def test_what_of_it_is_on_the_disk_counts_once(self):
         """Its files are not among the entries, but all of it in the peak."""
         budget = Budget(Limits(max_bytes=100), [file_of(A, 40)], None,
-                        Need(peak=60, final=60, written=30))
+                        coming(60, written=30))
 
         self.assert_exceeded([], budget)
 
     def test_file_is_gone(self):
         file = file_of(A, 41)
         budget = Budget(
-            Limits(max_bytes=100), [file, file_of(B, 60)], None, Need())
-        self.assert_exceeded([Limit.SIZE], budget)
-
-        budget.without(file)
-
-        self.assert_exceeded([], budget)
-
-    def test_size_counts_and_not_what_is_allocated(self):
-        file = file_of(A, 200, allocated=0)
-        budget = Budget(Limits(max_bytes=100), [file], None, Need())
+            Limits(max_bytes=100), [file, file_of(B, 60)], None)
         self.assert_exceeded([Limit.SIZE], budget)
 
         budget.without(file)
@@ -122,47 +118,80 @@ class TestSize(LimitsTestCase):
         self.assert_exceeded([], budget)
 
 
-class TestBeyond(LimitsTestCase):
-    """What is too large and has to stay: nothing else need go for it."""
+class TestTooLarge(LimitsTestCase):
+    """What is too large alone: nothing else has to go for it."""
 
     def test_bytes_do_not_count(self):
         budget = Budget(
-            Limits(max_bytes=100), [file_of(A, 200), file_of(B, 60)], None,
-            Need(peak=40), beyond={A})
+            Limits(max_bytes=100), [file_of(A, 101), file_of(B, 60)], None,
+            coming(40))
 
         self.assert_exceeded([], budget)
 
     def test_bytes_of_the_others_count(self):
         budget = Budget(
-            Limits(max_bytes=100), [file_of(A, 200), file_of(B, 101)], None,
-            Need(), beyond={A})
+            Limits(max_bytes=100),
+            [file_of(A, 101), file_of(B, 60), file_of(C, 41)], None)
 
         self.assert_exceeded([Limit.SIZE], budget)
 
     def test_it_is_an_image_all_the_same(self):
-        budget = Budget(
-            Limits(max_images=1), map(file_of, (A, B)), None, Need(),
-            beyond={A})
-
-        self.assert_exceeded([Limit.IMAGES], budget)
-
-    def test_it_cannot_be_removed(self):
-        file = file_of(A, 200)
-        budget = Budget(
-            Limits(max_bytes=100, max_images=1), [file, file_of(B, 60)], None,
-            Need())
-
-        budget.beyond(file)
+        budget = Budget(Limits(max_bytes=100, max_images=1),
+                        [file_of(A, 101), file_of(B)], None)
 
         self.assert_exceeded([Limit.IMAGES], budget)
 
     def test_disk_is_as_full(self):
-        file = file_of(A, 200)
-        budget = Budget(Limits(min_free=100), [file], Disk(300, 50), Need())
-
-        budget.beyond(file)
+        budget = Budget(Limits(max_bytes=100, min_free=100),
+                        [file_of(A, 200)], Disk(300, 50))
 
         self.assert_exceeded([Limit.FREE], budget)
+
+    def test_it_is_gone(self):
+        file = file_of(A, 200)
+        budget = Budget(Limits(max_bytes=100, min_free=100),
+                        [file, file_of(B, 101)], Disk(300, 50))
+
+        budget.without(file)
+
+        self.assert_exceeded([], budget)
+
+    def test_both_copies_of_what_is_fetched(self):
+        """Room for one is made, and the disk has to have it for both."""
+        files = [file_of(A, 41)]
+        fetch = coming(101, size=60)
+
+        self.assert_exceeded([Limit.SIZE], Budget(
+            Limits(max_bytes=100), files, None, fetch))
+        self.assert_exceeded([Limit.FREE], Budget(
+            Limits(min_free=100), files, Disk(41, 200), fetch))
+
+    def test_what_is_fetched(self):
+        files = [file_of(A, 100)]
+        fetch = coming(202, size=101)
+
+        self.assert_exceeded([], Budget(
+            Limits(max_bytes=100), files, None, fetch))
+        self.assert_exceeded([Limit.WATERMARK], Budget(
+            Limits(max_bytes=100, high=80), files, Disk(100, 200), fetch))
+
+    def test_more_of_it_is_on_the_disk_than_was_expected(self):
+        self.assert_exceeded([Limit.SIZE], Budget(
+            Limits(max_bytes=100), [file_of(A, 41)], None,
+            coming(10, written=60)))
+
+    def test_it_is_evicted_before_all_others(self):
+        removals = Removals()
+        large = file_of(B, 101)
+        budget = Budget(Limits(max_bytes=100),
+                        [file_of(A, 50), large, file_of(C, 50)], None)
+
+        exceeded = limits.evict(
+            budget, [file_of(A, 50), large, file_of(C, 50)], removals)
+
+        self.assertEqual([], exceeded)
+        self.assertEqual([B], removals.names())
+        self.assertEqual([Limit.SIZE], removals.why)
 
 
 class TestImages(LimitsTestCase):
@@ -171,34 +200,34 @@ class TestImages(LimitsTestCase):
         for names, exceeded in (((A,), []), ((A, B), []),
                                 ((A, B, C), [Limit.IMAGES])):
             self.assert_exceeded(exceeded, Budget(
-                Limits(max_images=2), map(file_of, names), None, Need()))
+                Limits(max_images=2), map(file_of, names), None))
 
     def test_copies_are_of_the_image(self):
         files = [A, f'{A}_20', f'{A}_40', f'{A}_sm', B]
 
         self.assert_exceeded([], Budget(
-            Limits(max_images=2), map(file_of, files), None, Need()))
+            Limits(max_images=2), map(file_of, files), None))
 
     def test_copy_without_its_image_is_one(self):
         self.assert_exceeded([Limit.IMAGES], Budget(
-            Limits(max_images=1), map(file_of, (A, f'{B}_20')), None, Need()))
+            Limits(max_images=1), map(file_of, (A, f'{B}_20')), None))
 
     def test_others_are_no_images(self):
         files = [A, f'{B}.part', f'{C}.converted', 'swap_1', 'swap_2',
                  'ephemeral_1_default']
 
         self.assert_exceeded([], Budget(
-            Limits(max_images=1), map(file_of, files), None, Need()))
+            Limits(max_images=1), map(file_of, files), None))
 
     def test_what_is_being_fetched(self):
         budget = Budget(Limits(max_images=2), map(file_of, (A, B)), None,
-                        Need(images=1))
+                        coming(new=True))
 
         self.assert_exceeded([Limit.IMAGES], budget)
 
     def test_image_is_gone_with_its_last_file(self):
         files = [file_of(name) for name in (A, f'{A}_20', B)]
-        budget = Budget(Limits(max_images=1), files, None, Need())
+        budget = Budget(Limits(max_images=1), files, None)
 
         budget.without(files[0])
         self.assert_exceeded([Limit.IMAGES], budget)
@@ -211,7 +240,7 @@ class TestImages(LimitsTestCase):
     def test_other_file_of_an_image_is_gone(self):
         part = file_of(f'{A}.part')
         budget = Budget(Limits(max_images=1), [part, file_of(A), file_of(B)],
-                        None, Need())
+                        None)
 
         budget.without(part)
 
@@ -224,26 +253,26 @@ class TestWatermark(LimitsTestCase):
     def test_limit_is_kept_when_it_is_met(self):
         for used, exceeded in ((89, []), (90, []), (91, [Limit.WATERMARK])):
             self.assert_exceeded(exceeded, Budget(
-                Limits(high=90), [], Disk(used, 100 - used), Need()))
+                Limits(high=90), [], Disk(used, 100 - used)))
 
     def test_percentage_is_that_of_df(self):
         """What only root may use is neither used nor available."""
         # Of 1,000 blocks root keeps 100: df says 450 / 900 = 50 %.
         disk = Disk(used=450, available=450)
 
-        self.assert_exceeded([], Budget(Limits(high=50), [], disk, Need()))
+        self.assert_exceeded([], Budget(Limits(high=50), [], disk))
         self.assert_exceeded([Limit.WATERMARK], Budget(
-            Limits(high=49), [], disk, Need()))
+            Limits(high=49), [], disk))
 
     def test_no_rounding(self):
         for disk in (Disk(used=901, available=100),
                      Disk(used=9 * 10 ** 17 + 1, available=10 ** 17 - 1)):
             self.assert_exceeded([Limit.WATERMARK], Budget(
-                Limits(high=90), [], disk, Need()))
+                Limits(high=90), [], disk))
 
     def test_low_watermark_of_zero_is_the_high_one(self):
         file = file_of(A, 2)
-        budget = Budget(Limits(high=90, low=0), [file], Disk(92, 8), Need())
+        budget = Budget(Limits(high=90, low=0), [file], Disk(92, 8))
         self.assert_exceeded([Limit.WATERMARK], budget)
 
         budget.without(file)
@@ -253,7 +282,7 @@ class TestWatermark(LimitsTestCase):
     def test_emptied_down_to_the_low_watermark(self):
         files = [file_of(name, 10) for name in (A, B, C)]
         budget = Budget(
-            Limits(high=90, low=70), files, Disk(95, 5), Need())
+            Limits(high=90, low=70), files, Disk(95, 5))
         self.assertEqual([Limit.WATERMARK], budget.asking())
 
         for file, asking in zip(
@@ -266,43 +295,35 @@ class TestWatermark(LimitsTestCase):
     def test_nothing_to_do_between_the_watermarks(self):
         for used in (71, 80, 90):
             self.assert_exceeded([], Budget(
-                Limits(high=90, low=70), [], Disk(used, 100 - used), Need()))
+                Limits(high=90, low=70), [], Disk(used, 100 - used)))
 
     def test_what_is_being_fetched_makes_it_fuller(self):
         budget = Budget(
-            Limits(high=90), [], Disk(80, 20), Need(peak=11, final=5))
+            Limits(high=90), [], Disk(80, 20), coming(11, size=5))
 
         self.assert_exceeded([Limit.WATERMARK], budget)
 
     def test_what_of_it_is_on_the_disk_is_used_already(self):
         budget = Budget(Limits(high=90), [], Disk(80, 20),
-                        Need(peak=11, final=11, written=1))
+                        coming(11, written=1))
 
         self.assert_exceeded([], budget)
 
     def test_more_is_on_the_disk_than_was_expected(self):
         budget = Budget(Limits(high=89), [], Disk(90, 10),
-                        Need(peak=5, final=5, written=50))
-
-        self.assert_exceeded([Limit.WATERMARK], budget)
-
-    def test_what_is_freed_is_what_is_allocated(self):
-        file = file_of(A, 50, allocated=1)
-        budget = Budget(Limits(high=90), [file], Disk(95, 5), Need())
-
-        budget.without(file)
+                        coming(5, written=50))
 
         self.assert_exceeded([Limit.WATERMARK], budget)
 
     def test_nobody_knows_the_disk(self):
         self.assert_exceeded([], Budget(
             Limits(high=1, min_free=2 ** 60), [file_of(A, 2 ** 60)], None,
-            Need(peak=2 ** 60)))
+            coming(2 ** 60)))
 
     def test_disk_without_blocks(self):
         """As df has it for file systems that do not tell."""
         self.assert_exceeded(
-            [], Budget(Limits(high=1), [], Disk(0, 0), Need()))
+            [], Budget(Limits(high=1), [], Disk(0, 0)))
 
 
 class TestFree(LimitsTestCase):
@@ -310,25 +331,25 @@ class TestFree(LimitsTestCase):
     def test_limit_is_kept_when_it_is_met(self):
         for free, exceeded in ((101, []), (100, []), (99, [Limit.FREE])):
             self.assert_exceeded(exceeded, Budget(
-                Limits(min_free=100), [], Disk(10, free), Need()))
+                Limits(min_free=100), [], Disk(10, free)))
 
     def test_what_is_being_fetched_takes_of_it(self):
         budget = Budget(Limits(min_free=100), [], Disk(10, 150),
-                        Need(peak=51, final=20))
+                        coming(51, size=20))
 
         self.assert_exceeded([Limit.FREE], budget)
 
     def test_what_of_it_is_on_the_disk_takes_no_more(self):
         budget = Budget(Limits(min_free=100), [], Disk(10, 150),
-                        Need(peak=51, final=51, written=1))
+                        coming(51, written=1))
 
         self.assert_exceeded([], budget)
 
-    def test_what_is_freed_is_what_is_allocated(self):
-        for allocated, exceeded in ((9, [Limit.FREE]), (10, [])):
-            file = file_of(A, 10 ** 6, allocated)
+    def test_what_is_freed(self):
+        for size, exceeded in ((9, [Limit.FREE]), (10, [])):
+            file = file_of(A, size)
             budget = Budget(
-                Limits(min_free=100), [file], Disk(10, 90), Need())
+                Limits(min_free=100), [file], Disk(10, 90))
 
             budget.without(file)
 
@@ -344,7 +365,7 @@ class TestSee(LimitsTestCase):
 
     def budget(self, need=None, **allowed):
         return Budget(
-            Limits(**allowed), [self.file], Disk(95, 5), need or Need())
+            Limits(**allowed), [self.file], Disk(95, 5), need or ())
 
     def test_disk_that_says_more(self):
         budget = self.budget(min_free=30)
@@ -372,7 +393,7 @@ class TestSee(LimitsTestCase):
         self.assert_exceeded([], budget)
 
     def test_what_is_being_fetched_is_not_on_the_disk_yet(self):
-        budget = self.budget(Need(peak=20, final=20), min_free=15)
+        budget = self.budget(coming(20), min_free=15)
 
         budget.without(self.file)
         budget.see(Disk(70, 30))
@@ -383,7 +404,7 @@ class TestSee(LimitsTestCase):
         self.assert_exceeded([], budget)
 
     def test_disk_that_says_less_during_a_fetch(self):
-        budget = self.budget(Need(peak=20, final=20), min_free=10)
+        budget = self.budget(coming(20), min_free=10)
 
         budget.without(self.file)
         budget.see(Disk(95, 5))
@@ -404,7 +425,7 @@ class TestExceeded(LimitsTestCase):
     def test_emptying_begins_when_it_is_first_asked(self):
         """Not for what has gone before."""
         budget = Budget(Limits(high=85, low=50), [file_of(A, 10)],
-                        Disk(90, 10), Need())
+                        Disk(90, 10))
 
         budget.without(file_of(A, 10))
 
@@ -413,9 +434,9 @@ class TestExceeded(LimitsTestCase):
     def test_low_watermark_that_cannot_be_reached(self):
         """It is where emptying ends, and no limit itself."""
         budget = Budget(Limits(high=85, low=50), [file_of(A, 10)],
-                        Disk(90, 10), Need())
+                        Disk(90, 10))
 
-        exceeded = limits.make_fit(
+        exceeded = limits.evict(
             budget, [file_of(A, 10)], lambda file, limit: True)
 
         self.assertEqual([], exceeded)
@@ -423,8 +444,8 @@ class TestExceeded(LimitsTestCase):
 
     def test_all_of_them(self):
         self.assert_exceeded(list(Limit), Budget(
-            Limits(max_bytes=1, max_images=1, high=1, min_free=100),
-            map(file_of, (A, B)), Disk(90, 10), Need()))
+            Limits(max_bytes=15, max_images=1, high=1, min_free=100),
+            map(file_of, (A, B)), Disk(90, 10)))
 
 
 class Removals:
@@ -444,9 +465,9 @@ class Removals:
         return names_of(self.tried)
 
 
-class MakeFitTestCase(LimitsTestCase):
+class EvictTestCase(LimitsTestCase):
 
-    def make_fit(self, allowed, names, failing=(), order=None, sizes=None,
+    def evict(self, allowed, names, failing=(), order=None, sizes=None,
                  disk=None, now=lambda: None, need=None):
         """Make files fit, and return what is exceeded nevertheless.
 
@@ -455,72 +476,73 @@ class MakeFitTestCase(LimitsTestCase):
         self.removals = Removals(failing)
         files = {name: file_of(name, (sizes or {}).get(name, 10))
                  for name in names}
-        budget = Budget(allowed, files.values(), disk, need or Need())
-        return limits.make_fit(
+        budget = Budget(allowed, files.values(), disk, need or ())
+        return limits.evict(
             budget, [files[name] for name in order or names],
             self.removals, now)
 
 
-class TestMakeFit(MakeFitTestCase):
+class TestEvict(EvictTestCase):
 
     def test_nothing_is_exceeded(self):
         self.assertEqual(
-            [], self.make_fit(Limits(max_bytes=30), [A, B, C]))
+            [], self.evict(Limits(max_bytes=30), [A, B, C]))
 
         self.assertEqual([], self.removals.names())
 
     def test_the_first_goes_first(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_bytes=20), [A, B, C], order=[B, C, A]))
 
         self.assertEqual([B], self.removals.names())
 
     def test_as_many_as_must_go(self):
-        self.make_fit(Limits(max_bytes=10), [A, B, C])
+        self.evict(Limits(max_bytes=10), [A, B, C])
 
         self.assertEqual([A, B], self.removals.names())
 
     def test_what_is_exceeded_is_why(self):
-        self.make_fit(Limits(max_bytes=20, max_images=1), [A, B, C])
+        self.evict(Limits(max_bytes=20, max_images=1), [A, B, C])
 
         self.assertEqual([Limit.SIZE, Limit.IMAGES], self.removals.why)
 
     def test_all_may_go_and_it_is_not_enough(self):
-        self.assertEqual([Limit.SIZE], self.make_fit(
-            Limits(max_bytes=20), [A, B, C], order=[C], sizes={A: 90}))
+        self.assertEqual([Limit.SIZE], self.evict(
+            Limits(max_bytes=20), [A, B, C], order=[C], sizes={A: 15}))
 
         self.assertEqual([C], self.removals.names())
 
     def test_nothing_may_go(self):
-        budget = Budget(Limits(max_bytes=1), [file_of(A)], None, Need())
+        budget = Budget(
+            Limits(max_bytes=15), [file_of(A), file_of(B)], None)
 
         self.assertEqual([Limit.SIZE],
-                         limits.make_fit(budget, [], Removals()))
+                         limits.evict(budget, [], Removals()))
 
     def test_failure_makes_the_next_go(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_bytes=20), [A, B, C], failing=[A]))
 
         self.assertEqual([A, B], self.removals.names())
 
     def test_failures_are_not_tried_twice(self):
-        self.assertEqual([Limit.SIZE, Limit.IMAGES], self.make_fit(
-            Limits(max_bytes=1, max_images=1), [A, f'{A}_20', B],
+        self.assertEqual([Limit.SIZE, Limit.IMAGES], self.evict(
+            Limits(max_bytes=15, max_images=1), [A, f'{A}_20', B],
             failing=[A, f'{A}_20', B]))
 
         self.assertEqual([A, f'{A}_20', B], self.removals.names())
 
     def test_room_for_what_is_being_fetched(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_bytes=30, max_images=3), [A, B, C],
-            need=Need(peak=15, final=10, images=1)))
+            need=coming(15, size=10, new=True)))
 
         self.assertEqual([A, B], self.removals.names())
 
     def test_disk_is_asked_after_each_removal(self):
         answers = iter([Disk(93, 7), Disk(60, 40)])
 
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(high=70), [A, B, C], disk=Disk(95, 5), sizes={A: 2},
             now=lambda: next(answers)))
 
@@ -530,11 +552,11 @@ class TestMakeFit(MakeFitTestCase):
         def ask():
             self.fail('nothing was removed')
 
-        self.assertEqual([Limit.WATERMARK], self.make_fit(
+        self.assertEqual([Limit.WATERMARK], self.evict(
             Limits(high=70), [A], disk=Disk(95, 5), failing=[A], now=ask))
 
     def test_from_the_high_to_the_low_watermark(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(high=90, low=80), [A, B, C], disk=Disk(95, 5)))
 
         self.assertEqual([A, B], self.removals.names())
@@ -542,41 +564,41 @@ class TestMakeFit(MakeFitTestCase):
     def test_files_of_any_kind_go_for_their_size(self):
         names = [f'{A}.part', 'swap_1', 'ephemeral_1_default', f'{A}_20', A]
 
-        self.assertEqual([], self.make_fit(Limits(max_bytes=1), names))
+        self.assertEqual([], self.evict(Limits(max_bytes=1), names))
 
         self.assertEqual(names, self.removals.names())
 
 
-class TestMakeFitOfImages(MakeFitTestCase):
+class TestEvictOfImages(EvictTestCase):
     """One file less is one image less only if it was the last."""
 
     def test_all_files_of_an_image_go(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_images=1), [A, B, f'{A}_20']))
 
         self.assertEqual([A, f'{A}_20'], self.removals.names())
 
     def test_copy_takes_its_image_along(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_images=1), [f'{A}_20', B, A]))
 
         self.assertEqual([f'{A}_20', A], self.removals.names())
 
     def test_image_of_which_a_file_must_stay(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_images=1), [A, f'{A}_20', B], order=[A, B]))
 
         self.assertEqual([B], self.removals.names())
 
     def test_nothing_goes_in_vain(self):
-        self.assertEqual([Limit.IMAGES], self.make_fit(
+        self.assertEqual([Limit.IMAGES], self.evict(
             Limits(max_images=1), [A, f'{A}_20', B, f'{B}_20'],
             order=[A, B]))
 
         self.assertEqual([], self.removals.names())
 
     def test_first_file_of_an_image_fails(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_images=1), [A, f'{A}_20', B], failing=[A]))
 
         self.assertEqual([A, B], self.removals.names())
@@ -584,32 +606,32 @@ class TestMakeFitOfImages(MakeFitTestCase):
     def test_no_more_of_an_image_goes_after_a_failure(self):
         names = [A, f'{A}_20', f'{A}_40', B]
 
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_images=1), names, failing=[f'{A}_20']))
 
         self.assertEqual([A, f'{A}_20', B], self.removals.names())
 
     def test_what_is_no_image_stays(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_images=1),
             ['swap_1', 'ephemeral_1_default', f'{C}.part', A, B]))
 
         self.assertEqual([A], self.removals.names())
 
     def test_remains_of_a_fetch_do_not_make_their_image_the_first(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_images=1), [f'{A}.part', B, A]))
 
         self.assertEqual([B], self.removals.names())
 
     def test_other_limit_takes_single_files(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_bytes=30, max_images=2), [A, B, f'{A}_20', f'{B}_20']))
 
         self.assertEqual([A], self.removals.names())
 
     def test_rest_of_an_image_whose_file_went_for_another_limit(self):
-        self.assertEqual([], self.make_fit(
+        self.assertEqual([], self.evict(
             Limits(max_bytes=30, max_images=1), [A, B, f'{A}_20', f'{B}_20'],
             order=[A, f'{A}_20', B, f'{B}_20']))
 
@@ -621,7 +643,7 @@ NAMES = st.sampled_from([
     for name in (sha1, f'{sha1}_20', f'{sha1}_40', f'{sha1}.part')
 ] + ['swap_1', 'ephemeral_1_default'])
 FILES = st.lists(
-    st.builds(file_of, NAMES, st.integers(0, 50), st.integers(0, 50)),
+    st.builds(file_of, NAMES, st.integers(0, 50)),
     max_size=10, unique_by=lambda file: file.name)
 NUMBERS = st.integers(0, 150)
 LIMITS = st.builds(
@@ -629,7 +651,8 @@ LIMITS = st.builds(
     high=st.integers(0, 100), low=st.integers(0, 100), min_free=NUMBERS)
 DISKS = st.one_of(st.none(), st.builds(
     Disk, st.integers(0, 300), st.integers(0, 300)))
-NEEDS = st.builds(Need, NUMBERS, NUMBERS, NUMBERS, st.integers(0, 3))
+NEEDS = st.lists(st.builds(
+    Fetch, NUMBERS, NUMBERS, NUMBERS, st.booleans()), max_size=3)
 
 
 @st.composite
@@ -649,7 +672,7 @@ class TestAnyCache(base.TestCase):
         removals = Removals(failing)
         budget = Budget(allowed, files, disk, need)
 
-        exceeded = limits.make_fit(budget, order, removals)
+        exceeded = limits.evict(budget, order, removals)
 
         self.assertEqual(exceeded, budget.exceeded())
         tried = removals.names()
@@ -676,10 +699,10 @@ class TestAnyCache(base.TestCase):
             self, cache, allowed, disk, need, failing):
         files, order = cache
         removals = Removals(failing)
-        limits.make_fit(
+        limits.evict(
             Budget(allowed, files, disk, need), order, removals)
         gone = [file for file in removals.tried if file.name not in failing]
-        hypothesis.assume(gone)
+        hypothesis.assume(gone and not allowed.exclude(gone[-1].size))
 
         before = Budget(allowed, files, disk, need)
         before.asking()
@@ -689,17 +712,28 @@ class TestAnyCache(base.TestCase):
         self.assertTrue(before.asking())
 
     @hypothesis.given(caches(), st.integers(1, 300), NEEDS)
-    def test_size_is_kept_with_the_first_few(self, cache, max_bytes, need):
+    def test_size_is_kept_with_the_first_few(self, cache, max_bytes, needs):
         files, order = cache
+        allowed = Limits(max_bytes=max_bytes)
         removals = Removals()
 
-        exceeded = limits.make_fit(
-            Budget(Limits(max_bytes=max_bytes), files, None, need), order,
-            removals)
+        exceeded = limits.evict(
+            Budget(allowed, files, None, needs), order, removals)
 
-        total = need.peak + sum(file.size for file in files)
-        gone = [file.size for file in removals.tried]
-        self.assertEqual(order[:len(gone)], removals.tried)
+        large = [file for file in order if allowed.exclude(file.size)]
+        self.assertEqual(large, removals.tried[:len(large)])
+        gone = [file.size for file in removals.tried[len(large):]]
+        self.assertEqual(
+            [file for file in order if file not in large][:len(gone)],
+            removals.tried[len(large):])
+        # Of each fetch the larger number that can be kept, or nothing.
+        total = sum(
+            max((number for number in (max(need.peak, need.written),
+                                       max(need.size, need.written))
+                 if number <= max_bytes), default=0)
+            if max(need.peak, need.written) > max_bytes
+            else max(need.peak, need.written) for need in needs) + sum(
+            file.size for file in files if not allowed.exclude(file.size))
         self.assertEqual(
             [Limit.SIZE] if total - sum(gone) > max_bytes else [], exceeded)
         if gone:
@@ -710,8 +744,8 @@ class TestAnyCache(base.TestCase):
         files, order = cache
         removals = Removals()
 
-        limits.make_fit(Budget(Limits(max_images=max_images), files, None,
-                               Need()), order, removals)
+        limits.evict(Budget(Limits(max_images=max_images), files, None),
+                     order, removals)
 
         images = {file.sha1 for file in removals.tried}
         self.assertEqual(

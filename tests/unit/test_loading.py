@@ -112,11 +112,11 @@ class TestInstalled(LoadingTestCase):
     def test_all_names(self):
         self.assertEqual(
             ['age', 'lru', 'none', 'popularity', 'protected'],
-            loading.installed())
+            conf.installed())
 
     def test_default(self):
         self.assertIn(base.nova.conf.CONF.cache_aware_sched
-                      .image_cache_manager, loading.installed())
+                      .image_cache_manager, conf.installed())
 
     def test_a_new_one_each_time(self):
         self.assertIsNot(loading.load('lru'), loading.load('lru'))
@@ -149,7 +149,7 @@ class TestThirdParty(LoadingTestCase):
         self.assertEqual('LargestFirst', type(loaded).__name__)
         small, large = (
             entry.Entry(letter * 40, entry.Kind.IMAGE, letter * 40, size,
-                        size, 0) for letter, size in (('a', 1), ('b', 2)))
+                        0) for letter, size in (('a', 1), ('b', 2)))
         self.assertEqual([large, small], loaded.order([small, large], 0.0))
 
     def test_is_listed(self):
@@ -177,7 +177,7 @@ class TestThirdParty(LoadingTestCase):
 
         self.assertIs(managers.LRUImageCacheManager,
                       type(loading.load('lru')))
-        self.assertIn('x', loading.installed())
+        self.assertIn('x', conf.installed())
 
     def test_name_that_two_packages_install(self):
         self.packages.install('plugin_x', GOOD, {'x': 'plugin_x:LargestFirst'})

@@ -407,7 +407,7 @@ class TestBadPolicies(OrderTestCase):
 
     def test_entries_that_may_not_go(self):
         def everything(manager, entries, now):
-            return manager.store.entries()
+            return manager.store.entries(now)
 
         self.run_bad(order=everything, expired=everything)
 

@@ -72,7 +72,6 @@ class TestAge(CacheTestCase):
         self.fetch(held, A, 0.0)
 
         self.assertEqual([], held.look_through(2 * DAY, ()))
-        self.assertTrue(held.idle)
 
 
 class TestOtherManagers(CacheTestCase):

@@ -53,8 +53,8 @@ class ArrivingSuite:
     def test_fetch_of_another_host(self):
         unused = self.squeeze()
         names = [self.put(f'{sha1(4)}.part', age=2 * HOUR),
-                 self.put(f'{sha1(4)}.converted', age=600),
-                 self.put(f'{sha1(5)}.part', age=3000)]
+                 self.put(f'{sha1(4)}.converted', age=60),
+                 self.put(f'{sha1(5)}.part', age=500)]
 
         self.run_pass()
 

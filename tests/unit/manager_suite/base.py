@@ -54,9 +54,9 @@ class SuiteTestCase(managers.ManagerTestCase):
             make_room(manager)
             self.assert_left(*kept, *(() if self.evicts else unused))
 
-    def fetch(self, manager, number=900, ahead=False):
+    def fetch(self, manager, number=900, ahead=False, **purpose):
         """Make room for an image; return what is there then."""
-        with manager.fetching(self.context, image(number), ahead):
+        with manager.fetching(self.context, image(number), ahead, **purpose):
             return self.names()
 
     def unneeded(self, *names, of=1):

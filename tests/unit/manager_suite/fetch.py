@@ -17,7 +17,7 @@ from unittest import mock
 
 import fixtures
 
-from cache_aware_sched.imagecache import room
+from cache_aware_sched.imagecache import fetches
 from tests.unit import managers
 from tests.unit.managers import GIB
 from tests.unit.managers import HOST
@@ -94,43 +94,159 @@ class FetchSuite:
 
         if not self.evicts:
             self.assertRaises(
-                room.NoRoom, self.fetch, self.start(), 4, ahead=True)
+                fetches.NoRoom, self.fetch, self.start(), 4, ahead=True)
             return
         left = self.fetch(self.start(), 4, ahead=True)
 
         self.assertEqual({names[0]}, left)
 
     def test_both_copies_of_what_is_made_raw(self):
-        self.set(image_cache_max_size_gb=6)
+        self.set(image_cache_max_size_gb=4)
         names = self.put_images(1, 2, 3, 4)
-        self.glance.add(5, GIB, virtual_size=3 * GIB)
+        self.glance.add(5, GIB, 'qcow2')
 
         left = self.fetch(self.start(), 5)
 
-        # 1 GiB and 3 GiB: 2 GiB are left for others.
         self.assertEqual(self.wanted(names, 2), left)
 
     def test_one_copy_of_what_is_kept_as_it_is(self):
         self.set_nova(force_raw_images=False)
-        self.set(image_cache_max_size_gb=6)
+        self.set(image_cache_max_size_gb=4)
         names = self.put_images(1, 2, 3, 4)
-        self.glance.add(5, 3 * GIB, virtual_size=100 * GIB)
+        self.glance.add(5, GIB, 'qcow2')
 
         left = self.fetch(self.start(), 5)
 
         self.assertEqual(self.wanted(names, 1), left)
 
-    def test_copy_that_exceeds_the_limit_for_a_moment(self):
-        self.set(image_cache_max_size_gb=6)
+    def test_copies_that_exceed_the_limit_for_a_moment(self):
+        self.set(image_cache_max_size_gb=3)
         names = self.put_images(1, 2, 3)
-        self.glance.add(5, 2 * GIB, virtual_size=5 * GIB)
+        self.glance.add(5, 2 * GIB, 'qcow2')
 
         left = self.fetch(self.start(), 5)
 
         self.assertEqual(self.wanted(names, 2), left)
 
+    def test_disk_keeps_room_for_both_copies_that_exceed_the_size(self):
+        self.set(image_cache_max_size_gb=3, image_cache_min_free_gb=1)
+        self.limit_disk(6)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, 2 * GIB, 'qcow2')
+
+        left = self.fetch(self.start(), 5)
+
+        # Of 6 GiB 4 are for the copies and 1 stays free.
+        self.assertEqual(self.wanted(names, 2), left)
+
+    def test_room_is_no_larger_than_the_disk_of_the_server(self):
+        self.set(image_cache_max_size_gb=4)
+        names = self.put_images(1, 2, 3)
+        for disk_format in ('raw', 'qcow2'):
+            self.glance.add(5, 3 * GIB, disk_format)
+
+            left = self.fetch(self.start(), 5, disk_bytes=GIB)
+
+            self.assertEqual(set(names), left)
+
+    def test_image_that_ceph_clones(self):
+        self.set(image_cache_max_size_gb=3)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, GIB)
+
+        left = self.fetch(self.start(), 5, clones=True)
+
+        self.assertEqual(set(names), left)
+
+    def test_image_that_ceph_cannot_clone(self):
+        self.set(image_cache_max_size_gb=4)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, GIB, 'qcow2')
+
+        left = self.fetch(self.start(), 5, clones=True)
+
+        self.assertEqual(self.wanted(names, 1), left)
+
+    def test_image_that_is_larger_than_glance_said(self):
+        """Room is made for what has come, as soon as it can be seen."""
+        self.set(image_cache_max_size_gb=4)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, MIB, 'qcow2')
+        manager = self.start()
+
+        with manager.fetching(self.context, image(5)):
+            self.assert_left(*names)
+            new = self.put(sha1(5), 3 * GIB, age=0)
+        manager.fetched(image(5))
+
+        self.assert_left(*self.wanted(names, 2), new)
+
+    def test_image_that_is_smaller_than_it_says(self):
+        """A tenant can have nothing evicted by what an image says."""
+        self.set(image_cache_max_size_gb=4)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, 197 * 1024, 'qcow2')
+        manager = self.start()
+
+        with manager.fetching(self.context, image(5)):
+            new = self.put(sha1(5), 4096, age=0)
+        manager.fetched(image(5))
+
+        self.assert_left(*names, new)
+
+    def test_too_large_an_image_that_has_come(self):
+        """It is evicted before all others when it is not used any more."""
+        self.set(image_cache_max_size_gb=4)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, MIB, 'qcow2')
+        manager = self.start()
+
+        with manager.using(image(5)):
+            with manager.fetching(self.context, image(5)):
+                new = self.put(sha1(5), 5 * GIB, age=0)
+            manager.fetched(image(5))
+            self.assert_left(*names, new)
+        manager.fetched(image(5))
+
+        self.assert_left(*names, *(() if self.evicts else (new,)))
+
+    def test_fetch_that_ends_during_a_pass_counts_once(self):
+        self.set(image_cache_max_size_gb=3)
+        names = self.put_images(1, 2)
+        self.glance.add(3, GIB)
+        manager = self.start()
+
+        # The file is there before nova returns from the fetch.
+        with manager.fetching(self.context, image(3)):
+            names.append(self.put(sha1(3), GIB))
+            self.run_pass(manager)
+
+            self.assert_left(*(names if self.keeps_unused else names[2:]))
+
+    def test_disk_is_kept_for_what_exceeds_the_size(self):
+        self.set(image_cache_max_size_gb=3, image_cache_min_free_gb=2)
+        self.limit_disk(10)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(4, 6 * GIB)
+
+        left = self.fetch(self.start(), 4)
+
+        # Of 10 GiB 6 are for the image and 2 stay free.
+        self.assertEqual(self.wanted(names, 1), left)
+
+    def test_host_that_fetched_nothing_yet(self):
+        self.set(image_cache_max_size_gb=3, image_cache_min_free_gb=2)
+        os.rmdir(self.cache)
+        self.glance.add(4, GIB)
+        manager = self.start()
+
+        with manager.fetching(self.context, image(4), ahead=True):
+            os.mkdir(self.cache)
+
+        self.assertEqual([], self.errors() + self.warnings())
+
     def test_too_large_for_a_boot(self):
-        self.set(image_cache_max_size_gb=3, image_cache_max_images=1)
+        self.set(image_cache_max_size_gb=3)
         names = self.put_images(1, 2, 3)
         self.glance.add(4, 4 * GIB)
 
@@ -148,7 +264,7 @@ class FetchSuite:
         self.glance.add(4, 4 * GIB)
 
         error = self.assertRaises(
-            room.NoRoom, self.fetch, self.start(), 4, ahead=True)
+            fetches.NoRoom, self.fetch, self.start(), 4, ahead=True)
 
         for what in (HOST, image(4), str(4 * GIB),
                      'image_cache_max_size_gb is 3'):
@@ -163,7 +279,7 @@ class FetchSuite:
         self.glance.add(4, 2 * GIB)
 
         error = self.assertRaises(
-            room.NoRoom, self.fetch, self.start(), 4, ahead=True)
+            fetches.NoRoom, self.fetch, self.start(), 4, ahead=True)
 
         self.assertIn('in use or protected', str(error))
         self.assertIn('image_cache_max_size_gb', str(error))
@@ -291,7 +407,7 @@ class FetchSuite:
         manager = self.start()
         if not self.evicts:
             self.assertRaises(
-                room.NoRoom, self.fetch, manager, 4, ahead=True)
+                fetches.NoRoom, self.fetch, manager, 4, ahead=True)
             self.assert_left(*names)
             return
         self.assertEqual(self.wanted(names, gone),

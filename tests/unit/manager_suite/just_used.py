@@ -19,14 +19,14 @@ from unittest import mock
 import fixtures
 
 from cache_aware_sched.imagecache import directory
-from cache_aware_sched.imagecache import view
+from cache_aware_sched.imagecache import evictable
 from tests.unit import managers
 from tests.unit.managers import DAY
 from tests.unit.managers import GIB
 from tests.unit.managers import HOUR
 from tests.unit.managers import sha1
 
-A_MOMENT = view.GRACE_SECONDS // 2
+A_MOMENT = evictable.GRACE_SECONDS // 2
 
 
 class JustUsedSuite:
@@ -43,8 +43,8 @@ class JustUsedSuite:
 
     def test_moment_that_is_over(self):
         self.expire_at_once()
-        fresh = self.put(sha1(1), age=view.GRACE_SECONDS - 60)
-        self.put(sha1(2), age=view.GRACE_SECONDS + 60)
+        fresh = self.put(sha1(1), age=evictable.GRACE_SECONDS - 60)
+        self.put(sha1(2), age=evictable.GRACE_SECONDS + 60)
 
         self.run_pass()
 
@@ -179,7 +179,7 @@ class JustUsedSuite:
     def test_file_of_the_future_was_used_no_later_than_now(self):
         self.put(sha1(1), age=-9 * DAY)
 
-        [entry] = self.start().store.entries()
+        [entry] = self.start().store.entries(time.time())
 
         self.assertLess(entry.last_used, time.time() + HOUR)
         self.assertGreater(entry.modified_ns, entry.used_ns)

@@ -21,7 +21,7 @@ from unittest import mock
 import fixtures
 from nova.virt import storage_users
 
-from cache_aware_sched.imagecache import directory
+from tests.unit.managers import DAY
 from tests.unit.managers import GIB
 from tests.unit.managers import HOST
 from tests.unit.managers import OTHER_HOST
@@ -69,7 +69,22 @@ class SharedSuite:
         self.run_pass()
 
         self.assertEqual(not self.evicts,
-                         locks[0] in os.listdir(directory.lock_path()))
+                         locks[0] in os.listdir(self.lock_path()))
+
+    def test_no_lock_file_is_left_behind(self):
+        """Not of a resized copy, nor of the remains of a fetch."""
+        self.set(image_cache_max_size_gb=1)
+        self.put(f'{sha1(1)}_20', age=10 * DAY)
+        self.put(f'{sha1(2)}.part', age=10 * DAY)
+        self.put_images(3, age=10 * DAY)
+
+        self.run_pass()
+
+        left = [name for name in os.listdir(self.lock_path())
+                if name.startswith('nova-')
+                and not os.path.exists(os.path.join(self.cache, name[5:]))]
+        self.assertEqual(
+            [], [name for name in left if name[5:45] in (sha1(1), sha1(2))])
 
     def test_lock_file_stays_when_others_may_wait_for_it(self):
         self.share_storage(HOST, OTHER_HOST)
@@ -79,20 +94,20 @@ class SharedSuite:
         self.run_pass()
 
         self.assertLessEqual(
-            set(locks), set(os.listdir(directory.lock_path())))
+            set(locks), set(os.listdir(self.lock_path())))
 
     def test_lock_files_of_others_stay(self):
         self.squeeze()
-        os.makedirs(directory.lock_path(), exist_ok=True)
+        os.makedirs(self.lock_path(), exist_ok=True)
         for name in ('nova-storage-registry-lock', f'nova-{sha1(1)}'):
-            with open(os.path.join(directory.lock_path(), name), 'w'):
+            with open(os.path.join(self.lock_path(), name), 'w'):
                 pass
 
         self.run_pass()
 
         self.assertLessEqual(
             {'nova-storage-registry-lock', f'nova-{sha1(1)}'},
-            set(os.listdir(directory.lock_path())))
+            set(os.listdir(self.lock_path())))
 
     def test_host_is_known_to_the_others_from_the_start(self):
         self.share_storage(OTHER_HOST)
@@ -165,10 +180,13 @@ class SharedSuite:
             {f'image-cache-{HOST}.json', f'image-cache-{OTHER_HOST}.json'},
             set(os.listdir(self.path)))
 
+    def lock_path(self):
+        return os.path.join(self.path, 'locks')
+
     def lock_files(self):
         names = [f'nova-{sha1(number)}' for number in (901, 902)]
-        os.makedirs(directory.lock_path(), exist_ok=True)
+        os.makedirs(self.lock_path(), exist_ok=True)
         for name in names:
-            with open(os.path.join(directory.lock_path(), name), 'w'):
+            with open(os.path.join(self.lock_path(), name), 'w'):
                 pass
         return names

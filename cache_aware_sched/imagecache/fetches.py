@@ -10,7 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Makes room for an image before it is fetched."""
+"""Makes room for an image before it is fetched, and once it is there.
+
+Glance tells how much is sent, but not how large that is as a raw file: so room
+is made for what can be told, and once more when the file can be looked at.
+"""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -18,20 +22,30 @@ import contextlib
 import dataclasses
 import threading
 
+import nova.conf
 from nova import context as nova_context
 from nova import exception
+from nova.image import glance
 from oslo_log import log as logging
 
-from cache_aware_sched.imagecache import keeper as keeper_mod
+from cache_aware_sched.imagecache import evictor as evictor_mod
 from cache_aware_sched.imagecache import limits
-from cache_aware_sched.imagecache import size
 from cache_aware_sched.imagecache.used import Used
 from cache_aware_sched import report
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 #: Seconds that a fetch waits for a pass, or for others to make their room.
 PATIENCE = 10.0
+
+#: What nova keeps as it is (nova.virt.images.do_image_deep_inspection, nova
+#: 34.0.0): to QEMU all of them are raw.
+_RAW = ('raw', 'iso', 'ami', 'aki', 'ari')
+
+#: What nova clones in Ceph (nova.virt.libvirt.imagebackend.Rbd.clone, nova
+#: 34.0.0).
+_CLONED = ('raw', 'iso')
 
 
 class NoRoom(exception.NovaException):
@@ -41,20 +55,34 @@ class NoRoom(exception.NovaException):
                '%(host)s: %(why)s')
 
 
-class Room:
-    """The room that images take in a cache while they are fetched.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Purpose:
+    """What an image is fetched for.
 
-    :param keeper: of the cache
-    :param lock: held by whoever removes anything from the cache
+    :param ahead: whether no server waits for it
+    :param disk_bytes: of the root disk of its server; None if it has no bounds
+    :param clones: whether nothing is fetched of an image that Ceph can clone
+    """
+
+    ahead: bool = False
+    disk_bytes: int | None = None
+    clones: bool = False
+
+
+class Fetches:
+    """The images that a host fetches, and the room that they need.
+
+    :param evictor: of the cache
+    :param lock: held by whoever evicts anything from the cache
     :param used: returns what instances use; it asks the database
     :param tell: called with what was evicted
     """
 
-    def __init__(self, keeper: keeper_mod.Keeper, lock: threading.Lock,
+    def __init__(self, evictor: evictor_mod.Evictor, lock: threading.Lock,
                  host: str, used: Callable[[], Used],
-                 tell: Callable[[keeper_mod.Outcome], None]) -> None:
-        self._keeper = keeper
-        self._limits = keeper.limits
+                 tell: Callable[[evictor_mod.Outcome], None]) -> None:
+        self._evictor = evictor
+        self._limits = evictor.limits
         self._lock = lock
         self._host = host
         self._used = used
@@ -62,61 +90,84 @@ class Room:
 
     @contextlib.contextmanager
     def fetching(self, context: nova_context.RequestContext, image_id: str,
-                 ahead: bool) -> Iterator[None]:
+                 purpose: Purpose) -> Iterator[None]:
         """Make room for an image, and keep it while the block fetches it.
 
-        :param ahead: whether no server waits for the image
         :raises NoRoom: only if no server waits for it
         """
         sha1 = report.image_sha1(image_id)
-        fetching = self._keeper.fetching
+        fetching = self._evictor.evictable.fetching
         try:
-            # One that needs no room is not to be removed either.
-            fetching[sha1] = limits.Need()
-            if self._limits:
-                fetching[sha1] = self._need(context, image_id, ahead)
-            if fetching[sha1].images:
-                self._make_room(image_id, ahead)
+            # One that needs no room is not to be evicted either.
+            fetching[sha1] = limits.Fetch()
+            expected = self._expected(context, image_id, purpose)
+            if expected is not None:
+                fetching[sha1] = expected
+                self._make_room(image_id, purpose.ahead)
             yield
         finally:
             fetching.pop(sha1, None)
 
-    def _need(self, context: nova_context.RequestContext, image_id: str,
-              ahead: bool) -> limits.Need:
-        """Return what it takes to fetch an image; nothing if it is too large.
+    def fit(self, image_id: str) -> None:
+        """Keep the limits with what has come; a failure harms nothing.
+
+        :param image_id: the image that has come, for logs
+        """
+        if self._limits:
+            self._make_room(image_id, ahead=False)
+
+    def _expected(self, context: nova_context.RequestContext, image_id: str,
+                  purpose: Purpose) -> limits.Fetch | None:
+        """Return what it takes to fetch an image; None to make no room.
+
+        A tenant's image may say anything of the disk in it, so only what is
+        sent counts, and no more than what nova makes a disk of.
 
         :raises NoRoom: if it is too large, and no server waits for it
         """
+        if not self._limits:
+            return None
         try:
-            need = size.need(context, image_id)
+            service, image_id = glance.get_remote_image_service(
+                context, image_id)
+            image = service.show(context, image_id)
+            size = int(image.get('size') or 0)
         except Exception as error:
             LOG.warning(
                 'Host %(host)s makes no room for image %(image)s: Glance does '
                 'not tell how large it is: %(error)s',
                 {'host': self._host, 'image': image_id, 'error': error})
-            return limits.Need()
+            return None
+        if purpose.clones and image.get('disk_format') in _CLONED:
+            return None
+        converted = (CONF.force_raw_images
+                     and image.get('disk_format') not in _RAW)
+        peak = 2 * size if converted else size
+        if purpose.disk_bytes is not None:
+            size, peak = (min(number, purpose.disk_bytes)
+                          for number in (size, peak))
+        if self._limits.exclude(size):
+            self._tell_of_too_large(image_id, size, purpose.ahead)
+        return limits.Fetch(size, peak)
+
+    def _tell_of_too_large(self, image_id: str, size: int,
+                           ahead: bool) -> None:
         allowed = self._limits.max_bytes
-        if not allowed or need.peak <= allowed:
-            return need
-        why = (f'it takes {need.peak} bytes while it is fetched and '
-               f'{need.final} bytes then, the whole cache may take '
+        why = (f'it takes {size} bytes, the whole cache may take '
                f'{allowed}: [cache_aware_sched] image_cache_max_size_gb is '
                f'{allowed // limits.GIB}.')
         if ahead:
             raise NoRoom(image=image_id, host=self._host, why=why)
-        if need.final <= allowed:  # the limit is exceeded for a moment only
-            return dataclasses.replace(need, peak=need.final)
-        LOG.info('Nothing is evicted on host %(host)s for image %(image)s, '
-                 'which is fetched for a server: %(why)s',
+        LOG.info('Host %(host)s fetches image %(image)s for a server, and '
+                 'evicts nothing for its size: %(why)s',
                  {'host': self._host, 'image': image_id, 'why': why})
-        return limits.Need()
 
     def _make_room(self, image_id: str, ahead: bool) -> None:
-        """Evict what has to go for an image; a failure harms no boot.
+        """Evict what the limits do not allow; a failure harms no boot.
 
         :raises NoRoom: if that is not enough, and no server waits for it
         """
-        outcome = keeper_mod.Outcome()
+        outcome = evictor_mod.Outcome()
         try:
             if self._lock.acquire(timeout=PATIENCE):
                 try:
@@ -144,16 +195,16 @@ class Room:
                  'limits': _names(outcome.exceeded)})
 
     def _evict(self, image_id: str, ahead: bool,
-               outcome: keeper_mod.Outcome) -> None:
-        entries = self._keeper.entries()
-        if not self._keeper.exceeded(entries):
+               outcome: evictor_mod.Outcome) -> None:
+        listing = self._evictor.look()
+        if not self._evictor.is_exceeded(listing):
             return
-        view = self._keeper.view(entries, self._used())
+        view = self._evictor.evictable.view(listing, self._used())
         if ahead:
-            lacking = self._keeper.lacking(view)
-            if lacking:  # then nothing need go for it
+            lacking = self._evictor.unattainable(view)
+            if lacking:  # then nothing has to be evicted for it
                 self._refuse(image_id, lacking)
-        self._keeper.make_fit(view, outcome)
+        self._evictor.evict_to_limits(view, outcome)
 
     def _refuse(self, image_id: str, lacking: list[limits.Limit]) -> None:
         raise NoRoom(

@@ -18,9 +18,11 @@ from unittest import mock
 
 import fixtures
 
+from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import evictable
 from cache_aware_sched import report
 from cache_aware_sched.report import Kind
-from cache_aware_sched.virt import cache_directory
+from cache_aware_sched.virt import cached_files
 from tests.unit import base
 from tests.unit import factories
 
@@ -32,12 +34,15 @@ OTHER = report.image_sha1(factories.OTHER_IMAGE)
 CLOCKS = {'monotonic': time.monotonic, 'time': time.time}
 
 
-class CacheDirectoryTestCase(base.TestCase):
+class CachedFilesTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.path = self.useFixture(fixtures.TempDir()).path
-        self.directory = cache_directory.CacheDirectory(self.path)
+        self.set_nova(instances_path=self.useFixture(fixtures.TempDir()).path)
+        self.path = directory.cache_dir()
+        os.mkdir(self.path)
+        self.listed = cached_files.CachedFiles(
+            directory.Directory(lambda: 'h'))
 
     def write(self, name, size=1000, age=0):
         path = os.path.join(self.path, name)
@@ -53,10 +58,10 @@ class CacheDirectoryTestCase(base.TestCase):
 
         self.assertEqual(
             sorted(expected, key=order),
-            sorted(self.directory.files(), key=order))
+            sorted(self.listed.files(), key=order))
 
 
-class TestCacheDirectory(CacheDirectoryTestCase):
+class TestCachedFiles(CachedFilesTestCase):
 
     def test_complete_images(self):
         self.write(SHA1, 3 * GIB)
@@ -96,7 +101,7 @@ class TestCacheDirectory(CacheDirectoryTestCase):
         self.write(f'{SHA1}.part', age=3600)
         self.write(f'{SHA1}.converted', 5)
 
-        self.assert_files(report.BaseFile(SHA1, 5, Kind.ARRIVING))
+        self.assert_files(report.BaseFile(SHA1, 1000, Kind.ARRIVING))
 
     def test_complete_image_that_is_fetched_again(self):
         for order in ((SHA1, f'{SHA1}.part'), (f'{SHA1}.part', SHA1)):
@@ -144,12 +149,13 @@ class TestCacheDirectory(CacheDirectoryTestCase):
     def test_files_that_vanish(self):
         self.write(SHA1)
         self.write(f'{OTHER}.part')
-        entries = list(self.directory._entries())
-        os.unlink(os.path.join(self.path, SHA1))
-        os.unlink(os.path.join(self.path, f'{OTHER}.part'))
+        with os.scandir(self.path) as scanned:
+            entries = list(scanned)
+        for entry in entries:
+            os.unlink(entry.path)
 
-        with mock.patch.object(self.directory, '_entries', autospec=True,
-                               return_value=iter(entries)):
+        with mock.patch('os.scandir', autospec=True) as scandir:
+            scandir.return_value.__enter__.return_value = iter(entries)
             self.assert_files()
 
     @unittest.skipIf(os.geteuid() == 0, 'nothing is forbidden to root')
@@ -157,15 +163,17 @@ class TestCacheDirectory(CacheDirectoryTestCase):
         os.chmod(self.path, 0)
         self.addCleanup(os.chmod, self.path, 0o700)
 
-        self.assertRaises(PermissionError, self.directory.files)
+        self.assertRaises(PermissionError, self.listed.files)
 
     def test_path_that_is_no_directory(self):
-        directory = cache_directory.CacheDirectory(self.write('file'))
+        os.rmdir(self.path)
+        with open(self.path, 'wb'):
+            pass
 
-        self.assertRaises(OSError, directory.files)
+        self.assertRaises(OSError, self.listed.files)
 
 
-class TestChange(CacheDirectoryTestCase):
+class TestChange(CachedFilesTestCase):
 
     def pass_by(self, seconds):
         """Let time go on, also for files whose time is yet to come."""
@@ -178,18 +186,18 @@ class TestChange(CacheDirectoryTestCase):
 
     def test_file_that_grows_under_its_final_name_is_arriving(self):
         path = self.write(SHA1, 1)
-        self.directory.files()
+        self.listed.files()
         os.truncate(path, 2000)
 
         self.assert_files(report.BaseFile(SHA1, 2000, Kind.ARRIVING))
 
     def test_file_that_grows_no_more_is_complete(self):
         path = self.write(SHA1, 1)
-        self.directory.files()
+        self.listed.files()
         os.truncate(path, 2000)
-        self.directory.files()
+        self.listed.files()
 
-        self.pass_by(cache_directory.FETCH_TIMEOUT + 1)
+        self.pass_by(cached_files.COMPLETE_SECONDS + 1)
 
         self.assert_files(report.BaseFile(SHA1, 2000))
 
@@ -202,9 +210,9 @@ class TestChange(CacheDirectoryTestCase):
     def test_fetch_that_was_killed_and_whose_time_is_yet_to_come(self):
         """It must not arrive for a year."""
         self.write(f'{SHA1}.part', 5, age=-10 ** 6)
-        self.directory.files()
+        self.listed.files()
 
-        self.pass_by(cache_directory.FETCH_TIMEOUT + 1)
+        self.pass_by(evictable.ABANDONED_SECONDS + 1)
 
         self.assert_files()
 
@@ -220,7 +228,7 @@ class TestChange(CacheDirectoryTestCase):
 
     def test_file_that_went_and_came_is_looked_at(self):
         path = self.write(SHA1, 1000)
-        self.directory.files()
+        self.listed.files()
         os.unlink(path)
         self.assert_files()
 
