@@ -26,6 +26,7 @@ host.
 
 import collections
 import dataclasses
+import datetime
 import threading
 import time
 from typing import Any
@@ -53,6 +54,10 @@ _RETRY_AFTER = 60
 
 #: Seconds.
 _LONGEST_BUILD = 24 * 3600
+
+#: What times of different sources can differ by: nova cuts off what is below a
+#: second, and a database rounds it. No server is launched as soon as that.
+_ROUNDED = datetime.timedelta(seconds=1)
 
 
 
@@ -124,8 +129,8 @@ class LateCheck:
         except SameImageCapReached:
             if not cap.share:
                 raise
-            self._try(instance, servers, asked,
-                      _limit_by_share(context, instance, cap))
+            self._try(instance, servers, asked, _limit_by_share(
+                context, instance, cap, _known(instance, servers)))
 
     def _try(self, instance: 'objects.Instance', servers: dict[str, '_Server'],
              asked: float, cap: int | None) -> bool:
@@ -191,8 +196,15 @@ class LateCheck:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Server:
+    """A server of the image on this host.
+
+    :param was_known: whether the scheduler that chose the host for the server
+        in question surely knew of it
+    """
+
     project: str | None
     building: bool
+    was_known: bool
 
 
 def _counts(instance: 'objects.Instance', project: str | None) -> bool:
@@ -207,19 +219,45 @@ def _servers_here(context: nova_context.RequestContext,
     here, moving = presence.on_node(context, instance.host, instance.node)
     return {
         server.uuid: _Server(server.project_id,
-                             server.vm_state == vm_states.BUILDING)
+                             server.vm_state == vm_states.BUILDING,
+                             _was_known(instance, server))
         for server in (*here, *moving)
         if server.image_ref and image_ids.canonical(server.image_ref) == image}
 
 
+def _was_known(instance: 'objects.Instance',
+               other: 'objects.Instance') -> bool:
+    """Return whether a server was known when a host was chosen for another.
+
+    That of the same request was, and what ran already when the other was asked
+    for, which is when its record says that it was made (nova.compute.api,
+    _provision_instances, nova 34.0.0).
+    """
+    if other.reservation_id and (
+            other.reservation_id == instance.reservation_id):
+        return True
+    return bool(other.launched_at and instance.created_at
+                and other.launched_at <= instance.created_at + _ROUNDED)
+
+
+def _known(instance: 'objects.Instance', servers: dict[str, _Server]) -> int:
+    """Count the servers that the scheduler knew to run here."""
+    return sum(_counts(instance, server.project)
+               for uuid, server in servers.items()
+               if server.was_known and uuid != instance.uuid)
+
+
 def _limit_by_share(context: nova_context.RequestContext,
-                    instance: 'objects.Instance', cap: cap_mod.Cap) -> int:
+                    instance: 'objects.Instance', cap: cap_mod.Cap,
+                    known: int) -> int:
     """Return what a share comes to, by the servers of this cell.
 
     The scheduler also lets a host run what its candidates run on average,
     which are not known here. Taken for that is one server more than any other
-    host of the cell runs, which is lenient: what the scheduler has allowed
-    must not be refused for what cannot be known.
+    host of the cell runs, or than the scheduler knew to run here, which is
+    lenient: what it has allowed must not be refused for what cannot be known.
+
+    :param known: how many it knew to run here
     """
     servers = [
         server for server in objects.InstanceList.get_by_filters(
@@ -231,7 +269,7 @@ def _limit_by_share(context: nova_context.RequestContext,
     others = collections.Counter(
         server.host for server in servers
         if server.host and server.host != instance.host)
-    return cap.limit(len(servers), max(others.values(), default=0) + 1)
+    return cap.limit(len(servers), max(known, *others.values(), 0) + 1)
 
 
 def _spec(context: nova_context.RequestContext, uuid: str) -> Any:

@@ -385,3 +385,14 @@ class ShareTests(test_filter.CapTestCase):
             self.boot(self.image_id)
 
         self.assertEqual([2, 2, 3], sorted(self.spread().values()))
+
+    def test_nor_does_a_request_with_one_candidate(self):
+        """The late check knows no candidates, and refuses none of them."""
+        self.set(max_same_image_share_per_host=0.2)
+
+        for _server in range(3):
+            self.boot(self.image_id, host='host1')
+        self.boot(self.image_id, host='host1', number=3)
+
+        self.settle(*self.api.get_servers())
+        self.assertEqual({'host1': 6}, self.spread())

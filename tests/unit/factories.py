@@ -123,7 +123,9 @@ def instance(image=IMAGE, host='h', project=PROJECT, vm_state='active',
         uuid=instance_uuid or new_uuid(), image_ref=image, host=host,
         node=host, project_id=project, vm_state=vm_state,
         flavor=flavor(cap=cap),
-        updated_at=SOME_TIME + datetime.timedelta(minutes=minutes), **fields)
+        updated_at=SOME_TIME + datetime.timedelta(minutes=minutes), **{
+            'reservation_id': None, 'created_at': None, 'launched_at': None,
+            **fields})
 
 
 def stub(instance_uuid=None):

@@ -11,6 +11,7 @@
 #    under the License.
 
 import contextlib
+import datetime
 import time
 from unittest import mock
 
@@ -391,6 +392,55 @@ class TestShare(LateCheckTestCase):
         spec = factories.spec(hints={request_mod.HINT_CAP: ['2']})
 
         self.assert_refused(self.building(spec=spec))
+
+
+class TestWhatTheSchedulerKnew(LateCheckTestCase):
+    """A share allows the average of candidates that only it knows."""
+
+    CAP = 1
+    THEN = factories.SOME_TIME
+    LATER = THEN + datetime.timedelta(seconds=2)
+
+    def setUp(self):
+        super().setUp()
+        self.set(max_same_image_share_per_host=0.2)
+
+    def test_server_that_ran_already(self):
+        for _ in range(5):
+            self.server(launched_at=self.THEN)
+
+        self.admit(self.building(created_at=self.THEN))
+
+    def test_server_that_was_not_launched_yet(self):
+        for launched in (self.LATER, None):
+            self.server(launched_at=launched)
+
+        self.assert_refused(self.building(created_at=self.THEN))
+
+    def test_servers_of_one_request(self):
+        servers = [self.building(reservation_id='r-1', created_at=self.THEN)
+                   for _ in range(4)]
+
+        self.assertEqual(servers, self.admitted(*servers))
+
+    def test_servers_of_several_requests(self):
+        servers = [self.building(reservation_id=f'r-{number}',
+                                 created_at=self.THEN)
+                   for number in range(4)]
+
+        self.assertEqual(servers[:1], self.admitted(*servers))
+
+    def test_number_alone(self):
+        self.set(max_same_image_share_per_host=0.0)
+        self.server(launched_at=self.THEN)
+
+        self.assert_refused(self.building(created_at=self.LATER))
+
+    def test_hint(self):
+        self.server(launched_at=self.THEN)
+        spec = factories.spec(hints={request_mod.HINT_CAP: ['1']})
+
+        self.assert_refused(self.building(spec=spec, created_at=self.LATER))
 
 
 class TestNobodyAsksForACap(LateCheckTestCase):
