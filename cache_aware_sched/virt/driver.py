@@ -87,7 +87,7 @@ class CacheAwareMixin(abc.ABC):
         To be called when an image begins to arrive, is complete, or is gone.
         """
         if self._cache_options.report_changes_at_once:
-            self._cache_refresher.request()
+            self._cache_refresher.request(settles=True)
 
     def servers_changed(self) -> None:
         """Have it reported that a server came or went; returns immediately.
@@ -96,7 +96,7 @@ class CacheAwareMixin(abc.ABC):
         the report is made now and once more when that has settled.
         """
         if self._cache_options.report_changes_at_once:
-            self._cache_refresher.request(settles=True)
+            self._cache_refresher.request(settles=True, at_once=False)
 
     @contextlib.contextmanager
     def image_fetched(self, sha1: str) -> Iterator['Fetch']:

@@ -53,18 +53,21 @@ class Refresher:
         self._settled_at = 0.0
         self._running = False
 
-    def request(self, settles: bool = False) -> None:
+    def request(self, settles: bool = False, at_once: bool = True) -> None:
         """Have a report made soon; returns at once and never raises.
 
-        :param settles: whether nova is about to write what has changed; then a
-            second one is made when it has, at most one in
+        :param settles: whether nova is about to write something: what has
+            changed, or an older report that a periodic update has read
+            already; then a second one is made when it has
+        :param at_once: whether the first one is not to wait for that of a
+            change before, of which there is at most one in
             :data:`SETTLE_SECONDS`
         """
         update = self._update_method()
         if update is None:
             return
         with self._lock:
-            if not settles or self._settles_at is None:
+            if at_once or self._settles_at is None:
                 self._wanted = True
             if settles:
                 self._settled_at = time.monotonic() + SETTLE_SECONDS

@@ -481,7 +481,7 @@ class TestServerChanges(DriverTestCase):
 
             self.assertEqual(name, result)
             done.assert_called_once_with(self.driver, *arguments)
-            self.refresh.assert_called_once_with(settles=True)
+            self.refresh.assert_called_once_with(settles=True, at_once=False)
 
     def test_keywords_are_handed_on(self):
         self.driver.destroy(*self.arguments('destroy'), destroy_disks=False)
@@ -498,7 +498,7 @@ class TestServerChanges(DriverTestCase):
                 ZeroDivisionError, getattr(self.driver, name),
                 *self.arguments(name))
 
-            self.refresh.assert_called_once_with(settles=True)
+            self.refresh.assert_called_once_with(settles=True, at_once=False)
 
     def test_it_is_done_before_it_is_reported(self):
         for name, done in self.done.items():

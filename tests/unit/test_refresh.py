@@ -125,13 +125,47 @@ class SettlingTestCase(RefresherTestCase):
         self.now += seconds
         while self.changes and self.changes[0] <= self.now - 1000:
             self.changes.pop(0)
-            self.refresher.request(settles=True)
+            self.refresher.request(settles=True, at_once=False)
 
     def change_at(self, *seconds):
         """Have servers change at once, and after so many seconds."""
         self.changes = list(seconds)
+        self.refresher.request(settles=True, at_once=False)
+        self.run_background()
+
+
+class TestOlderReport(SettlingTestCase):
+    """A periodic update has read the cache before it changed."""
+
+    def test_it_does_not_stay(self):
+        written = []
+        self.update.side_effect = lambda context, node: written.append('new')
+
+        def sleep(seconds):
+            if 'old' not in written:
+                written.append('old')
+            self.now += seconds
+
+        refresh.time.sleep.side_effect = sleep
         self.refresher.request(settles=True)
         self.run_background()
+
+        self.assertEqual(['new', 'old', 'new'], written)
+
+    def test_changes_of_images_are_reported_without_waiting(self):
+        self.changes = []
+        self.refresher.request(settles=True, at_once=False)
+        self.refresher.request(settles=True)
+        self.update.side_effect = self.report_and_change
+
+        self.run_background()
+
+        self.assertEqual([0.0, 0.0], self.reports[:2])
+
+    def report_and_change(self, context, node):
+        self.reports.append(self.now - 1000)
+        if len(self.reports) == 1:
+            self.refresher.request(settles=True)
 
 
 class TestSettling(SettlingTestCase):
@@ -145,7 +179,7 @@ class TestSettling(SettlingTestCase):
 
     def test_many_changes_before_a_report_make_two(self):
         for _change in range(50):
-            self.refresher.request(settles=True)
+            self.refresher.request(settles=True, at_once=False)
         self.run_background()
 
         self.assertEqual(2, len(self.reports))
@@ -165,7 +199,7 @@ class TestSettling(SettlingTestCase):
             self.reports.append(self.now)
             if len(self.reports) == 1:
                 for _change in range(5):
-                    self.refresher.request(settles=True)
+                    self.refresher.request(settles=True, at_once=False)
 
         self.update.side_effect = update
         self.change_at()
@@ -211,16 +245,16 @@ class TestSettling(SettlingTestCase):
         """Not where the private method is gone or no thread can start."""
         with mock.patch.object(
                 thread_pool_factory, 'spawn', side_effect=RuntimeError):
-            self.refresher.request(settles=True)
+            self.refresher.request(settles=True, at_once=False)
         self.driver.virtapi = None
-        self.refresher.request(settles=True)
+        self.refresher.request(settles=True, at_once=False)
 
         self.assertEqual(2, len(self.warnings()))
 
     def test_thread_that_could_not_start_keeps_nothing_from_settling(self):
         with mock.patch.object(
                 thread_pool_factory, 'spawn', side_effect=RuntimeError):
-            self.refresher.request(settles=True)
+            self.refresher.request(settles=True, at_once=False)
         self.now += 100
 
         self.change_at()
