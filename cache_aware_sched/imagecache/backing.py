@@ -23,12 +23,18 @@ import struct
 from typing import Any
 from typing import NamedTuple
 
+from cache_aware_sched.imagecache.entry import Entry
+
 #: The head of a qcow or qcow2 file: magic, version, where the name of the
 #: backing file is, and how long it is, at most 1,023 bytes (QEMU,
 #: docs/interop/qcow2.rst; version 1 has the same fields).
 _HEAD = struct.Struct('>4sIQI')
 _MAGIC = b'QFI\xfb'
 _MAX_NAME = 1023
+
+#: Bytes that are read of a file, for qemu-img writes the name close to the
+#: beginning. One block of most file systems.
+_BLOCK = 1024
 
 #: How QEMU writes the backing file if it takes more than a path.
 _JSON = 'json:'
@@ -61,12 +67,26 @@ class UnreadableDisk(Exception):
 class _Disks(NamedTuple):
     """The disks in a directory of an instance.
 
-    :param version: of the directory
+    :param inode: of the directory
+    :param changed_ns: when files of it came or went, nanoseconds since the
+        epoch; 0 if that would not tell
     :param names: of what the disks are made on top of
     """
 
+    inode: int
+    changed_ns: int
+    names: tuple[str, ...]
+
+
+class _Head(NamedTuple):
+    """The head of an entry.
+
+    :param version: inode and length of the entry
+    :param backing: the name of what it is made on top of, '' if of nothing
+    """
+
     version: tuple[int, int]
-    names: frozenset[str]
+    backing: str
 
 
 class Disks:
@@ -78,16 +98,17 @@ class Disks:
 
     def __init__(self) -> None:
         self._known: dict[str, _Disks] = {}
+        self._heads: dict[str, _Head] = {}
 
     def used(self, instances_path: str, cache_path: str,
-             names: Collection[str], known: Collection[str],
+             entries: Collection[Entry], known: Collection[str],
              settled: float) -> set[str]:
         """Return the names of the entries that disks are made on top of.
 
         :param instances_path: the directory with one directory for each
             instance
         :param cache_path: the directory of the image cache
-        :param names: of all entries
+        :param entries: all of them
         :param known: names of entries that are in use anyway; what they are
             backed by is, too
         :param settled: directories are believed that have not changed since
@@ -95,32 +116,51 @@ class Disks:
         :raises UnreadableDisk: if a disk is there and cannot be read
         """
         found = set(known)
+        names = {entry.name for entry in entries}
         seen: dict[str, _Disks] = {}
+        settled_ns = settled * 1e9
         others = (os.path.basename(cache_path), _LOCKS)
         for entry in _list(instances_path, needed=True):
             if entry.name in others or not _is_dir(entry):
                 continue
-            version = _version(entry)
-            disks = self._known.get(entry.name)
-            if (disks is None or disks.version != version
-                    or version[1] > settled * 1e9):
-                disks = _look(entry, version)
-            seen[entry.name] = disks
-            found |= disks.names.intersection(names)
+            before = self._known.get(entry.name)
+            inode, changed_ns = _version(entry)
+            if (before is None or changed_ns > settled_ns
+                    or before.inode != inode
+                    or before.changed_ns != changed_ns):
+                disks = _look(entry, inode, changed_ns)
+                # One object for as long as it is so, not one a pass.
+                if disks != before:
+                    before = disks
+            seen[entry.name] = before
+            found.update(before.names)
         self._known = seen
-        return _whole_chains(cache_path, names, found)
+        found &= names
+        return self._whole_chains(cache_path, entries, found)
 
+    def _whole_chains(self, cache_path: str, entries: Collection[Entry],
+                      found: set[str]) -> set[str]:
+        """Return entries with what they are made on top of themselves.
 
-def _whole_chains(cache_path: str, names: Collection[str],
-                  found: set[str]) -> set[str]:
-    """Return entries with what they are made on top of themselves."""
-    todo = list(found)
-    while todo:
-        name = _backing(os.path.join(cache_path, todo.pop()))
-        if name in names and name not in found:
-            found.add(name)
-            todo.append(name)
-    return found
+        An entry is written once and never changed, so its head is read once.
+        """
+        by_name = {entry.name: entry for entry in entries}
+        heads: dict[str, _Head] = {}
+        todo = list(found)
+        while todo:
+            entry = by_name.get(todo.pop())
+            if entry is None:
+                continue
+            head = self._heads.get(entry.name)
+            if head is None or head.version != (entry.inode, entry.length):
+                head = _Head((entry.inode, entry.length), _backing(
+                    os.path.join(cache_path, entry.name)))
+            heads[entry.name] = head
+            if head.backing in by_name and head.backing not in found:
+                found.add(head.backing)
+                todo.append(head.backing)
+        self._heads = heads
+        return found
 
 
 def _version(entry: 'os.DirEntry[str]') -> tuple[int, int]:
@@ -132,17 +172,17 @@ def _version(entry: 'os.DirEntry[str]') -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
-def _look(entry: 'os.DirEntry[str]', version: tuple[int, int]) -> _Disks:
+def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int) -> _Disks:
     """Look at the disks of an instance."""
-    names: set[str] = set()
+    names: list[str] = []
     for file in _list(entry.path, _INSTANCE.match(entry.name) is not None):
         if _is_dir(file):
             # What changes in it does not change the one that holds it.
-            version = (0, 0)
-            names.update(map(_backing, _files(file.path, _DEPTH - 1)))
+            changed_ns = 0
+            names.extend(map(_backing, _files(file.path, _DEPTH - 1)))
         else:
-            names.add(_backing(file.path))
-    return _Disks(version, frozenset(names))
+            names.append(_backing(file.path))
+    return _Disks(inode, changed_ns, tuple(names))
 
 
 def _backing(path: str) -> str:
@@ -192,17 +232,22 @@ def backing_file(path: str) -> str:
     # Not to be kept waiting by a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        head = os.pread(descriptor, _BLOCK, 0)
+        if len(head) < _HEAD.size or not head.startswith(_MAGIC):
+            return ''
+        _magic, _version, offset, size = _HEAD.unpack_from(head)
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        if not 0 < offset < status.st_size or not stat.S_ISREG(
+                status.st_mode):
             return ''
-        head = os.pread(descriptor, _HEAD.size, 0)
-        if len(head) < _HEAD.size:
-            return ''
-        magic, _version, offset, size = _HEAD.unpack(head)
-        if magic != _MAGIC or not 0 < offset < status.st_size:
-            return ''
-        name = os.pread(descriptor, min(size, _MAX_NAME), offset)
+        end = offset + min(size, _MAX_NAME)
+        name = (head[offset:end] if end <= len(head)
+                else os.pread(descriptor, end - offset, offset))
         return name.decode('utf-8', errors='replace')
+    except OSError as error:
+        if error.errno in (errno.ESPIPE, errno.EISDIR):
+            return ''
+        raise
     finally:
         os.close(descriptor)
 

@@ -134,10 +134,10 @@ class Directory(Store):
         except OSError:  # a full disk, or one that is only read
             return time.time()
 
-    def backing(self, names: Collection[str], known: Collection[str],
+    def backing(self, entries: Collection[Entry], known: Collection[str],
                 settled: float) -> set[str]:
         """Look into the disks below the directory of the instances."""
-        return self._disks.used(self.instances_path, self.cache_dir, names,
+        return self._disks.used(self.instances_path, self.cache_dir, entries,
                                 known, settled)
 
     def disk(self) -> Disk | None:
@@ -150,16 +150,18 @@ class Directory(Store):
             return Disk(used=usage.used, available=usage.free)
         return None
 
-    def touch(self, name: str) -> None:
+    def touch(self, *names: str) -> None:
         """Set the time of modification, as nova does."""
-        path = self._path_of(name)
-        try:
-            os.utime(path, follow_symlinks=False)
-        except FileNotFoundError:
-            pass
-        except OSError:  # it belongs to another user
-            with contextlib.suppress(Exception):
-                nova.privsep.path.utime(path)
+        cache = self.cache_dir
+        for name in names:
+            path = os.path.join(cache, name)
+            try:
+                os.utime(path, follow_symlinks=False)
+            except FileNotFoundError:
+                pass
+            except OSError:  # it belongs to another user
+                with contextlib.suppress(Exception):
+                    nova.privsep.path.utime(path)
 
     def claim(self, sha1: str) -> None:
         """Touch a base file with nova's lock of it held."""

@@ -112,6 +112,12 @@ class Entry:
     image_id: str | None = None
     boots: float = 0.0
 
+    def known(self, image_id: str | None, boots: float) -> 'Entry':
+        """Return the entry with what is known of its image."""
+        return Entry(self.name, self.kind, self.sha1, self.size, self.used_ns,
+                     self.inode, self.modified_ns, self.length, image_id,
+                     boots)
+
     @property
     def last_used(self) -> float:
         """When it was last used, in seconds since the epoch."""

@@ -164,7 +164,7 @@ class Evictable:
             in_use |= {entry.name for entry in entries if entry.is_blank}
         try:
             in_use = self._store.backing(
-                names, in_use,
+                entries, in_use,
                 float('-inf') if anew else listing.now - GRACE_SECONDS)
         except backing.UnreadableDisk as error:
             _ONCE.warning(

@@ -81,12 +81,11 @@ class Evictor:
         fetching = dict(self.evictable.fetching)
         now = self._store.now()
         protected_ids = self._protected.by_sha1()
-        return Listing([dataclasses.replace(
-            entry,
-            image_id=(protected_ids.get(entry.sha1)
-                      or self._history.image_id(entry.sha1)),
-            boots=self._history.boots(entry.sha1, now),
-        ) if entry.sha1 else entry for entry in self._store.entries(now)],
+        return Listing([
+            entry.known(protected_ids.get(entry.sha1)
+                        or self._history.image_id(entry.sha1),
+                        self._history.boots(entry.sha1, now))
+            if entry.sha1 else entry for entry in self._store.entries(now)],
             fetching, self._store.disk(), now)
 
     def is_exceeded(self, listing: Listing) -> bool:

@@ -201,8 +201,7 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager,
         names = {entry.name for entry in listing.entries
                  if entry.modified_ns > entry.used_ns}
         names.update(entry.name for entry in uses.entries(listing.entries))
-        for name in names:
-            self.store.touch(name)
+        self.store.touch(*names)
         telling.of_a_pass(self.host, view, outcome,
                           self._options.image_cache_dry_run)
         self._tell(outcome)

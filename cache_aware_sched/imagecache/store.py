@@ -54,11 +54,11 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
-    def backing(self, names: Collection[str], known: Collection[str],
+    def backing(self, entries: Collection[Entry], known: Collection[str],
                 settled: float) -> set[str]:
         """Return the known names and those of entries that disks need.
 
-        :param names: of all entries
+        :param entries: all of them
         :param settled: what was seen of disks is believed of those that look
             as they did, and have not changed since this time, in seconds since
             the epoch
@@ -70,8 +70,8 @@ class Store(abc.ABC):
         """Return how full the file system is; None if it has no bounds."""
 
     @abc.abstractmethod
-    def touch(self, name: str) -> None:
-        """Note that an entry is used now; what is not there is let be."""
+    def touch(self, *names: str) -> None:
+        """Note that entries are used now; what is not there is let be."""
 
     @abc.abstractmethod
     def claim(self, sha1: str) -> None:

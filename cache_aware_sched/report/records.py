@@ -60,7 +60,7 @@ class BaseFile:
     users: int = 0
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=16_384)
 def image_sha1(image_id: str) -> str:
     """Return the name of an image's base file, as nova makes it."""
     return hashlib.sha1(

@@ -106,6 +106,7 @@ def measure(case: Case) -> Cost:
     """Return what it costs to look through such a cache."""
     with _host():
         instances = _fill(case)
+        start = os.stat(_base_file(0)).st_mtime + 1e-3
         ours = _pass(managers.AgeImageCacheManager, instances)
         cost = Cost(case, first=timing.seconds(ours),
                     seconds=timing.median(ours, ROUNDS), peak=_peak(ours))
@@ -117,6 +118,8 @@ def measure(case: Case) -> Cost:
         if len(os.listdir(directory.cache_dir())) != case.all_files:
             raise RuntimeError('a base file is gone: this would measure '
                                'another thing')
+        if os.stat(_base_file(0)).st_mtime < start:
+            raise RuntimeError('no pass has marked a file in use')
     return cost
 
 
@@ -149,7 +152,9 @@ def _host() -> Iterator[None]:
           mock.patch.object(objects.BlockDeviceMappingList,
                             'bdms_by_instance_uuid', return_value={}),
           mock.patch.object(objects.MigrationList, 'get_by_filters',
-                            return_value=objects.MigrationList(objects=[]))):
+                            return_value=objects.MigrationList(objects=[])),
+          mock.patch.object(objects.InstanceList, 'get_by_filters',
+                            return_value=objects.InstanceList(objects=[]))):
         CONF.set_override('instances_path', path)
         try:
             yield

@@ -11,6 +11,7 @@
 #    under the License.
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -19,6 +20,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from unittest import mock
@@ -28,6 +30,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched.imagecache import backing
+from cache_aware_sched.imagecache import entry
 from tests.unit import base
 from tests.unit import factories
 from tests.unit import managers
@@ -35,6 +38,9 @@ from tests.unit import managers
 A, B, C = (letter * 40 for letter in 'abc')
 A_20 = f'{A}_20'
 NAMES = frozenset([A, A_20, B, C, 'swap_512', 'ephemeral_1_default'])
+ENTRIES = [entry.Entry(name, entry.parse(name).kind, entry.parse(name).sha1,
+                       1, 0, inode, length=1)
+           for inode, name in enumerate(NAMES, start=1)]
 MAGIC = b'QFI\xfb'
 NOBODY = 65534
 
@@ -70,7 +76,7 @@ class BackingTestCase(base.TestCase):
 
     def used(self, known=()):
         return backing.Disks().used(
-            str(self.instances), str(self.cache), NAMES, known, -math.inf)
+            str(self.instances), str(self.cache), ENTRIES, known, -math.inf)
 
     def assert_used(self, *expected, known=()):
         self.assertEqual(set(expected), self.used(known))
@@ -785,6 +791,7 @@ class TestRemembered(BackingTestCase):
     def setUp(self):
         super().setUp()
         self.disks = backing.Disks()
+        self.heads = set()
         self.write(self.disk, overlay(A))
         self.age(self.disk.parent)
 
@@ -797,10 +804,24 @@ class TestRemembered(BackingTestCase):
         with mock.patch.object(backing, 'backing_file',
                                wraps=backing.backing_file) as read:
             found = self.disks.used(
-                str(self.instances), str(self.cache), NAMES, (),
+                str(self.instances), str(self.cache), ENTRIES, (),
                 time.time() - 300)
-        # The entries that are found are read as well.
-        return found, read.call_count - len(found)
+        # The entries that are found are read as well, each once.
+        anew = found - self.heads
+        self.heads = found
+        return found, read.call_count - len(anew)
+
+    def test_entry_that_is_replaced_is_read_again(self):
+        self.write(self.cache / A, overlay(B))
+        self.assertEqual({A, B}, self.look()[0])
+        self.write(self.cache / A, overlay(C))
+        self.assertEqual({A, B}, self.look()[0])
+
+        [one] = [one for one in ENTRIES if one.name == A]
+        with mock.patch.object(sys.modules[__name__], 'ENTRIES', [
+                *(one for one in ENTRIES if one.name != A),
+                dataclasses.replace(one, inode=99)]):
+            self.assertEqual({A, C}, self.look()[0])
 
     def test_disk_that_was_seen(self):
         self.assertEqual(({A}, 1), self.look())

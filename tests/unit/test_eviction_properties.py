@@ -209,9 +209,10 @@ class MemoryStore(store.Store):
     def entries(self, now):
         return list(self.there.values())
 
-    def backing(self, names, known, settled):
+    def backing(self, entries, known, settled):
         found = self._case.disks | set(known)
-        return (found | self._case.backing(found)) & set(names)
+        return (found | self._case.backing(found)) & {
+            entry.name for entry in entries}
 
     def _used(self):
         return self._case.other * GIB + sum(
@@ -221,8 +222,8 @@ class MemoryStore(store.Store):
         used = self._at_first if self._case.late else self._used()
         return limits_mod.Disk(used, DISK - used)
 
-    def touch(self, name):
-        if name in self.there:
+    def touch(self, *names):
+        for name in self.there.keys() & set(names):
             self.there[name] = dataclasses.replace(
                 self.there[name], used_ns=time.time_ns(),
                 modified_ns=time.time_ns())
