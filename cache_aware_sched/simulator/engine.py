@@ -20,6 +20,7 @@ import gc
 import random
 import time
 
+from cache_aware_sched.imagecache import policies as cache_policies
 from cache_aware_sched.simulator.cells import Cells
 from cache_aware_sched.simulator import configuration
 from cache_aware_sched.simulator import fragments
@@ -39,9 +40,19 @@ def check(settings: Settings, policies: Iterable[policy_mod.Policy]) -> None:
         policy that cannot, and the option
     """
     for policy in policies:
-        with _named(policy), configuration.applied(policy, settings):
+        with (_named(policy),
+              configuration.applied(policy, settings) as configured):
+            _check_manager(configured.settings.cache_manager)
             scheduling.Scheduler(policy, time.monotonic, Cells(),
                                  random.Random(0), settings.every_plugin)
+
+
+def _check_manager(name: str) -> None:
+    """Find out whether the policy of an image cache manager can be had."""
+    try:
+        cache_policies.named(name)
+    except ValueError as error:
+        raise fragments.BadFragment(str(error)) from None
 
 
 def run(workload: workload_mod.Workload, settings: Settings,

@@ -24,6 +24,12 @@ from cache_aware_sched.imagecache import entry
 from cache_aware_sched.imagecache import loading
 from cache_aware_sched.imagecache import manager
 from cache_aware_sched.imagecache import managers
+from cache_aware_sched.imagecache import policies
+from cache_aware_sched.simulator import cache as simulator_cache
+from cache_aware_sched.simulator import engine
+from cache_aware_sched.simulator import fragments
+from cache_aware_sched.simulator import policy
+from cache_aware_sched.simulator import settings
 from cache_aware_sched.virt import fake
 from tests.unit import base
 
@@ -44,6 +50,7 @@ class Packages(fixtures.Fixture):
         self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.modules = []
         self.addCleanup(self._forget)
+        self.addCleanup(policies.named.cache_clear)
 
     def install(self, name, code, entry_points):
         """Install a package of one module.
@@ -136,6 +143,55 @@ class TestInstalled(LoadingTestCase):
         self.assert_refused(
             'cache_aware_sched.imagecache.managers:LRUImageCacheManager',
             'is not installed')
+
+
+class TestPolicy(LoadingTestCase):
+    """What the simulator plays."""
+
+    def test_of_the_package(self):
+        self.assertIs(policies.LeastPopular, policies.named('popularity'))
+
+    def test_of_a_third_party(self):
+        self.install('''
+    from cache_aware_sched.imagecache import manager
+    from cache_aware_sched.imagecache import policies
+
+    class LargestFirst(policies.Policy):
+
+        def order(self, entries, now):
+            return sorted(entries, key=lambda entry: -entry.size)
+
+    class Manager(LargestFirst, manager.BaseImageCacheManager):
+        """Has the policy."""
+    ''', 'plugin_x:Manager')
+
+        self.assertEqual('LargestFirst', policies.named('x').__name__)
+        self.assertEqual('Manager', type(loading.load('x')).__name__)
+        held = simulator_cache.Cache(settings.Settings(
+            cache_manager='x', image_cache_max_size_gb=3), lambda: 0)
+        for image, size in (('a', 1), ('b', 2)):
+            held.expect(image, size << 30, 0.0, ())
+            held.arrived(image, size << 30, 0.0)
+        self.assertEqual(['b'], held.expect('c', 1 << 30, 1.0, ()))
+
+    def test_manager_that_decides_by_itself(self):
+        self.install(GOOD, 'plugin_x:LargestFirst')
+
+        error = self.assertRaises(
+            fragments.BadFragment, engine.check,
+            settings.Settings(cache_manager='x'), [policy.stock()])
+
+        for word in ('image_cache_manager', "'x'", 'LargestFirst',
+                     'inherit its policy'):
+            self.assertIn(word, str(error))
+
+    def test_function_that_returns_a_manager(self):
+        self.install(f'''{GOOD}
+    def create():
+        return LargestFirst()
+    ''', 'plugin_x:create')
+
+        self.assertRaises(ValueError, policies.named, 'x')
 
 
 class TestThirdParty(LoadingTestCase):
