@@ -93,6 +93,9 @@ class Computes(members.Members):
         for host in self.with_libvirt:
             for path in self.cache(host).glob('*'):
                 path.unlink()
+        for host in self.fakes:
+            for path in self.instances(host).glob('fake-*/_base/*'):
+                path.unlink()
 
     def start_hosts(self) -> None:
         """Start what nova-compute needs on its host."""
