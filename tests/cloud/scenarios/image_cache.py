@@ -19,7 +19,7 @@ from tests.cloud import running
 from tests.cloud import scenario
 
 #: Three of these fit into the limit, in GiB; four do not.
-SIZE, LIMIT = 600 * disk.MIB, 2
+SIZE, LIMIT = 300 * disk.MIB, 1
 #: Seconds until an eviction is in the database.
 KNOWN_WITHIN = 2.0
 REFUSED = 'is not fetched ahead of time'
@@ -31,7 +31,7 @@ def image_cache(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     client = cloud.client
     host = cloud.computes.with_libvirt[0]
     protected, used, unused, new = (
-        client.images.upload(name, SIZE, 'qcow2')
+        client.images.upload(name, SIZE)
         for name in ('protected', 'used', 'unused', 'new'))
     cloud.configure({'cache_aware_sched': {
         'image_cache_manager': 'lru', 'image_cache_max_size_gb': LIMIT,
@@ -58,7 +58,7 @@ def image_cache(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
 
 def _refuse(cloud: scenario.Cloud, host: str) -> None:
     """See that what is larger than the limit is not fetched ahead of time."""
-    large = cloud.client.images.upload('large', (LIMIT + 1) << 30, 'qcow2')
+    large = cloud.client.images.upload('large', (LIMIT << 30) + disk.MIB)
     aggregate = cloud.client.aggregate('large', [host])
     cloud.client.precache(aggregate, large)
     running.wait_for(
