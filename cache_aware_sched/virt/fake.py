@@ -163,7 +163,7 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         """Have the image of a server in the cache."""
         image_id = instance.image_ref
         with self.image_used(image_id, instance) as boot:
-            boot.hit = not self._fetch(
+            boot.hit = not self.fetch(
                 image_id, size, lambda: self.image_cache_manager.fetching(
                     context, image_id))
             boot.size = size
@@ -178,14 +178,14 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         image = glance.API().get(context, image_id)
         manager = self.image_cache_manager
         with manager.using(image_id):
-            fetched = self._fetch(
+            fetched = self.fetch(
                 image_id, image.get('size') or _SOME_SIZE,
                 lambda: manager.fetching(context, image_id, ahead=True))
         if fetched:
             manager.fetched(image_id)
         return fetched
 
-    def _fetch(self, image_id: str, size: int, room: Callable[
+    def fetch(self, image_id: str, size: int, room: Callable[
             [], contextlib.AbstractContextManager[None]]) -> bool:
         """Have an image in the cache, as nova's libvirt driver does.
 
