@@ -29,6 +29,7 @@ from cache_aware_sched.scheduler import scoring
 from cache_aware_sched.scheduler import telling
 from cache_aware_sched.scheduler import weights
 from cache_aware_sched.virt import fake
+from tests.demo import reasons
 from tests.demo import setups
 from tests.demo import summary
 from tests.demo import workload as workload_mod
@@ -47,9 +48,14 @@ class ExplainingWeigher(weights.ImageCacheWeigher):
 
     :cvar reasons: by the uuid of the server, by the name of the host; the
         first ones, as nova weighs again to find alternate hosts
+    :cvar full: by the uuid of the server, how many hosts hold the image that
+        the filter has left out
+    :cvar hosts: the names of all hosts
     """
 
     reasons: dict[str, dict[str, scoring.Score]] = {}
+    full: dict[str, int] = {}
+    hosts: frozenset[str] = frozenset()
 
     def _decided(self, decision: telling.Decision) -> None:
         super()._decided(decision)
@@ -58,6 +64,10 @@ class ExplainingWeigher(weights.ImageCacheWeigher):
                 str(decision.request.instance),
                 {decision.candidates[index].host: decision.scores[index]
                  for index in decision.scores.scored})
+            left = {candidate.host for candidate in decision.candidates}
+            self.full.setdefault(str(decision.request.instance), sum(
+                fake.image_cache(host).has(decision.request.image)
+                for host in self.hosts - left))
 
 
 class CountingDriver(fake.FakeDriver):
@@ -124,6 +134,7 @@ class Cloud(base.CloudTestCase):
             self.set(same_image_late_check=False)
 
     def play(self):
+        ExplainingWeigher.hosts = frozenset(self._work.hosts)
         for host in self._work.hosts:
             self._advance(f'starting {host}', 0)
             self.start(host)
@@ -183,7 +194,8 @@ class Cloud(base.CloudTestCase):
         scores = ExplainingWeigher.reasons.get(uuid)
         score = (scores or {}).get(str(host))
         return summary.Boot(
-            host, fetched, why(host, scores),
+            host, fetched,
+            reasons.why(host, scores, ExplainingWeigher.full.get(uuid, 0)),
             None if score is None else summary.Parts(
                 score.benefit * score.holds, score.headroom, score.gate,
                 score.weight, score.candidate.count,
@@ -193,33 +205,6 @@ class Cloud(base.CloudTestCase):
         server = {'id': self._uuids[name]}
         self.api.delete_server(server['id'])
         self._wait_until_deleted(server)
-
-
-def why(host: str | None,
-        scores: dict[str, scoring.Score] | None) -> str:
-    """Say in a few words why a server is where it is.
-
-    :param scores: of the hosts that weighed in; None if the weigher had
-        nothing to say on the image
-    """
-    if host is None:
-        return 'no host was left'
-    if scores is None:
-        return 'image too small to matter'
-    if host in scores:
-        return 'its image is here'
-    if not scores:
-        return 'its image is nowhere'
-    best = max(scores.values(), key=lambda score: score.weight)
-    return f'{best.candidate.host} has it: {_what_speaks_against(best)}'
-
-
-def _what_speaks_against(score: scoring.Score) -> str:
-    if score.headroom < score.gate:
-        return 'near cap'
-    if score.gate < 1:
-        return 'busier'
-    return 'small gain'
 
 
 def run(work: workload_mod.Workload, setup: setups.Setup,

@@ -10,6 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+from unittest import mock
+
+from cache_aware_sched.report import Holding
+from cache_aware_sched.scheduler import scoring
+from tests.demo import reasons
 from tests.demo import summary
 from tests.demo import workload
 from tests.unit import base
@@ -159,3 +164,37 @@ class VerdictTests(base.TestCase):
     def test_no_server_may_be_refused_for_it(self):
         self.assertFalse(summary.verdict(
             figures(fetched=10), figures(failed=1), cap=6).good)
+
+
+class TestReasons(base.TestCase):
+
+    def score(self, host, **parts):
+        candidate = mock.Mock(spec=('host',))
+        candidate.host = host
+        return scoring.Score(candidate, Holding.WARM, 1.0, 1.0, **parts)
+
+    def test_no_host(self):
+        self.assertEqual('no host was left', reasons.why(None, {}, 1))
+
+    def test_small_image(self):
+        self.assertEqual('image too small to matter',
+                         reasons.why('a', None, 0))
+
+    def test_host_that_has_it(self):
+        self.assertEqual('its image is here', reasons.why(
+            'a', {'a': self.score('a')}, 2))
+
+    def test_nobody_has_it(self):
+        self.assertEqual('its image is nowhere', reasons.why('a', {}, 0))
+
+    def test_all_that_have_it_are_at_the_cap(self):
+        """The filter has left them out, so the weigher saw none of them."""
+        self.assertEqual('all 2 that have it are full',
+                         reasons.why('a', {}, 2))
+
+    def test_what_speaks_against_the_host_that_has_it(self):
+        for parts, words in (
+                ({'headroom': 0.2, 'gate': 0.5}, 'near cap'),
+                ({'headroom': 0.7, 'gate': 0.5}, 'busier'), ({}, 'small')):
+            self.assertIn(words, reasons.why(
+                'a', {'b': self.score('b', **parts)}, 0))
