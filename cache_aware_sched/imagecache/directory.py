@@ -42,6 +42,11 @@ LOG = logging.getLogger(__name__)
 #: Of nova's lock files (nova.utils.synchronized, nova 34.0.0).
 _LOCK_PREFIX = 'nova-'
 
+#: Seconds within which whoever has touched a file has made a disk of it, or
+#: whatever else shows that it is in use. Judgement.
+_TAKEN_SECONDS = 30
+
+
 def cache_dir() -> str:
     """Return the path of the cache, as nova's own manager makes it."""
     return os.path.normpath(os.path.join(
@@ -101,10 +106,16 @@ class Directory(Store):
         now_ns = int(now * 1e9)
         try:
             with os.scandir(self.cache_dir) as files:
-                return [found for file in files
-                        if (found := self._entry(file, now_ns)) is not None]
+                found = [entry for file in files if (
+                    entry := self._entry(file, now_ns)) is not None]
         except FileNotFoundError:  # nothing was fetched yet
             return []
+        # A file that gets its final name meanwhile can be found under both.
+        complete = {entry.inode for entry in found
+                    if entry.kind is not Kind.TEMPORARY}
+        return [entry for entry in found
+                if entry.kind is not Kind.TEMPORARY
+                or entry.inode not in complete]
 
     def _entry(self, file: 'os.DirEntry[str]', now_ns: int) -> Entry | None:
         name = entry_mod.parse(file.name)
@@ -112,8 +123,11 @@ class Directory(Store):
             return None
         try:
             status = file.stat(follow_symlinks=False)
-        except FileNotFoundError:  # it went while we looked
-            return None
+        except OSError as error:
+            # It went while we looked, maybe by another host.
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                return None
+            raise
         if not stat.S_ISREG(status.st_mode):
             return None
         return Entry(
@@ -195,8 +209,8 @@ class Directory(Store):
                  'error': error.strerror or error,
                  'path': self._path_of(entry.name)})
             return Removal.FAILED
-        if removal is Removal.REMOVED:
-            self._remove_lock_files(entry)
+        if removal is not Removal.IN_USE:
+            self.remove_lock_files(*_locks(entry))
         return removal
 
     def _remove(self, entry: Entry,
@@ -205,15 +219,24 @@ class Directory(Store):
         try:
             # Whoever uses a base file touches it first.
             if (_found(path) != (entry.inode, entry.modified_ns)
-                    or not still_free()):
+                    or not still_free() or self._is_taken(entry)):
                 return Removal.IN_USE
             os.unlink(path)
         except FileNotFoundError:
             return Removal.GONE
         return Removal.REMOVED
 
-    def _remove_lock_files(self, entry: Entry) -> None:
-        """Leave no lock file behind, as nova does.
+    def _is_taken(self, entry: Entry) -> bool:
+        """Return whether another host may be about to use a file.
+
+        To rescue or to unshelve a server takes an image of which the database
+        does not tell.
+        """
+        return (self._sharing.is_shared() and entry.kind is not Kind.TEMPORARY
+                and self.now() - entry.modified_ns / 1e9 < _TAKEN_SECONDS)
+
+    def remove_lock_files(self, *names: str) -> None:
+        """Leave no lock file of a file behind that is not there.
 
         On shared storage it stays: another host may wait for this very file,
         while a third makes a new one and gets that.
@@ -221,13 +244,13 @@ class Directory(Store):
         try:
             if self._sharing.is_shared():
                 return
-            for name in _locks(entry):
+            for name in names:
                 if not os.path.exists(self._path_of(name)):
                     lockutils.remove_external_lock_file(
                         name, _LOCK_PREFIX, lock_path=self._lock_path)
         except Exception as error:
-            LOG.debug('The lock files of %(name)s stay: %(error)s',
-                      {'name': entry.name, 'error': error})
+            LOG.debug('The lock files of %(names)s stay: %(error)s',
+                      {'names': ', '.join(names), 'error': error})
 
     def register(self) -> None:
         """Have the host among those that share the storage."""

@@ -102,7 +102,8 @@ class Listing:
         return limits.Budget(allowed, counted, self.disk, [
             dataclasses.replace(
                 self.fetching[sha1], written=written[sha1],
-                is_new=(sha1, Kind.RESIZED) not in kinds)
+                is_new=(self.fetching[sha1].is_new
+                        and (sha1, Kind.RESIZED) not in kinds))
             for sha1 in coming])
 
 

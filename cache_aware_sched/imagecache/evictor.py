@@ -109,8 +109,12 @@ class Evictor:
                 if entry.kind is not Kind.TEMPORARY]):
             self._evict(entry, self._policy.reason, outcome)
 
-    def evict_to_limits(self, view: View, outcome: Outcome) -> None:
-        """Evict what the limits do not allow."""
+    def evict_to_limits(self, view: View, outcome: Outcome,
+                        first: str | None = None) -> None:
+        """Evict what the limits do not allow.
+
+        :param first: sha1 of the image that is evicted before all others
+        """
         budget = view.listing.budget(self.limits)
         for entry in view.entries:
             if entry.name in outcome.absent:
@@ -119,10 +123,16 @@ class Evictor:
         recent = view.listing.recent()
         outcome.exceeded = limits.evict(
             budget, self._order(
-                view.evictable(outcome.absent | outcome.stuck), recent),
+                view.evictable(outcome.absent | outcome.stuck), recent,
+                first),
             lambda entry, limit: self._evict(entry, limit.value, outcome),
             self._disk_now, recent)
-        # Evicted before all others, if the policy lets it.
+
+    def note_too_large(self, view: View, outcome: Outcome) -> None:
+        """Note the limit of size if something stays that exceeds it alone.
+
+        It is evicted before all others, if the policy lets it.
+        """
         if limits.Limit.SIZE not in outcome.exceeded and any(
                 self.limits.exclude(entry.size)
                 for entry in view.evictable(outcome.absent | outcome.stuck)):
@@ -131,7 +141,8 @@ class Evictor:
     def _disk_now(self) -> limits.Disk | None:
         return None if self._dry_run else self._store.disk()
 
-    def _order(self, free: list[Entry], recent: set[str]) -> list[Entry]:
+    def _order(self, free: list[Entry], recent: set[str],
+               first: str | None) -> list[Entry]:
         """Return what may be evicted, in the order in which it is.
 
         First what is of no use to anybody, and last what was just used.
@@ -139,7 +150,8 @@ class Evictor:
         left = [entry for entry in free if entry.kind is Kind.TEMPORARY]
         order = self._ask(self._policy.order, [
             entry for entry in free if entry.kind is not Kind.TEMPORARY])
-        return left + sorted(order, key=lambda entry: entry.name in recent)
+        return left + sorted(order, key=lambda entry: (
+            first is None or entry.sha1 != first, entry.name in recent))
 
     def _ask(self, question: Callable[[Sequence[Entry], float],
                                       Iterable[Entry]],

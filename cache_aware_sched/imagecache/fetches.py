@@ -62,11 +62,13 @@ class Purpose:
     :param ahead: whether no server waits for it
     :param disk_bytes: of the root disk of its server; None if it has no bounds
     :param clones: whether nothing is fetched of an image that Ceph can clone
+    :param converts: whether nova makes a raw image of it
     """
 
     ahead: bool = False
     disk_bytes: int | None = None
     clones: bool = False
+    converts: bool = True
 
 
 class Fetches:
@@ -99,7 +101,7 @@ class Fetches:
         fetching = self._evictor.evictable.fetching
         try:
             # One that needs no room is not to be evicted either.
-            fetching[sha1] = limits.Fetch()
+            fetching[sha1] = limits.Fetch(is_new=False)
             expected = self._expected(context, image_id, purpose)
             if expected is not None:
                 fetching[sha1] = expected
@@ -108,13 +110,15 @@ class Fetches:
         finally:
             fetching.pop(sha1, None)
 
-    def fit(self, image_id: str) -> None:
+    def fit(self, image_id: str, in_vain: bool = False) -> None:
         """Keep the limits with what has come; a failure harms nothing.
 
-        :param image_id: the image that has come, for logs
+        :param image_id: the image that has come
+        :param in_vain: whether no server was made of it: then it is the first
+            to be evicted
         """
         if self._limits:
-            self._make_room(image_id, ahead=False)
+            self._make_room(image_id, ahead=False, in_vain=in_vain)
 
     def _expected(self, context: nova_context.RequestContext, image_id: str,
                   purpose: Purpose) -> limits.Fetch | None:
@@ -140,15 +144,17 @@ class Fetches:
             return None
         if purpose.clones and image.get('disk_format') in _CLONED:
             return None
-        converted = (CONF.force_raw_images
+        converted = (purpose.converts and CONF.force_raw_images
                      and image.get('disk_format') not in _RAW)
-        peak = 2 * size if converted else size
-        if purpose.disk_bytes is not None:
-            size, peak = (min(number, purpose.disk_bytes)
-                          for number in (size, peak))
-        if self._limits.exclude(size):
-            self._tell_of_too_large(image_id, size, purpose.ahead)
-        return limits.Fetch(size, peak)
+
+        def bounded(number: int) -> int:
+            return min(number, purpose.disk_bytes or number)
+
+        one, both = bounded(size), bounded(2 * size if converted else size)
+        if self._limits.exclude(one):
+            self._tell_of_too_large(image_id, one, purpose.ahead)
+        # All that Glance sends is on the disk before nova looks at it.
+        return limits.Fetch(one, both, size + one if converted else size)
 
     def _tell_of_too_large(self, image_id: str, size: int,
                            ahead: bool) -> None:
@@ -162,7 +168,8 @@ class Fetches:
                  'evicts nothing for its size: %(why)s',
                  {'host': self._host, 'image': image_id, 'why': why})
 
-    def _make_room(self, image_id: str, ahead: bool) -> None:
+    def _make_room(self, image_id: str, ahead: bool,
+                   in_vain: bool = False) -> None:
         """Evict what the limits do not allow; a failure harms no boot.
 
         :raises NoRoom: if that is not enough, and no server waits for it
@@ -171,7 +178,7 @@ class Fetches:
         try:
             if self._lock.acquire(timeout=PATIENCE):
                 try:
-                    self._evict(image_id, ahead, outcome)
+                    self._evict(image_id, ahead, in_vain, outcome)
                 finally:
                     self._lock.release()
             else:
@@ -194,7 +201,7 @@ class Fetches:
                 {'host': self._host, 'image': image_id,
                  'limits': _names(outcome.exceeded)})
 
-    def _evict(self, image_id: str, ahead: bool,
+    def _evict(self, image_id: str, ahead: bool, in_vain: bool,
                outcome: evictor_mod.Outcome) -> None:
         listing = self._evictor.look()
         if not self._evictor.is_exceeded(listing):
@@ -204,7 +211,8 @@ class Fetches:
             lacking = self._evictor.unattainable(view)
             if lacking:  # then nothing has to be evicted for it
                 self._refuse(image_id, lacking)
-        self._evictor.evict_to_limits(view, outcome)
+        self._evictor.evict_to_limits(
+            view, outcome, report.image_sha1(image_id) if in_vain else None)
 
     def _refuse(self, image_id: str, lacking: list[limits.Limit]) -> None:
         raise NoRoom(

@@ -75,14 +75,16 @@ class Disk:
 class Fetch:
     """An image that is being fetched.
 
-    :param size: bytes that it is expected to take
-    :param peak: bytes that it takes while it is fetched: one that is converted
-        is there twice
+    :param size: bytes of one copy
+    :param room: bytes that are kept free for it within ``max_bytes``, if these
+        are enough: one that is converted is there twice for a moment
+    :param peak: bytes that it takes of the disk at that moment
     :param written: bytes of it that are on the disk already
     :param is_new: whether no file of the image is there yet
     """
 
     size: int = 0
+    room: int = 0
     peak: int = 0
     written: int = 0
     is_new: bool = True
@@ -126,7 +128,7 @@ class Budget:
         For both copies of what is converted, if they can be kept within the
         limit for that moment.
         """
-        return (self._counted(max(fetch.peak, fetch.written))
+        return (self._counted(max(fetch.room, fetch.written))
                 or self._counted(max(fetch.size, fetch.written)))
 
     def exceeded(self) -> list[Limit]:
@@ -214,7 +216,9 @@ def evict(budget: Budget, order: Iterable[Entry],
             by_image[entry.sha1 or ''].append(entry)
     tried: set[str] = set()
     for entry in waiting:
+        # The low watermark is where emptying ends, and no limit.
         asking = ([Limit.SIZE] if budget.excludes(entry)
+                  else budget.exceeded() if entry.name in last
                   else budget.asking())
         if not asking:
             break

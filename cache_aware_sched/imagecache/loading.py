@@ -54,6 +54,11 @@ def load(name: str) -> manager.BaseImageCacheManager:
             f'[cache_aware_sched] image_cache_manager {name!r} is a '
             f'{type(loaded).__name__}, not a subclass of '
             f'{manager.__name__}.BaseImageCacheManager.')
+    if not hasattr(loaded, 'store'):
+        raise exception.InvalidConfiguration(
+            f'[cache_aware_sched] image_cache_manager {name!r}: the __init__ '
+            f'of {type(loaded).__name__}, or of its policy, does not call '
+            f'super().__init__().')
     return loaded
 
 

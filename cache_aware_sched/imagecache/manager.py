@@ -25,11 +25,7 @@ in the namespace ``cache_aware_sched.image_cache_managers``::
 """
 
 from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Iterator
-import contextlib
 import functools
-import threading
 from typing import Any
 
 from nova import context as nova_context
@@ -40,17 +36,9 @@ from oslo_log import log as logging
 from cache_aware_sched import config
 from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache.evictable import Listing
-from cache_aware_sched.imagecache import evictor
-from cache_aware_sched.imagecache import fetches
-from cache_aware_sched.imagecache import history
-from cache_aware_sched.imagecache import limits
-from cache_aware_sched.imagecache import notification
+from cache_aware_sched.imagecache import image_cache
 from cache_aware_sched.imagecache import policies
-from cache_aware_sched.imagecache import protected
 from cache_aware_sched.imagecache import store as store_mod
-from cache_aware_sched.imagecache import telling
-from cache_aware_sched.imagecache import used
-from cache_aware_sched import report
 
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
@@ -67,8 +55,6 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager,
     Its methods are called in one thread at a time.
     """
 
-    # What the driver calls.
-
     def __init__(self) -> None:
         super().__init__()
         self._options = config.checked()
@@ -80,71 +66,24 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager,
         self.store: store_mod.Store = directory.Directory(lambda: self.host)
         self.ages = ages_of(CONF.image_cache)
         self._listing: Listing | None = None
-        self._lock = threading.Lock()
 
     def init_host(self, host: str) -> None:
         """Begin to work, before any server is started.
 
-        Reads what is protected, so that a mistake is told at the start.
+        The cache is made here, in the only thread that there is: since Python
+        3.12 a cached property can be made twice.
         """
         self.host = host
-        self.store.register()
-        telling.of_the_start(
-            host, self._options, len(self._protected.by_sha1()),
-            self.needs_limit)
+        self.cache.start()
 
-    def close(self) -> None:
-        """Keep what is known for the next start."""
-        self._history.save()
+    @functools.cached_property
+    def cache(self) -> image_cache.ImageCache:
+        """The cache, made when host and store are known."""
+        return image_cache.ImageCache(
+            self.host, self.store, self, self._options, self._changed)
 
-    @contextlib.contextmanager
-    def using(self, *image_ids: str | None) -> Iterator[None]:
-        """Keep images while servers are made from them."""
-        known = [image_id for image_id in image_ids if image_id]
-        self._history.add_ids(*known)
-        sha1s = {report.image_sha1(image_id) for image_id in known}
-        with self._evictor.evictable.busy.using(sha1s):
-            for sha1 in sha1s:
-                self.store.claim(sha1)
-            yield
-
-    def fetching(self, context: nova_context.RequestContext, image_id: str,
-                 ahead: bool = False, disk_bytes: int | None = None,
-                 clones: bool = False
-                 ) -> contextlib.AbstractContextManager[None]:
-        """Make room for an image, and keep it while the block fetches it.
-
-        :param ahead: whether no server waits for the image
-        :param disk_bytes: of the root disk of its server; None if it has no
-            bounds
-        :param clones: whether nothing is fetched of an image that Ceph can
-            clone
-        :raises cache_aware_sched.imagecache.fetches.NoRoom: only if no server
-            waits for it
-        """
-        return self._fetches.fetching(
-            context, image_id, fetches.Purpose(ahead, disk_bytes, clones))
-
-    def fetched(self, image_id: str) -> None:
-        """Keep the limits with an image that has come.
-
-        To be called when nobody holds a lock of the image; never raises.
-        """
-        self._fetches.fit(image_id)
-
-    def booted(self, context: nova_context.RequestContext, image_id: str,
-               hit: bool, size: int | None, instance_uuid: str) -> None:
-        """Take note of a server that was made from an image.
-
-        :param hit: whether the image was in the cache
-        :param size: bytes of the image; None if it did not arrive
-        """
-        if size is not None:
-            self._history.add_boot(image_id)
-        notification.send(notification.Event(
-            'hit' if hit else 'miss', image_id, self.host, size=size,
-            file=report.image_sha1(image_id), instance_uuid=instance_uuid),
-            context)
+    def _changed(self) -> None:
+        self.on_change()
 
     # What nova calls.
 
@@ -181,30 +120,14 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager,
 
         :raises OSError: if the directory cannot be read
         """
-        self._listing = self._evictor.look()
+        self._listing = self.cache.look()
 
     def _age_and_verify_cached_images(
             self, context: nova_context.RequestContext, all_instances: Any,
             base_dir: str) -> None:
         """Mark what is used, and evict what is not to be kept."""
-        listing = self._listing or self._evictor.look()
-        uses = self._used_by(context, all_instances)
-        self._history.add_ids(
-            *uses.image_ids, *self._protected.by_sha1().values())
-        outcome = evictor.Outcome()
-        with self._lock:
-            view = self._evictor.evictable.view(listing, uses, anew=True)
-            self._evictor.evict_expired(view, outcome)
-            self._evictor.evict_to_limits(view, outcome)
-        self._history.save()
-        # What is dated in the future would be used now for ever.
-        names = {entry.name for entry in listing.entries
-                 if entry.modified_ns > entry.used_ns}
-        names.update(entry.name for entry in uses.entries(listing.entries))
-        self.store.touch(*names)
-        telling.of_a_pass(self.host, view, outcome,
-                          self._options.image_cache_dry_run)
-        self._tell(outcome)
+        self.cache.evict(context, self._listing or self.cache.look(),
+                         all_instances)
 
     def get_disk_usage(self) -> int:
         """Return the bytes that the cache takes of the instances' disk."""
@@ -214,69 +137,6 @@ class BaseImageCacheManager(nova_imagecache.ImageCacheManager,
     def cache_dir(self) -> str:
         """The directory of the cache."""
         return directory.cache_dir()
-
-    def _tell(self, outcome: evictor.Outcome) -> None:
-        """Tell the scheduler and the bus of what was evicted."""
-        if not outcome.evicted or self._options.image_cache_dry_run:
-            return
-        self.on_change()
-        for entry, reason in outcome.evicted:
-            notification.send(notification.Event(
-                'evict', entry.image_id, self.host, size=entry.size,
-                reason=reason, file=entry.name))
-
-    # What it is made of.
-
-    @functools.cached_property
-    def _evictor(self) -> evictor.Evictor:
-        """Made when the name of the host is known."""
-        return evictor.Evictor(
-            self.host, self.store, self, limits_of(self._options),
-            self._protected, self._history, self._options.image_cache_dry_run)
-
-    @functools.cached_property
-    def _fetches(self) -> fetches.Fetches:
-        return fetches.Fetches(self._evictor, self._lock, self.host,
-                               self._used_here, self._tell)
-
-    @functools.cached_property
-    def _protected(self) -> protected.ProtectedImages:
-        return protected.ProtectedImages(
-            self._options.protected_images,
-            self._options.protected_images_file)
-
-    @functools.cached_property
-    def _history(self) -> history.ImageHistory:
-        return history.ImageHistory(
-            self.store.history_path(),
-            self._options.image_cache_popularity_half_life_hours * 3600)
-
-    def _used_here(self) -> used.Used:
-        """Ask the database what instances use, outside of a pass."""
-        return self._used_by(nova_context.get_admin_context(), ())
-
-    def _used_by(self, context: nova_context.RequestContext,
-                 listed: Iterable[Any]) -> used.Used:
-        """Return what instances use.
-
-        Asked after the entries were looked at: what was claimed between nova's
-        list and that look may have touched its image before it.
-
-        :param listed: instances that nova has listed already
-        """
-        hosts = self.store.hosts()
-        return used.by_instances(
-            context, [*listed, *used.instances_of(hosts)], hosts)
-
-
-def limits_of(options: cfg.ConfigOpts.GroupAttr) -> limits.Limits:
-    """Return the limits that the options set."""
-    return limits.Limits(
-        max_bytes=options.image_cache_max_size_gb * limits.GIB,
-        max_images=options.image_cache_max_images,
-        high=options.image_cache_high_watermark_percent,
-        low=options.image_cache_low_watermark_percent,
-        min_free=options.image_cache_min_free_gb * limits.GIB)
 
 
 def ages_of(options: cfg.ConfigOpts.GroupAttr) -> policies.Ages:

@@ -161,7 +161,7 @@ def of_manager(manager: type[Policy]) -> type[Policy]:
         raise TypeError(f'{manager!r} is not a class')
     for policy in manager.__mro__[1:]:
         if (policy is not Policy and issubclass(policy, Policy)
-                and not hasattr(policy, 'update')
+                and not hasattr(policy, '_age_and_verify_cached_images')
                 and policy.order is manager.order
                 and policy.expired is manager.expired):
             return policy

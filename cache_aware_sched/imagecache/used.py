@@ -60,23 +60,23 @@ class Used:
 
 
 def by_instances(context: nova_context.RequestContext,
-                 instances: Iterable[Any], hosts: Collection[str]) -> Used:
-    """Return what the instances use, and those that move to or from here.
+                 instances: Iterable[Any]) -> Used:
+    """Return what instances use.
 
     As nova's ImageCacheManager._list_running_instances tells (nova 34.0.0),
     and all ephemeral disks of an instance instead of the first.
 
-    :param instances: of all hosts that use this cache
-    :param hosts: that use it
+    :param instances: of all hosts that use this cache, and those that move to
+        or from them
     """
     by_uuid = {instance.uuid: instance for instance in instances}
-    images = {image for instance in by_uuid.values()
-              for image in _images(instance)} | _moving(hosts)
     devices = objects.BlockDeviceMappingList.bdms_by_instance_uuid(
         context, list(by_uuid))
-    return Used(frozenset(images), frozenset(
-        name for bdms in devices.values() for bdm in bdms
-        if (name := _blank_of(bdm))))
+    return Used(
+        frozenset(image for instance in by_uuid.values()
+                  for image in _images(instance)),
+        frozenset(name for bdms in devices.values() for bdm in bdms
+                  if (name := _blank_of(bdm))))
 
 
 def _images(instance: 'objects.Instance') -> Iterator[str]:
@@ -106,13 +106,11 @@ def _blank(entry: Entry) -> str:
     return entry.name
 
 
-def _moving(hosts: Collection[str]) -> set[str]:
-    """Return the images of the instances that move to or from a host."""
-    context = nova_context.get_admin_context()
+def moving(hosts: Collection[str]) -> list[Any]:
+    """Return the instances that move to or from some hosts."""
     try:
-        return {image for _migration, instance
-                in presence.moving(context, hosts)
-                for image in _images(instance)}
+        return [instance for _migration, instance in presence.moving(
+            nova_context.get_admin_context(), hosts)]
     except Exception as error:
         # The disks themselves still tell what they need.
         _ONCE.warning(
@@ -121,7 +119,7 @@ def _moving(hosts: Collection[str]) -> set[str]:
             '%(error)s. The images of those without a disk here may be '
             'evicted, and are fetched again when they arrive.',
             {'hosts': ', '.join(hosts), 'error': error})
-        return set()
+        return []
 
 
 def instances_of(hosts: Collection[str]) -> Any:

@@ -110,7 +110,7 @@ class Cache:
         :param in_use: the images of the host's servers
         :returns: the images that were evicted
         """
-        self._arriving[image] = limits.Fetch(size, size)
+        self._arriving[image] = limits.Fetch(size, size, size)
         return self._evict(now, in_use) if self._limits else []
 
     def arrived(self, image: str, size: int, now: float) -> None:

@@ -156,13 +156,20 @@ class CacheAwareMixin(abc.ABC):
         """
         self._cache_late_check.admit(context, instance)
         try:
-            return super().spawn(  # type: ignore[misc]
-                context, instance, *args, **kwargs)
+            with self.starting(context, instance):
+                return super().spawn(  # type: ignore[misc]
+                    context, instance, *args, **kwargs)
         except BaseException:
             self._cache_late_check.forget(instance.uuid)
             raise
         finally:
             self.servers_changed()
+
+    def starting(self, context: nova_context.RequestContext,
+                 instance: 'objects.Instance',
+                 ) -> contextlib.AbstractContextManager[None]:
+        """Return what surrounds the start of a server that was admitted."""
+        return contextlib.nullcontext()
 
     # The report.
 

@@ -72,6 +72,12 @@ class FakeDirectory(directory.Directory):
     def disk(self) -> None:
         """Return that the disk has no bounds."""
 
+    def register(self) -> None:
+        """Make the directory, and do as on a libvirt host."""
+        with contextlib.suppress(OSError):  # it is told of what follows
+            os.makedirs(self.instances_path, exist_ok=True)
+        super().register()
+
 
 class FakeImageCache:
     """Puts images into the cache of a host and takes them out.
@@ -164,7 +170,8 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         image_id = instance.image_ref
         with self.image_used(image_id, instance) as boot:
             boot.hit = not self.fetch(
-                image_id, size, lambda: self.image_cache_manager.fetching(
+                image_id, size,
+                lambda: self.image_cache_manager.cache.fetching(
                     context, image_id))
             boot.size = size
 
@@ -177,12 +184,12 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         """Fetch an image ahead of time; see :mod:`nova.virt.driver`."""
         image = glance.API().get(context, image_id)
         manager = self.image_cache_manager
-        with manager.using(image_id):
+        with manager.cache.using(image_id):
             fetched = self.fetch(
                 image_id, image.get('size') or _SOME_SIZE,
-                lambda: manager.fetching(context, image_id, ahead=True))
+                lambda: manager.cache.fetching(context, image_id, ahead=True))
         if fetched:
-            manager.fetched(image_id)
+            manager.cache.fetched(image_id)
         return fetched
 
     def fetch(self, image_id: str, size: int, room: Callable[
@@ -195,18 +202,22 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         """
         cache, sha1 = (FakeImageCache(self._cache_directory),
                        report.image_sha1(image_id))
-        with self._cache_directory.lock(sha1):
-            if cache.has(image_id):
-                return False
-            try:
-                # Its size is not told: the time is not that of a fetch.
-                with room(), self.image_fetched(sha1):
-                    cache.begin(image_id, size)
-                    time.sleep(self._cache_options.fake_image_fetch_seconds)
-                    cache.put(image_id, size)
-            except BaseException:
-                cache.remove(image_id)
-                raise
+        try:
+            with self._cache_directory.lock(sha1):
+                if cache.has(image_id):
+                    return False
+                try:
+                    # Its size is not told: the time is not that of a fetch.
+                    with room(), self.image_fetched(sha1):
+                        cache.begin(image_id, size)
+                        time.sleep(
+                            self._cache_options.fake_image_fetch_seconds)
+                        cache.put(image_id, size)
+                except BaseException:
+                    cache.remove(image_id)
+                    raise
+        finally:
+            self._cache_directory.remove_lock_files(sha1)
         return True
 
     def init_host(self, host: str) -> None:

@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterator
 import contextlib
 import functools
 import os
@@ -76,19 +77,22 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         return (CONF.libvirt.images_type != 'rbd'
                 or bool(self._cached_files.files()))
 
-    def spawn(self, context: nova_context.RequestContext,
-              instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
-        """Start a server, with room for its kernel and its ramdisk.
+    @contextlib.contextmanager
+    def starting(self, context: nova_context.RequestContext,
+                 instance: 'objects.Instance') -> Iterator[None]:
+        """Have room for the kernel and the ramdisk of a server besides.
 
         nova fetches them with no function between that could be watched.
         """
-        with contextlib.ExitStack() as fetches:
+        cache = self.image_cache_manager.cache
+        with (super().starting(context, instance),
+              contextlib.ExitStack() as fetches):
             for name in ('kernel_id', 'ramdisk_id'):
                 image_id = name in instance and getattr(instance, name)
                 if image_id and not os.path.exists(self._base_file(image_id)):
                     fetches.enter_context(
-                        self.image_cache_manager.fetching(context, image_id))
-            return super().spawn(context, instance, *args, **kwargs)
+                        cache.fetching(context, image_id, converts=False))
+            yield
 
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:
@@ -102,15 +106,18 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         """
         sha1 = report.image_sha1(image_id)
         path = self._base_file(image_id)
-        manager = self.image_cache_manager
-        with manager.using(image_id), self._cache_directory.lock(sha1):
-            if os.path.exists(path):
-                return bool(super().cache_image(context, image_id))
-            with (manager.fetching(context, image_id, ahead=True),
-                  self.image_fetched(sha1) as fetch):
-                fetched = bool(super().cache_image(context, image_id))
-                fetch.size = _bytes_on_disk(path)
-        manager.fetched(image_id)
+        cache = self.image_cache_manager.cache
+        try:
+            with cache.using(image_id), self._cache_directory.lock(sha1):
+                if os.path.exists(path):
+                    return bool(super().cache_image(context, image_id))
+                with (cache.fetching(context, image_id, ahead=True),
+                      self.image_fetched(sha1) as fetch):
+                    fetched = bool(super().cache_image(context, image_id))
+                    fetch.size = _bytes_on_disk(path)
+        finally:
+            self._cache_directory.remove_lock_files(sha1)
+        cache.fetched(image_id)
         return fetched
 
     def _base_file(self, image_id: str) -> str:
@@ -139,7 +146,7 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                       target: str, **fetch_kwargs: Any) -> Any:
                 if os.path.normpath(target) != path:  # LVM: to the volume
                     return fetch(*fetch_args, target=target, **fetch_kwargs)
-                with (self.image_cache_manager.fetching(
+                with (self.image_cache_manager.cache.fetching(
                         context, image_id, disk_bytes=size,
                         clones=CONF.libvirt.images_type == 'rbd'),
                       self._arriving(filename) as fetched):

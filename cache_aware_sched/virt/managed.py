@@ -46,7 +46,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
     Goes where :class:`cache_aware_sched.virt.driver.CacheAwareMixin` goes. The
     driver calls ``self.image_cache_manager.update()`` from its
     ``manage_image_cache()``, uses :meth:`image_used` around the making of a
-    disk, and ``self.image_cache_manager.fetching()`` around a fetch.
+    disk, and ``self.image_cache_manager.cache.fetching()`` around a fetch.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -65,7 +65,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
 
     def cleanup_host(self, host: str) -> None:
         """End the work; nova calls it when nova-compute ends."""
-        self.image_cache_manager.close()
+        self.image_cache_manager.cache.save()
         # Of nova's driver, which comes behind the mixins.
         super().cleanup_host(host)  # type: ignore[misc]
 
@@ -74,41 +74,79 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         self.image_cache_manager.store.register()
         return super().get_available_resource(nodename)
 
-    def spawn(self, context: nova_context.RequestContext,
-              instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
-        """Start a server whose images stay in the cache meanwhile.
+    @contextlib.contextmanager
+    def starting(self, context: nova_context.RequestContext,
+                 instance: 'objects.Instance') -> Iterator[None]:
+        """Keep the images of a server in the cache while it is started.
 
         A server that was started is a hit or a miss. That it was not is none:
         nova may start it on another host.
         """
-        manager = self.image_cache_manager
+        cache = self.image_cache_manager.cache
         boot = self._cache_boots[instance.uuid] = Boot()
+        started = False
         try:
-            with manager.using(*_images(instance)):
-                spawned = super().spawn(context, instance, *args, **kwargs)
+            with cache.using(*_images(instance)):
+                yield
+            started = True
         finally:
             self._cache_boots.pop(instance.uuid, None)
+            if boot.image_id and boot.hit is False:
+                cache.fetched(boot.image_id, in_vain=not started)
         if boot.image_id and boot.hit is not None:
-            manager.booted(context, boot.image_id, boot.hit, boot.size,
-                           instance.uuid)
-        return spawned
+            cache.booted(context, boot.image_id, boot.hit, boot.size,
+                         instance.uuid)
 
     @contextlib.contextmanager
     def image_used(self, image_id: str, instance: 'objects.Instance',
                    ) -> Iterator[Boot]:
         """Keep an image in the cache while a disk is made from it.
 
-        What is said of the first one within :meth:`spawn` counts: some servers
-        need more than one image, and a resize is no boot.
+        What is said of the first one while the server is started counts: some
+        servers need more than one image, and a resize is no boot.
         """
         boot = self._cache_boots.get(instance.uuid)
-        if boot is None or boot.image_id:
+        counts = boot is not None and not boot.image_id
+        if boot is None or not counts:
             boot = Boot()
         boot.image_id = image_id
-        with self.image_cache_manager.using(image_id):
-            yield boot
-            if boot.hit is False:
-                self.image_cache_manager.fetched(image_id)
+        cache = self.image_cache_manager.cache
+        made = False
+        try:
+            with cache.using(image_id):
+                yield boot
+            made = True
+        finally:
+            if boot.hit is False and not counts:
+                cache.fetched(image_id, in_vain=not made)
+
+
+def _keeping(name: str) -> Any:
+    """Return a method of the driver while which images are kept.
+
+    It makes disks for a server that the host may have no row of.
+    """
+    def method(self: ManagedCacheMixin, *args: Any, **kwargs: Any) -> Any:
+        used = []
+        for argument in (*args, *kwargs.values()):
+            if isinstance(argument, objects.Instance):
+                used += _images(argument)
+            elif isinstance(argument, objects.ImageMeta) and 'id' in argument:
+                used.append(argument.id)
+        with self.image_cache_manager.cache.using(*used):
+            return getattr(super(ManagedCacheMixin, self), name)(
+                *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+#: What makes disks besides spawn (nova.virt.driver, nova 34.0.0). To rescue a
+#: server takes an image that the database does not tell.
+DISK_MAKERS = ('finish_migration', 'finish_revert_migration',
+               'pre_live_migration', 'rescue')
+for _name in DISK_MAKERS:
+    setattr(ManagedCacheMixin, _name, _keeping(_name))
 
 
 def _images(instance: 'objects.Instance') -> list[str | None]:

@@ -705,6 +705,8 @@ class UnusedTests(ImageCacheTestCase):
         # As long after as nothing was just used any more.
         self.useFixture(fixtures.MockPatchObject(
             evictable, 'GRACE_SECONDS', 0))
+        self.useFixture(fixtures.MockPatchObject(
+            directory, '_TAKEN_SECONDS', 0))
 
     def assert_kept_only_while(self, image_id, end):
         """Assert that an image stays in a pass, and that it goes after."""

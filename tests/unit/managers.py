@@ -239,7 +239,7 @@ class ManagerTestCase(base.TestCase):
         """
         manager = manager or self.manager
         if host in self._started:
-            self._started[host].close()
+            self._started[host].cache.save()
         started = (loading.load(manager) if isinstance(manager, str)
                    else manager())
         started.on_change = self.count_change

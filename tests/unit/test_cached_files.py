@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import errno
 import functools
 import os
 import time
@@ -243,3 +244,21 @@ class TestChange(CachedFilesTestCase):
         os.rename(path, os.path.join(self.path, SHA1))
 
         self.assert_files(report.BaseFile(SHA1, 500))
+
+
+class TestTrouble(CachedFilesTestCase):
+
+    def test_file_that_another_host_has_removed(self):
+        """The NFS client tells so in words of its own."""
+        self.write(SHA1)
+        self.write(OTHER)
+        with os.scandir(self.path) as scanned:
+            entries = list(scanned)
+        stale = mock.Mock(spec=os.DirEntry)
+        stale.name = SHA1
+        stale.stat.side_effect = OSError(errno.ESTALE, 'Stale file handle')
+
+        with mock.patch('os.scandir', autospec=True) as scandir:
+            scandir.return_value.__enter__.return_value = iter([
+                stale, *(one for one in entries if one.name == OTHER)])
+            self.assert_files(report.BaseFile(OTHER, 1000))

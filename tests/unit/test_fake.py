@@ -125,7 +125,7 @@ class TestFakeDriver(FakeDriverTestCase):
 
     def test_server_that_was_not_started_is_no_hit_and_no_miss(self):
         """nova may start it on another host, where it is."""
-        with mock.patch.object(self.driver.image_cache_manager, 'booted',
+        with mock.patch.object(self.driver.image_cache_manager.cache, 'booted',
                                autospec=True) as booted:
             with mock.patch.object(fake.time, 'sleep', autospec=True,
                                    side_effect=OSError('no')):
@@ -181,6 +181,11 @@ class TestFakeDriver(FakeDriverTestCase):
 
         self.assertEqual({left: HOST}, self.start().get_nodenames_by_uuid())
         self.assertEqual(left, node.read_local_node_uuid())
+
+    def test_new_host_shares_its_storage_with_nobody(self):
+        self.start('new')
+
+        self.assertNotIn('storage', ' '.join(self.warnings()))
 
     def test_start_without_a_place_for_the_identity(self):
         self.useFixture(fixtures.MockPatchObject(

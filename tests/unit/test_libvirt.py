@@ -208,7 +208,7 @@ class TestFetch(LibvirtTestCase):
             **fields)
         backend = mock.Mock(spec=('cache',))
         backend.cache.side_effect = cache
-        with self.driver.image_cache_manager.using():
+        with self.driver.image_cache_manager.cache.using():
             boot = self.driver._cache_boots[server.uuid] = managed.Boot()
             self.driver._try_fetch_image_cache(
                 backend, mock.Mock(), self.context, filename,
@@ -232,8 +232,9 @@ class TestFetch(LibvirtTestCase):
 
         with (mock.patch.object(libvirt_driver.libvirt_utils, 'copy_image',
                                 copy),
-              mock.patch.object(self.driver.image_cache_manager, 'fetching',
-                                autospec=True) as fetching):
+              mock.patch.object(
+                  self.driver.image_cache_manager.cache, 'fetching',
+                  autospec=True) as fetching):
             hit = self.boot(cache)
 
         self.assertIs(False, hit)
@@ -281,13 +282,83 @@ class TestFetch(LibvirtTestCase):
         server = factories.instance(
             vm_state='building', kernel_id=factories.IMAGE,
             ramdisk_id=factories.OTHER_IMAGE)
-        with (mock.patch.object(self.driver.image_cache_manager, 'fetching',
-                                autospec=True) as fetching,
+        with (mock.patch.object(
+                  self.driver.image_cache_manager.cache, 'fetching',
+                  autospec=True) as fetching,
               mock.patch.object(libvirt_driver.LibvirtDriver, 'spawn',
                                 autospec=True)):
             self.driver.spawn(self.context, server, None, [], None, {})
 
-        fetching.assert_called_once_with(self.context, factories.OTHER_IMAGE)
+        fetching.assert_called_once_with(
+            self.context, factories.OTHER_IMAGE, converts=False)
+
+    def test_kernel_of_a_server_that_the_cap_refuses(self):
+        """Nothing is evicted for it."""
+        server = factories.instance(vm_state='building',
+                                    kernel_id=factories.OTHER_IMAGE)
+        refuse = mock.patch.object(
+            self.driver._cache_late_check, 'admit', autospec=True,
+            side_effect=exception.GroupAffinityViolation(policy='x'))
+        with (refuse, mock.patch.object(
+                self.driver.image_cache_manager.cache, 'fetching',
+                autospec=True) as fetching):
+            self.assertRaises(
+                exception.GroupAffinityViolation, self.driver.spawn,
+                self.context, server, None, [], None, {})
+
+        fetching.assert_not_called()
+
+    def test_server_that_was_not_started(self):
+        """What was fetched for it is the first to be evicted."""
+        path = os.path.join(self.directory, SHA1)
+        server = factories.instance(vm_state='building', trusted_certs=None,
+                                    migration_context=None)
+
+        def spawn(driver, context, instance, *args):
+            with driver.image_used(factories.IMAGE, instance) as boot:
+                boot.hit = False
+                self.write(path)
+            raise exception.FlavorDiskSmallerThanImage(
+                flavor_size=1, image_size=2)
+
+        cache = self.driver.image_cache_manager.cache
+        with (mock.patch.object(libvirt_driver.LibvirtDriver, 'spawn', spawn),
+              mock.patch.object(cache, 'fetched', autospec=True) as fetched,
+              mock.patch.object(cache, 'booted', autospec=True) as booted):
+            self.assertRaises(
+                exception.FlavorDiskSmallerThanImage, self.driver.spawn,
+                self.context, server, None, [], None, {})
+
+        fetched.assert_called_once_with(factories.IMAGE, in_vain=True)
+        booted.assert_not_called()
+
+    def test_what_makes_disks_keeps_images(self):
+        """Also empty ones, which are kept while anything is made."""
+        server = factories.instance(kernel_id=None, ramdisk_id=None)
+        meta = objects.ImageMeta(id=factories.OTHER_IMAGE)
+        evictable = self.driver.image_cache_manager.cache._evictor.evictable
+        for name in managed.DISK_MAKERS:
+            seen = []
+            with mock.patch.object(
+                    libvirt_driver.LibvirtDriver, name, create=True,
+                    side_effect=lambda *args, seen=seen: seen.append(
+                        evictable.busy.sha1s())):
+                getattr(self.driver, name)(self.context, server, meta)
+
+            self.assertEqual(
+                [{SHA1, report.image_sha1(factories.OTHER_IMAGE)}], seen)
+            self.assertFalse(evictable.busy)
+
+    def test_pre_cache_that_fails_leaves_no_lock_file(self):
+        with mock.patch.object(
+                libvirt_driver.LibvirtDriver, 'cache_image', autospec=True,
+                side_effect=exception.ImageNotFound(image_id='x')):
+            self.assertRaises(
+                exception.ImageNotFound, self.driver.cache_image,
+                self.context, factories.IMAGE)
+
+        self.assertNotIn(f'nova-{SHA1}',
+                         os.listdir(os.path.join(self.path, 'locks')))
 
     def test_disk_outside_of_the_cache(self):
         """With LVM the image is written to the volume of the server."""
@@ -439,7 +510,7 @@ class TestNova(base.TestCase):
                         objects=devices)}):
             running = (nova_imagecache.ImageCacheManager()
                        ._list_running_instances(self.context, [server]))
-            ours = used.by_instances(self.context, [server], [])
+            ours = used.by_instances(self.context, [server])
 
         names = [*map(report.image_sha1, running['used_images']),
                  *running['used_swap_images'],

@@ -36,7 +36,7 @@ def file_of(name, size=10):
 
 def coming(peak=0, size=None, written=0, new=False):
     """Return one image that is being fetched, converted if sizes differ."""
-    return [Fetch(peak if size is None else size, peak, written, new)]
+    return [Fetch(peak if size is None else size, peak, peak, written, new)]
 
 
 def names_of(entries):
@@ -512,6 +512,26 @@ class TestEvict(EvictTestCase):
 
         self.assertEqual([C], self.removals.names())
 
+    def test_low_watermark_takes_nothing_that_was_just_used(self):
+        """It is where emptying ends, and no limit."""
+        removals = Removals()
+        files = [file_of(name, 10) for name in (A, B, C)]
+        budget = Budget(Limits(high=80, low=20), files, Disk(85, 15))
+
+        exceeded = limits.evict(budget, files, removals, last={B, C})
+
+        self.assertEqual([], exceeded)
+        self.assertEqual([A], removals.names())
+
+    def test_high_watermark_takes_what_was_just_used(self):
+        removals = Removals()
+        files = [file_of(name, 10) for name in (A, B, C)]
+        budget = Budget(Limits(high=70, low=20), files, Disk(85, 15))
+
+        limits.evict(budget, files, removals, last={B, C})
+
+        self.assertEqual([A, B], removals.names())
+
     def test_nothing_may_go(self):
         budget = Budget(
             Limits(max_bytes=15), [file_of(A), file_of(B)], None)
@@ -652,7 +672,7 @@ LIMITS = st.builds(
 DISKS = st.one_of(st.none(), st.builds(
     Disk, st.integers(0, 300), st.integers(0, 300)))
 NEEDS = st.lists(st.builds(
-    Fetch, NUMBERS, NUMBERS, NUMBERS, st.booleans()), max_size=3)
+    Fetch, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.booleans()), max_size=3)
 
 
 @st.composite
@@ -728,11 +748,11 @@ class TestAnyCache(base.TestCase):
             removals.tried[len(large):])
         # Of each fetch the larger number that can be kept, or nothing.
         total = sum(
-            max((number for number in (max(need.peak, need.written),
-                                       max(need.size, need.written))
-                 if number <= max_bytes), default=0)
-            if max(need.peak, need.written) > max_bytes
-            else max(need.peak, need.written) for need in needs) + sum(
+            max(need.room, need.written)
+            if max(need.room, need.written) <= max_bytes
+            else max(need.size, need.written)
+            if max(need.size, need.written) <= max_bytes
+            else 0 for need in needs) + sum(
             file.size for file in files if not allowed.exclude(file.size))
         self.assertEqual(
             [Limit.SIZE] if total - sum(gone) > max_bytes else [], exceeded)

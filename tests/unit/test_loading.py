@@ -208,6 +208,14 @@ class TestThirdParty(LoadingTestCase):
                         0) for letter, size in (('a', 1), ('b', 2)))
         self.assertEqual([large, small], loaded.order([small, large], 0.0))
 
+    def test_init_that_does_not_call_its_parent_s(self):
+        self.install(f'''{GOOD}
+        def __init__(self):
+            self.mine = 1
+    ''', 'plugin_x:LargestFirst')
+
+        self.assert_refused('x', 'LargestFirst', 'super().__init__()')
+
     def test_is_listed(self):
         self.install(GOOD, 'plugin_x:LargestFirst', name='largest')
 

@@ -92,7 +92,7 @@ class OrderTestCase(SuiteTestCase):
 
     def booted(self, manager, number, times=1):
         for _ in range(times):
-            manager.booted(self.context, image(number), True, GIB,
+            manager.cache.booted(self.context, image(number), True, GIB,
                            managers.server().uuid)
 
     def history(self):
@@ -195,7 +195,7 @@ class TestLRUOrder(OrderTestCase):
         names = self.put_images(1, 2, 3, age=HOUR)
         booted = self.boot(1)
         manager = self.start()
-        with manager.using(image(2)):
+        with manager.cache.using(image(2)):
             pass
         self.run_pass(manager)
         self.assert_left(*names[:2])
@@ -271,7 +271,7 @@ class TestPopularityOrder(OrderTestCase):
         large = self.put(sha1(3), 5 * GIB)
         manager = self.start()
         self.booted(manager, 3, 9)
-        manager.close()
+        manager.cache.save()
         os.truncate(self.history(), os.path.getsize(self.history()) // 2)
 
         manager = self.run_pass(self.start())
@@ -290,7 +290,7 @@ class TestPopularityOrder(OrderTestCase):
         names = self.put_images(1, 2)
         manager = self.start()
         self.booted(manager, 1, 9)
-        manager.close()
+        manager.cache.save()
         os.unlink(self.history())
 
         self.run_pass(self.start())
@@ -478,7 +478,7 @@ class TestBadPolicies(OrderTestCase):
                 """Leave no trace."""
 
         def decide(manager, entries, now):
-            boots.enter_context(manager.using(image(901)))
+            boots.enter_context(manager.cache.using(image(901)))
             return entries
 
         class Slow(managers.LargestFirst):

@@ -31,7 +31,7 @@ class ArrivingSuite:
         self.glance.add(4, GIB)
         manager = self.start(type(manager))
 
-        with manager.fetching(self.context, image(4)):
+        with manager.cache.fetching(self.context, image(4)):
             # What was written first is idle while it is made raw.
             names = [self.put(f'{sha1(4)}.part', age=9 * HOUR),
                      self.put(f'{sha1(4)}.converted', age=2 * HOUR)]
@@ -44,7 +44,7 @@ class ArrivingSuite:
         self.glance.add(4, GIB)
         manager = self.start()
 
-        with manager.fetching(self.context, image(4)):
+        with manager.cache.fetching(self.context, image(4)):
             self.put(sha1(4), age=9 * DAY)
             self.run_pass(manager)
 
@@ -138,7 +138,7 @@ class ArrivingSuite:
         manager = self.start()
 
         def child():
-            with manager.fetching(self.context, image(4)):
+            with manager.cache.fetching(self.context, image(4)):
                 self.put(f'{sha1(4)}.part', GIB // 2)
                 os.kill(os.getpid(), signal.SIGKILL)
 

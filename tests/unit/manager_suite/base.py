@@ -56,7 +56,8 @@ class SuiteTestCase(managers.ManagerTestCase):
 
     def fetch(self, manager, number=900, ahead=False, **purpose):
         """Make room for an image; return what is there then."""
-        with manager.fetching(self.context, image(number), ahead, **purpose):
+        with manager.cache.fetching(
+                self.context, image(number), ahead, **purpose):
             return self.names()
 
     def unneeded(self, *names, of=1):

@@ -139,6 +139,40 @@ class FetchSuite:
         # Of 6 GiB 4 are for the copies and 1 stays free.
         self.assertEqual(self.wanted(names, 2), left)
 
+    def test_all_that_is_sent_is_on_the_disk_meanwhile(self):
+        """Besides the raw image, which is no larger than the server's disk."""
+        self.set(image_cache_min_free_gb=2)
+        self.limit_disk(23)
+        names = self.put_images(1, 2, 3, size=2 * GIB)
+        self.glance.add(5, 9 * GIB, 'qcow2')
+
+        left = self.fetch(self.start(), 5, disk_bytes=9 * GIB)
+
+        # 18 of 23 GiB, and 2 stay free.
+        self.assertEqual(self.wanted(names, 2), left)
+
+    def test_kernel_is_not_converted(self):
+        self.set(image_cache_max_size_gb=4)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, GIB, 'qcow2')
+
+        left = self.fetch(self.start(), 5, converts=False)
+
+        self.assertEqual(set(names), left)
+
+    def test_image_of_which_no_server_was_made(self):
+        """It is evicted before what is of use to somebody."""
+        self.set(image_cache_max_size_gb=4)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, MIB, 'qcow2')
+        manager = self.start()
+        with manager.cache.fetching(self.context, image(5)):
+            new = self.put(sha1(5), 3 * GIB, age=0)
+
+        manager.cache.fetched(image(5), in_vain=True)
+
+        self.assert_left(*names, *(() if self.evicts else (new,)))
+
     def test_room_is_no_larger_than_the_disk_of_the_server(self):
         self.set(image_cache_max_size_gb=4)
         names = self.put_images(1, 2, 3)
@@ -158,6 +192,16 @@ class FetchSuite:
 
         self.assertEqual(set(names), left)
 
+    def test_image_that_ceph_clones_is_none_of_the_cache(self):
+        self.set(image_cache_max_images=3)
+        names = self.put_images(1, 2, 3)
+        self.glance.add(5, GIB)
+        manager = self.start()
+
+        with manager.cache.fetching(self.context, image(5), clones=True):
+            self.run_pass(manager)
+            self.assert_left(*(names if self.keeps_unused else ()))
+
     def test_image_that_ceph_cannot_clone(self):
         self.set(image_cache_max_size_gb=4)
         names = self.put_images(1, 2, 3)
@@ -174,10 +218,10 @@ class FetchSuite:
         self.glance.add(5, MIB, 'qcow2')
         manager = self.start()
 
-        with manager.fetching(self.context, image(5)):
+        with manager.cache.fetching(self.context, image(5)):
             self.assert_left(*names)
             new = self.put(sha1(5), 3 * GIB, age=0)
-        manager.fetched(image(5))
+        manager.cache.fetched(image(5))
 
         self.assert_left(*self.wanted(names, 2), new)
 
@@ -188,9 +232,9 @@ class FetchSuite:
         self.glance.add(5, 197 * 1024, 'qcow2')
         manager = self.start()
 
-        with manager.fetching(self.context, image(5)):
+        with manager.cache.fetching(self.context, image(5)):
             new = self.put(sha1(5), 4096, age=0)
-        manager.fetched(image(5))
+        manager.cache.fetched(image(5))
 
         self.assert_left(*names, new)
 
@@ -201,14 +245,26 @@ class FetchSuite:
         self.glance.add(5, MIB, 'qcow2')
         manager = self.start()
 
-        with manager.using(image(5)):
-            with manager.fetching(self.context, image(5)):
+        with manager.cache.using(image(5)):
+            with manager.cache.fetching(self.context, image(5)):
                 new = self.put(sha1(5), 5 * GIB, age=0)
-            manager.fetched(image(5))
+            manager.cache.fetched(image(5))
             self.assert_left(*names, new)
-        manager.fetched(image(5))
+        manager.cache.fetched(image(5))
 
         self.assert_left(*names, *(() if self.evicts else (new,)))
+
+    def test_file_that_is_found_under_both_names_counts_once(self):
+        """It gets its final name while the directory is read."""
+        self.set(image_cache_max_size_gb=3)
+        names = self.put_images(1, 2, 3)
+        os.link(os.path.join(self.cache, names[0]),
+                os.path.join(self.cache, f'{names[0]}.part'))
+
+        left = self.run_pass(self.start()) and self.names()
+
+        self.assertEqual(
+            {*(names if self.keeps_unused else ()), f'{names[0]}.part'}, left)
 
     def test_fetch_that_ends_during_a_pass_counts_once(self):
         self.set(image_cache_max_size_gb=3)
@@ -217,7 +273,7 @@ class FetchSuite:
         manager = self.start()
 
         # The file is there before nova returns from the fetch.
-        with manager.fetching(self.context, image(3)):
+        with manager.cache.fetching(self.context, image(3)):
             names.append(self.put(sha1(3), GIB))
             self.run_pass(manager)
 
@@ -240,7 +296,7 @@ class FetchSuite:
         self.glance.add(4, GIB)
         manager = self.start()
 
-        with manager.fetching(self.context, image(4), ahead=True):
+        with manager.cache.fetching(self.context, image(4), ahead=True):
             os.mkdir(self.cache)
 
         self.assertEqual([], self.errors() + self.warnings())
@@ -305,7 +361,7 @@ class FetchSuite:
             self.glance.add(number, GIB)
         manager = self.start()
 
-        with manager.fetching(self.context, image(4)):
+        with manager.cache.fetching(self.context, image(4)):
             self.assert_left(*names)
             left = self.fetch(manager, 5)
 
@@ -329,7 +385,7 @@ class FetchSuite:
         self.glance.add(4, GIB)
         manager = self.start()
 
-        with manager.fetching(self.context, image(4)):
+        with manager.cache.fetching(self.context, image(4)):
             part = self.put(f'{sha1(4)}.part')
             self.run_pass(manager)
 
@@ -351,7 +407,7 @@ class FetchSuite:
         self.glance.add(4, 4 * MIB)
         manager = self.start()
 
-        with manager.fetching(self.context, image(4)):
+        with manager.cache.fetching(self.context, image(4)):
             part = self.put(f'{sha1(4)}.part', 0)
             self.write(part, 3 * MIB)
             self.run_pass(manager)
@@ -391,7 +447,7 @@ class FetchSuite:
         manager = self.start()
 
         def fail():
-            with manager.fetching(self.context, image(4)):
+            with manager.cache.fetching(self.context, image(4)):
                 raise OSError('no more')
 
         self.assertRaises(OSError, fail)

@@ -96,7 +96,7 @@ class InUseSuite:
         self.glance.add(900, GIB)
         manager = self.start()
 
-        with manager.using(*image_ids):
+        with manager.cache.using(*image_ids):
             for make_room in (self.run_pass, self.fetch):
                 make_room(manager)
                 self.assert_left(*blank, *(() if self.evicts else unused))
@@ -104,13 +104,44 @@ class InUseSuite:
         self.run_pass(manager)
         self.assert_left(*(() if self.evicts else (*blank, *unused)))
 
+    def test_empty_disks_of_a_server_that_moves_here(self):
+        """Its row names the other host, and its disks are not here yet."""
+        moving = self.boot(1, [managers.swap_disk(512),
+                               managers.ephemeral_disk(1)], host=OTHER_HOST)
+        self.migrate(moving, 'migrating', OTHER_HOST, HOST)
+
+        self.assert_stays(self.put('swap_512'),
+                          self.put(managers.ephemeral_name(1)))
+
+    def test_server_whose_move_ends_while_the_database_is_asked(self):
+        """It is in one answer or the other, whichever is first."""
+        moving = self.boot(1, host=OTHER_HOST)
+        self.migrate(moving, 'finished', OTHER_HOST, HOST)
+        servers_by = self.database.servers_by
+
+        def end(context, filters, **kwargs):
+            found = servers_by(context, filters, **kwargs)
+            if 'host' in filters:
+                moving.host, moving.task_state = OTHER_HOST, None
+                self.database.migrations.clear()
+            return found
+
+        self.useFixture(fixtures.MockPatchObject(
+            managers.objects.InstanceList, 'get_by_filters', end))
+        kept = self.put_images(1)
+
+        self.squeeze()
+        self.run_pass()
+
+        self.assertLessEqual(set(kept), self.names())
+
     def test_empty_disks_of_a_server_that_begins_to_be_made(self):
         """After the pass has looked what is in use."""
         names = [self.put('swap_512', 2 * GIB, 9 * DAY),
                  self.put(managers.ephemeral_name(1), 2 * GIB, 9 * DAY)]
         with contextlib.ExitStack() as boots:
-            manager = self.meddle(
-                lambda entry: boots.enter_context(manager.using(image(1))))
+            manager = self.meddle(lambda entry: boots.enter_context(
+                manager.cache.using(image(1))))
 
             self.run_pass(manager)
 
@@ -238,7 +269,7 @@ class InUseSuite:
         unused = set(self.squeeze())
         manager = self.start(type(manager))
 
-        with manager.using(image(1), None):
+        with manager.cache.using(image(1), None):
             self.set_age(os.path.join(self.cache, sha1(1)), 10 * DAY)
             self.run_pass(manager)
 
@@ -247,7 +278,7 @@ class InUseSuite:
     def test_image_that_a_server_was_made_of_just_now(self):
         """The claim of another process is seen by the time of the file."""
         def other_process(entry):
-            with self.start().using(image(902)):
+            with self.start().cache.using(image(902)):
                 pass
 
         manager = self.meddle(other_process)

@@ -71,6 +71,29 @@ class SharedSuite:
         self.assertEqual(not self.evicts,
                          locks[0] in os.listdir(self.lock_path()))
 
+    def test_file_that_was_touched_a_moment_ago(self):
+        """Another host takes it to rescue a server, which no row tells."""
+        self.share_storage(HOST, OTHER_HOST)
+        self.set(image_cache_max_images=1)
+        names = self.put_images(1, 2, age=0, step=1)
+        old = self.put_images(3, age=100)
+
+        self.run_pass()
+
+        self.assert_left(*names, *(() if self.evicts else old))
+
+    def test_no_lock_file_of_what_another_has_removed(self):
+        self.squeeze()
+        manager = self.meddle(lambda entry: os.unlink(
+            os.path.join(self.cache, entry.name)))
+
+        self.run_pass(manager)
+
+        self.assertEqual([], [
+            name for name in os.listdir(self.lock_path())
+            if name[5:] in (sha1(901), sha1(902))] if self.evicts and
+            os.path.exists(self.lock_path()) else [])
+
     def test_no_lock_file_is_left_behind(self):
         """Not of a resized copy, nor of the remains of a fetch."""
         self.set(image_cache_max_size_gb=1)

@@ -65,9 +65,9 @@ class ToldSuite:
 
     def test_image_that_is_protected_or_booted_is_known_by_its_id(self):
         manager = self.start()
-        manager.booted(self.context, image(901), True, 1,
+        manager.cache.booted(self.context, image(901), True, 1,
                        managers.server().uuid)
-        with manager.using(image(902)):
+        with manager.cache.using(image(902)):
             pass
         notifier = self.listen()
         self.squeeze()
@@ -101,7 +101,7 @@ class ToldSuite:
         self.squeeze()
         self.glance.add(4, GIB)
 
-        with self.start().fetching(self.context, image(4)):
+        with self.start().cache.fetching(self.context, image(4)):
             self.assertEqual(1 if self.evicts else 0, self.changes)
 
     def test_line_of_a_pass(self):
@@ -123,7 +123,7 @@ class ToldSuite:
             f'bytes; in use 1, protected 1, {gone}', self.logged()[-1])
 
     def test_line_of_each_eviction(self):
-        with self.start().using(image(902)):
+        with self.start().cache.using(image(902)):
             pass
         unused = self.squeeze()
 

@@ -171,7 +171,7 @@ class TroubleSuite:
                         create=True):
             for _ in range(2):
                 self.run_pass(manager)
-                manager.booted(self.context, image(2), True, 1,
+                manager.cache.booted(self.context, image(2), True, 1,
                                self.database.servers[1].uuid)
 
         self.assert_left(*(() if self.evicts else unused))
