@@ -14,11 +14,11 @@
 
 import nova.conf
 from nova import exception
-from nova import version
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from cache_aware_sched import conf
+from cache_aware_sched import nova_release
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
@@ -26,9 +26,6 @@ _ONCE = once.Once(LOG)
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
-
-#: Releases of nova with which this package was tried.
-TRIED = ('34',)
 
 
 def checked() -> cfg.ConfigOpts.GroupAttr:
@@ -42,17 +39,18 @@ def checked() -> cfg.ConfigOpts.GroupAttr:
         conf.check(CONF)
     except ValueError as error:
         raise exception.InvalidConfiguration(str(error)) from error
-    _warn_of_release(version.version_string())
+    _warn_of_release()
     options: cfg.ConfigOpts.GroupAttr = CONF.cache_aware_sched
     return options
 
 
-def _warn_of_release(release: str) -> None:
+def _warn_of_release() -> None:
     """Warn once if nova may have changed what this package relies on."""
-    if release.partition('.')[0] not in TRIED:
+    if not nova_release.is_tried():
         _ONCE.warning(
             ('release',),
             'cache_aware_sched was tried with nova %(tried)s, and this is '
             'nova %(release)s: what it relies on may have changed. Install a '
             'release of cache_aware_sched that was made for it.',
-            {'tried': ', '.join(TRIED), 'release': release})
+            {'tried': ', '.join(nova_release.TRIED),
+             'release': nova_release.installed()})

@@ -23,9 +23,9 @@ import time
 from typing import Any
 
 from nova import context as nova_context
-from nova import thread_pool_factory
 from oslo_log import log as logging
 
+from cache_aware_sched import nova_release
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Refresher:
                 return
             self._running = True
         try:
-            thread_pool_factory.spawn(self._run, update)
+            nova_release.spawn(self._run, update)
         except Exception as error:
             self._running = False
             self._warn(error)

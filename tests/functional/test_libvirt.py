@@ -69,6 +69,7 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
             'nova.virt.libvirt.LibvirtDriver._create_image', create_image))
         self.useFixture(nova_fixtures.PrivsepFixture())
         count._shared = None
+        self.addCleanup(lambda: base.end_reports(self.computes.values()))
         self.start_compute('host1')
         self.driver = self.computes['host1'].driver
         self.directory = self.driver._cache_directory.cache_dir

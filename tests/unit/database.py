@@ -17,6 +17,7 @@ from nova import objects
 from nova.tests import fixtures as nova_fixtures
 from oslo_messaging import conffixture
 
+from tests import releases
 from tests.unit import base
 from tests.unit import factories
 
@@ -33,12 +34,12 @@ class DatabaseTestCase(base.TestCase):
         self.useFixture(nova_fixtures.ConfFixture(CONF))
         # The address of a cell's message queue is made with its options.
         self.useFixture(conffixture.ConfFixture(CONF))
-        self.useFixture(nova_fixtures.IsolatedExecutorFixture(self.id()))
+        self.useFixture(releases.isolated_threads(self.id()))
         # As nova's own tests do: idle threads end at once.
         self.useFixture(fixtures.MonkeyPatch(
             'futurist._thread.ThreadWorker.MAX_IDLE_FOR', 0.01))
-        nova_context.reset_globals()
-        self.addCleanup(nova_context.reset_globals)
+        releases.forget_cells()
+        self.addCleanup(releases.forget_cells)
         self.useFixture(nova_fixtures.Database(database='api'))
         cells = nova_fixtures.CellDatabases()
         cells.add_cell_database('cell1', default=True)

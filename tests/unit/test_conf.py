@@ -21,6 +21,7 @@ from oslo_config import generator
 from cache_aware_sched import conf
 from cache_aware_sched.conf import opts
 from cache_aware_sched import config
+from cache_aware_sched import nova_release
 from tests.unit import base
 
 GROUP = 'cache_aware_sched'
@@ -287,12 +288,12 @@ class TestConf(OptionsTestCase):
 
     def test_release_of_nova_that_was_not_tried_is_warned_of_once(self):
         for release in ('34.0.0', '34.2.1'):
-            with mock.patch.object(config.version, 'version_string',
+            with mock.patch.object(nova_release.version, 'version_string',
                                    autospec=True, return_value=release):
                 config.checked()
         self.assertEqual([], self.warnings())
 
-        with mock.patch.object(config.version, 'version_string',
+        with mock.patch.object(nova_release.version, 'version_string',
                                autospec=True, return_value='99.1.0'):
             for _start in range(2):
                 config.checked()

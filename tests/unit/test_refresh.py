@@ -16,8 +16,8 @@ from unittest import mock
 
 import fixtures
 from nova.compute import manager
-from nova import thread_pool_factory
 
+from cache_aware_sched import nova_release
 from cache_aware_sched.virt import refresh
 from tests.unit import base
 
@@ -29,7 +29,7 @@ class RefresherTestCase(base.TestCase):
         self.reports = []
         self.started = []
         self.useFixture(fixtures.MockPatchObject(
-            thread_pool_factory, 'spawn', autospec=True,
+            nova_release, 'spawn', autospec=True,
             side_effect=lambda function, *args: self.started.append(
                 lambda: function(*args))))
         self.compute = mock.create_autospec(
@@ -244,7 +244,7 @@ class TestSettling(SettlingTestCase):
     def test_it_is_never_raised(self):
         """Not where the private method is gone or no thread can start."""
         with mock.patch.object(
-                thread_pool_factory, 'spawn', side_effect=RuntimeError):
+                nova_release, 'spawn', side_effect=RuntimeError):
             self.refresher.request(settles=True, at_once=False)
         self.driver.virtapi = None
         self.refresher.request(settles=True, at_once=False)
@@ -253,7 +253,7 @@ class TestSettling(SettlingTestCase):
 
     def test_thread_that_could_not_start_keeps_nothing_from_settling(self):
         with mock.patch.object(
-                thread_pool_factory, 'spawn', side_effect=RuntimeError):
+                nova_release, 'spawn', side_effect=RuntimeError):
             self.refresher.request(settles=True, at_once=False)
         self.now += 100
 
@@ -302,7 +302,7 @@ class TestTrouble(RefresherTestCase):
 
     def test_thread_that_cannot_start_is_tried_again(self):
         with mock.patch.object(
-                thread_pool_factory, 'spawn', side_effect=RuntimeError):
+                nova_release, 'spawn', side_effect=RuntimeError):
             self.refresher.request()
         self.assertEqual(1, len(self.warnings()))
 
