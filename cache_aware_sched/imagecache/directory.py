@@ -42,6 +42,9 @@ LOG = logging.getLogger(__name__)
 #: Of nova's lock files (nova.utils.synchronized, nova 34.0.0).
 _LOCK_PREFIX = 'nova-'
 
+#: Bytes of a page of memory, at least.
+_PAGE = 2 ** 16
+
 #: Seconds within which whoever has touched a file has made a disk of it, or
 #: whatever else shows that it is in use. Judgement.
 _TAKEN_SECONDS = 30
@@ -179,6 +182,8 @@ class Directory(Store):
 
     def claim(self, sha1: str) -> None:
         """Touch a base file with nova's lock of it held."""
+        if self._sharing.is_shared():
+            _look_up_anew(self._path_of(sha1))
         if os.path.exists(self._path_of(sha1)):
             try:
                 with self.lock(sha1):
@@ -281,6 +286,18 @@ class Directory(Store):
                             f'image-cache-{self._host()}.json')
 
 
+def _look_up_anew(path: str) -> None:
+    """Have the kernel ask the file server whether a file is there.
+
+    It answers from its memory for some seconds that a file is there which
+    another host has evicted; nova would then not fetch the image, and fail. It
+    asks anew for what must not exist to succeed. This does not: no symbolic
+    link has a name that ends with a slash.
+    """
+    with contextlib.suppress(OSError):
+        os.symlink('.', f'{path}/')
+
+
 def _locks(entry: Entry) -> list[str]:
     """Return the names of nova's locks of a file, in one order for all.
 
@@ -307,6 +324,9 @@ def _found(path: str) -> tuple[int, int] | None:
         raise
     try:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            # Not from the memory of this machine either.
+            os.posix_fadvise(
+                descriptor, 0, _PAGE, os.POSIX_FADV_DONTNEED)
             os.pread(descriptor, 1, 0)
         status = os.fstat(descriptor)
     finally:

@@ -70,7 +70,7 @@ class Evictor:
         self.limits = allowed
         self._protected = keep
         self._history = known
-        self._dry_run = dry_run
+        self.is_dry_run = dry_run
         self.evictable = Evictable(host, where, keep)
 
     def look(self) -> Listing:
@@ -139,7 +139,7 @@ class Evictor:
             outcome.exceeded.insert(0, limits.Limit.SIZE)
 
     def _disk_now(self) -> limits.Disk | None:
-        return None if self._dry_run else self._store.disk()
+        return None if self.is_dry_run else self._store.disk()
 
     def _order(self, free: list[Entry], recent: set[str],
                first: str | None) -> list[Entry]:
@@ -175,7 +175,7 @@ class Evictor:
             reason = _LEFT_BEHIND
         what = {'host': self._host, 'file': entry.name, 'size': entry.size,
                 'image': entry.image_id or 'unknown', 'reason': reason}
-        if self._dry_run:
+        if self.is_dry_run:
             LOG.info('Host %(host)s would evict %(file)s (image %(image)s, '
                      '%(size)d bytes): %(reason)s', what)
             outcome.evicted.append((entry, reason))

@@ -163,7 +163,8 @@ class Fetches:
                f'{allowed}: [cache_aware_sched] image_cache_max_size_gb is '
                f'{allowed // limits.GIB}.')
         if ahead:
-            raise NoRoom(image=image_id, host=self._host, why=why)
+            self._refuse(image_id, why)
+            return
         LOG.info('Host %(host)s fetches image %(image)s for a server, and '
                  'evicts nothing for its size: %(why)s',
                  {'host': self._host, 'image': image_id, 'why': why})
@@ -193,7 +194,7 @@ class Fetches:
                 'Host %(host)s makes no room for image %(image)s.',
                 {'host': self._host, 'image': image_id})
         if outcome.exceeded and ahead:
-            self._refuse(image_id, outcome.exceeded)
+            self._refuse_for(image_id, outcome.exceeded)
         elif outcome.exceeded:
             LOG.info(
                 'Not enough could be evicted on host %(host)s for image '
@@ -210,15 +211,22 @@ class Fetches:
         if ahead:
             lacking = self._evictor.unattainable(view)
             if lacking:  # then nothing has to be evicted for it
-                self._refuse(image_id, lacking)
+                self._refuse_for(image_id, lacking)
+                return
         self._evictor.evict_to_limits(
             view, outcome, report.image_sha1(image_id) if in_vain else None)
 
-    def _refuse(self, image_id: str, lacking: list[limits.Limit]) -> None:
-        raise NoRoom(
-            image=image_id, host=self._host,
-            why=f'too much of the cache is in use or protected for '
-                f'{_names(lacking)}.')
+    def _refuse_for(self, image_id: str, lacking: list[limits.Limit]) -> None:
+        self._refuse(image_id, 'too much of the cache is in use or protected '
+                               f'for {_names(lacking)}.')
+
+    def _refuse(self, image_id: str, why: str) -> None:
+        """Refuse to fetch an image ahead of time, but not in a dry run."""
+        if not self._evictor.is_dry_run:
+            raise NoRoom(image=image_id, host=self._host, why=why)
+        LOG.info('Host %(host)s would not fetch image %(image)s ahead of '
+                 'time: %(why)s',
+                 {'host': self._host, 'image': image_id, 'why': why})
 
 
 def _names(exceeded: list[limits.Limit]) -> str:

@@ -14,8 +14,8 @@
 
 Nothing here passes or fails by a time; look at the ratios. :mod:`.cloud` makes
 what nova's scheduler works on, :mod:`.timing` measures, :mod:`.scheduling`,
-:mod:`.reports`, :mod:`.directory` and :mod:`.manager` say what, :mod:`.show`
-prints.
+:mod:`.reports`, :mod:`.directory`, :mod:`.manager` and :mod:`.room` say what,
+:mod:`.show` prints.
 """
 
 from nova import monkey_patch

@@ -27,6 +27,7 @@ from tests.bench import cloud as cloud_mod
 from tests.bench import directory
 from tests.bench import manager
 from tests.bench import reports
+from tests.bench import room
 from tests.bench import scheduling
 from tests.bench import show
 
@@ -53,6 +54,7 @@ class Plan:
     files: tuple[int, ...]
     chains: tuple[int, ...]
     passes: tuple[manager.Case, ...]
+    rooms: tuple[room.Case, ...]
 
     @property
     def steps(self) -> int:
@@ -60,7 +62,7 @@ class Plan:
         return (len(self.rounds) * len(self.images)
                 + 2 * len(self.instances) + 3
                 + len(self.chains) + len(self.images) + len(self.files)
-                + len(self.passes))
+                + len(self.passes) + len(self.rooms))
 
 
 FULL = Plan({100: 51, 1_000: 31, 10_000: 9}, (10, 100, 1_000), (5, 50, 200),
@@ -69,12 +71,14 @@ FULL = Plan({100: 51, 1_000: 31, 10_000: 9}, (10, 100, 1_000), (5, 50, 200),
              manager.Case(10_000, disks=False, rounds=1),
              manager.Case(100, disks=True, rounds=1),
              manager.Case(1_000, disks=True, rounds=0),
-             manager.Case(10_000, disks=True, rounds=0)))
+             manager.Case(10_000, disks=True, rounds=0)),
+            (room.Case(0), room.Case(2_000)))
 QUICK = Plan({100: 15, 1_000: 9}, (100, 1_000), (5, 50, 200), (1_000,),
              (1_000,),
              (manager.Case(1_000, disks=False, rounds=1),
               manager.Case(20, disks=True, rounds=1),
-              manager.Case(1_000, disks=True, rounds=0)))
+              manager.Case(1_000, disks=True, rounds=0)),
+             (room.Case(200),))
 
 
 def _requests(plan: Plan, steps: show.Steps) -> Iterator[
@@ -166,6 +170,13 @@ def _passes(plan: Plan, steps: show.Steps) -> Iterator[manager.Cost]:
         steps.done()
 
 
+def _rooms(plan: Plan, steps: show.Steps) -> Iterator[room.Cost]:
+    for case in plan.rooms:
+        steps(f'room with {case.servers:,} servers')
+        yield room.measure(case)
+        steps.done()
+
+
 def _prepare() -> None:
     objects.register_all()
     # No configuration file: the defaults are measured.
@@ -199,12 +210,14 @@ def main() -> None:
         directories = list(_each(
             steps, 'directory of', directory.measure, plan.files))
         passes = list(_passes(plan, steps))
+        rooms = list(_rooms(plan, steps))
     show.requests(out, requests)
     show.states(out, HOSTS, IMAGES, states)
     show.chains(out, IMAGES, chains)
     show.report(out, report)
     show.directories(out, directories)
     show.passes(out, passes)
+    show.rooms(out, rooms)
 
 
 if __name__ == '__main__':

@@ -30,6 +30,7 @@ from rich.text import Text
 from tests.bench import directory
 from tests.bench import manager
 from tests.bench import reports
+from tests.bench import room
 from tests.bench import scheduling
 
 MIN_WIDTH, MAX_WIDTH = 80, 100
@@ -225,6 +226,20 @@ def passes(out: Console, costs: Sequence[manager.Cost]) -> None:
             _or_dash(cost.nova and cost.nova * 1e6 / files, ',.1f'),
             f'{cost.peak / MIB:.1f}',
             _or_dash(cost.nova_peak and cost.nova_peak / MIB, '.1f'))
+    out.print(table)
+
+
+def rooms(out: Console, costs: Sequence[room.Cost]) -> None:
+    """Print what it costs to make room for a fetch."""
+    out.print(Text('Room for a fetch at a limit', style='bold'))
+    out.print(Text(
+        'One image is evicted for each that is fetched. First after a start, '
+        'and after a pass; seconds. What the database and Glance take comes '
+        'on top.'))
+    table = _table('servers', 'first', 'others')
+    for cost in costs:
+        table.add_row(f'{cost.case.servers:,}', f'{cost.cold:.4f}',
+                      f'{cost.warm:.4f}')
     out.print(table)
 
 

@@ -37,6 +37,7 @@ from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagecache as nova_imagecache
 from nova.virt import storage_users
 
+from cache_aware_sched.conf import imagecache as conf
 from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import evictable
 from cache_aware_sched import report
@@ -453,8 +454,8 @@ class StartTests(ImageCacheTestCase):
 
         self.assertEqual(
             "[cache_aware_sched] image_cache_manager is 'nosuch', which is "
-            "not installed. Installed are: age, lru, none, popularity, "
-            "protected.", error)
+            f"not installed. Installed are: {', '.join(conf.installed())}.",
+            error)
 
     def test_low_watermark_above_the_high_one(self):
         error = self.refuse(image_cache_high_watermark_percent=70,

@@ -24,6 +24,7 @@ from nova.virt import storage_users
 from tests.unit.managers import DAY
 from tests.unit.managers import GIB
 from tests.unit.managers import HOST
+from tests.unit.managers import image
 from tests.unit.managers import OTHER_HOST
 from tests.unit.managers import sha1
 
@@ -81,6 +82,19 @@ class SharedSuite:
         self.run_pass()
 
         self.assert_left(*names, *(() if self.evicts else old))
+
+    def test_image_is_looked_for_at_the_file_server(self):
+        """That leaves nothing behind, whether it is there or not."""
+        self.share_storage(HOST, OTHER_HOST)
+        [there] = self.put_images(1)
+        manager = self.start()
+
+        with manager.cache.using(image(1), image(2)):
+            self.assert_left(there)
+
+        self.assertFalse(os.path.islink(os.path.join(self.cache, there)))
+        self.assertEqual(GIB, os.stat(
+            os.path.join(self.cache, there)).st_size)
 
     def test_no_lock_file_of_what_another_has_removed(self):
         self.squeeze()

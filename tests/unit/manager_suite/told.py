@@ -164,6 +164,22 @@ class ToldSuite:
         self.assertEqual([], self.evictions(notifier))
         self.assertEqual(0, self.changes)
 
+    def test_dry_run_refuses_no_pre_cache(self):
+        """A limit is tried; what is fetched ahead of time is not."""
+        self.set(image_cache_dry_run=True, image_cache_max_size_gb=3)
+        self.boot(1)
+        self.set(protected_images=[image(2)])
+        names = self.put_images(1, 2)
+        for number, size in ((4, 4 * GIB), (5, 2 * GIB)):
+            self.glance.add(number, size)
+
+            left = self.fetch(self.start(), number, ahead=True)
+
+            self.assertEqual(set(names), left)
+            self.assertIn(
+                f'would not fetch image {image(number)} ahead of time',
+                self.logged()[-1])
+
     def test_what_is_used_is_touched_in_a_dry_run_too(self):
         self.set(image_cache_dry_run=True)
         self.boot(1)
