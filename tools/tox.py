@@ -18,6 +18,7 @@ tox::
     python3 tools/tox.py -e demo
 """
 
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -34,6 +35,7 @@ if sys.version_info < MINIMUM:
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv-tox"
 CONSTRAINTS = ROOT / "constraints.txt"
+LOCK = ROOT / ".venv-tox.lock"
 
 
 def pinned() -> str:
@@ -78,8 +80,31 @@ def set_version() -> None:
         os.environ["PBR_VERSION"] = "0.0.0"
 
 
+def wait_for_others() -> None:
+    """Let one call after the other use the environments of this checkout.
+
+    Most share one directory of packages, which tox installs into at the start:
+    under tests that run at that moment it would change. The lock is held until
+    the process ends that tox.py becomes.
+    """
+    file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        process = os.pread(file, 20, 0).decode(errors="replace").strip()
+        print(
+            f"tools/tox.py: waiting for another call, process {process}",
+            flush=True,
+        )
+        fcntl.flock(file, fcntl.LOCK_EX)
+    os.ftruncate(file, 0)
+    os.pwrite(file, str(os.getpid()).encode(), 0)
+    os.set_inheritable(file, True)
+
+
 def main() -> None:
     """Install tox where it is missing or another version, then become it."""
+    wait_for_others()
     requirement = pinned()
     # Written last: an interrupted installation leaves none.
     stamp = VENV / "installed"
