@@ -23,6 +23,8 @@ OPTIONS = [
         help="""
 The size that the report of a host's cached images may have, in bytes.
 
+Read by ``nova-compute``.
+
 An image takes 16 bytes, so the default holds about a thousand. When there are
 more, those that save the most time are reported, large ones and those in use
 first, and the report says that it is truncated. The report is stored with the
@@ -37,6 +39,8 @@ otherwise not fit into the database column with it.
         default=True,
         help="""
 Report an image as soon as it is in the cache, or begins to arrive.
+
+Read by ``nova-compute``.
 
 Otherwise the scheduler learns of it with the next periodic update of the
 host's resources.

@@ -24,6 +24,8 @@ OPTIONS = [
         help="""
 How long ``cache_aware.FakeDriver`` takes to fetch an image it does not hold.
 
+Read by ``nova-compute``.
+
 For tests and trials only; no other driver reads it. While it fetches, the
 image is reported as arriving.
 """),

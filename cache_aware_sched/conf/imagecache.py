@@ -47,6 +47,8 @@ OPTIONS = [
         help="""
 Which image cache manager decides what a compute host keeps.
 
+Read by ``nova-compute``.
+
 Possible values:
 
 * ``age``: as nova does it, what no instance has used for long is evicted. See
@@ -79,6 +81,8 @@ Related options:
         help=f"""
 The size that the image cache may have, in GiB.
 
+Read by ``nova-compute``.
+
 A file counts with what it takes up on the disk. An image that is being fetched
 counts with its size in Glance, one that nova converts to raw with twice that,
 and neither with more than the root disk of its server. When it has come, the
@@ -100,6 +104,8 @@ Possible values:
         help=f"""
 How many images the image cache may hold.
 
+Read by ``nova-compute``.
+
 Resized copies of an image count as that image; kernels and ramdisks are images
 too.
 {_LIMIT_HELP}
@@ -115,6 +121,8 @@ Possible values:
         max=100,
         help=f"""
 How full the file system that holds the image cache may get, as df shows it.
+
+Read by ``nova-compute``.
 
 When it is fuller than this, images are evicted until it is not fuller than
 ``image_cache_low_watermark_percent``.
@@ -136,6 +144,8 @@ Related options:
         help="""
 How full the file system is left when images are evicted from it.
 
+Read by ``nova-compute``.
+
 Possible values:
 
 * 0: the same as ``image_cache_high_watermark_percent``.
@@ -152,6 +162,8 @@ Related options:
         max=_MAX_GB,
         help=f"""
 How much of the file system that holds the image cache is kept free, in GiB.
+
+Read by ``nova-compute``.
 {_LIMIT_HELP}
 Possible values:
 
@@ -166,6 +178,8 @@ Possible values:
         help="""
 Ids of images that are never evicted from the image cache of this host.
 
+Read by ``nova-compute``.
+
 They stay under any manager and any limit. An image that is not there is not
 fetched because of this.
 
@@ -177,6 +191,8 @@ Related options:
         'protected_images_file',
         help="""
 A file that lists images that are never evicted, one id a line.
+
+Read by ``nova-compute``.
 
 Empty lines are passed over, as is what follows a ``#``. The file is read again
 whenever it changed; nova-compute need not be restarted. A line that is not the
@@ -195,6 +211,8 @@ Related options:
         help="""
 After how many hours a boot counts half as much for the popularity of an image.
 
+Read by ``nova-compute``.
+
 The default is a week, so that what is booted every Monday is still known on
 the next. Read by the manager ``popularity``.
 
@@ -207,6 +225,8 @@ Related options:
         default=False,
         help="""
 Log what would be evicted from the image cache, and evict nothing.
+
+Read by ``nova-compute``.
 
 For trying a manager and its limits. Nothing is removed from the cache at all,
 by no manager and under no limit.

@@ -39,6 +39,8 @@ OPTIONS = [
         help="""
 How much a host that holds the requested image is preferred.
 
+Read by ``nova-scheduler``.
+
 The weight that is multiplied is absolute: 1.0 stands for everything that the
 image cache could ever save a server, 0 for nothing. It fades to 0 on a host
 that would become busier than the other candidates, and on one that runs
@@ -80,6 +82,8 @@ Related options:
         help="""
 Whether ImageCacheWeigher changes where servers go.
 
+Read by ``nova-scheduler``.
+
 Read by nova-scheduler. ``observe`` is for a cloud in which the weigher is new.
 
 Related options:
@@ -94,6 +98,8 @@ Related options:
         max=MAX_CAP,
         help="""
 How many servers of one image a host may run: the cap.
+
+Read by ``nova-scheduler``, and by ``nova-compute`` for the late check.
 
 ImageAntiAffinityFilter keeps to it, ImageCacheWeigher loses interest in a host
 that nears it, and nova-compute checks it again before a server is spawned.
@@ -123,6 +129,8 @@ Related options:
         default=0.0,
         help="""
 Which share of all servers of one image a host may run.
+
+Read by ``nova-scheduler``, and by ``nova-compute`` for the late check.
 
 Read by nova-scheduler and nova-compute. For an image of which there are many
 servers: it lets a host run more than ``max_same_image_instances_per_host``, as
@@ -156,6 +164,8 @@ Related options:
         help="""
 Which servers count as servers of the same image.
 
+Read by ``nova-scheduler``, and by ``nova-compute`` for the late check.
+
 Related options:
 
 * ``max_same_image_instances_per_host``
@@ -173,6 +183,8 @@ Related options:
         help="""
 What happens when every candidate host has reached the cap.
 
+Read by ``nova-scheduler``, and by ``nova-compute`` for the late check.
+
 With ``soft`` the cap is only kept as long as there is a host below it.
 ``observe`` is for a cloud in which the cap is new. With both nova-compute does
 not check the cap again. An evacuation, a member of an affinity group, and a
@@ -188,6 +200,8 @@ Related options:
         default=True,
         help="""
 Check the cap once more on the compute host, just before a server is spawned.
+
+Read by ``nova-compute``.
 
 Several schedulers, or requests that come in the same instant, can choose the
 same host before either sees the choice of the other. nova-compute then sends
@@ -213,6 +227,8 @@ Related options:
         max=600,
         help="""
 How long nova-scheduler remembers where it has just placed a server.
+
+Read by ``nova-scheduler``.
 
 A server that was placed a moment ago is in no table yet; without this memory
 the requests that follow would be placed as if it did not exist, and its host

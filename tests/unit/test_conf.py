@@ -19,7 +19,11 @@ from oslo_config import cfg
 from oslo_config import generator
 
 from cache_aware_sched import conf
+from cache_aware_sched.conf import compute as conf_compute
+from cache_aware_sched.conf import fake as conf_fake
+from cache_aware_sched.conf import imagecache as conf_imagecache
 from cache_aware_sched.conf import opts
+from cache_aware_sched.conf import scheduler as conf_scheduler
 from cache_aware_sched import config
 from cache_aware_sched import nova_release
 from tests.unit import base
@@ -233,6 +237,20 @@ class TestConf(OptionsTestCase):
     def test_every_option_has_help(self):
         for option in self.all_options():
             self.assertGreater(len(option.help or ''), 40, option.name)
+
+    def test_every_option_says_which_service_reads_it(self):
+        """In its second paragraph, by the module that has the option."""
+        for module, words in (
+                (conf_scheduler, ('nova-scheduler', 'nova-compute')),
+                (conf_compute, ('nova-compute',)),
+                (conf_fake, ('nova-compute',)),
+                (conf_imagecache, ('nova-compute',))):
+            for option in module.OPTIONS:
+                _first, second, *_rest = option.help.strip().split('\n\n')
+                self.assertTrue(second.startswith('Read by ``nova-'),
+                                option.name)
+                self.assertTrue(any(f'``{word}``' in second
+                                    for word in words), option.name)
 
     def test_every_number_has_bounds(self):
         for option in self.all_options():
