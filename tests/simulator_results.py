@@ -15,8 +15,8 @@
 import random
 
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator.result import HeatMap
-from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.results.result import HeatMap
+from cache_aware_sched.simulator.results.result import Result
 
 HOUR = 3600.0
 GB = 10 ** 9

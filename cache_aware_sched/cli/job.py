@@ -24,7 +24,7 @@ from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import policies
 from cache_aware_sched.conf import imagecache
 from cache_aware_sched.simulator.bounds import BadOption
-from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator import suggest

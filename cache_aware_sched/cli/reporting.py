@@ -25,8 +25,8 @@ from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import job as job_mod
 from cache_aware_sched.cli.job import Job
 from cache_aware_sched.cli import running
+from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator import masking
-from cache_aware_sched.simulator import options
 from cache_aware_sched.simulator.workload import Workload
 
 _NO_PLOTLY = ("--report needs plotly: pip install "
@@ -58,8 +58,8 @@ def write(job: Job, work: Workload, outcome: running.Outcome,
     :raises OSError: if it cannot be written
     """
     # Only here: it needs plotly.
-    from cache_aware_sched.simulator import figures
-    from cache_aware_sched.simulator import page
+    from cache_aware_sched.simulator.report import figures
+    from cache_aware_sched.simulator.report import page
     about = page.About(
         running.summary(job, work), command,
         importlib.metadata.version('cache-aware-sched'), work.notes,

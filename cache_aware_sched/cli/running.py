@@ -23,13 +23,13 @@ from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli.job import Job
 from cache_aware_sched.cli.job import told
 from cache_aware_sched.simulator.bounds import BadOption
+from cache_aware_sched.simulator.input import sources
+from cache_aware_sched.simulator.input.trace import BadTrace
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator.parallel import Progress
 from cache_aware_sched.simulator.policy import Policy
-from cache_aware_sched.simulator.result import Result
-from cache_aware_sched.simulator import sources
+from cache_aware_sched.simulator.results.result import Result
 from cache_aware_sched.simulator import suggest
-from cache_aware_sched.simulator.trace import BadTrace
 from cache_aware_sched.simulator.workload import Workload
 
 

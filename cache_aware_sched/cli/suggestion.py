@@ -15,7 +15,7 @@
 from collections.abc import Sequence
 import warnings
 
-from cache_aware_sched.simulator import columns
+from cache_aware_sched.simulator.results import columns
 from cache_aware_sched.simulator import suggest
 from cache_aware_sched.simulator.suggest import Limits
 from cache_aware_sched.simulator.suggest import Suggestion
@@ -85,8 +85,8 @@ def _configuration(trial: Trial, fragment: str) -> str:
         # Of libraries that nova imports; nobody can do anything about it.
         warnings.simplefilter('ignore')
         # Only here: importing nova takes seconds.
-        from cache_aware_sched.simulator import configuration
-        from cache_aware_sched.simulator import fragments
+        from cache_aware_sched.simulator.real_nova import configuration
+        from cache_aware_sched.simulator.real_nova import fragments
         lists = configuration.plugins(
             trial.policy, fragments.read(trial.policy.fragment))
         sections = fragments.lines({**lists, **{

@@ -22,8 +22,8 @@ from typing import TextIO
 from cliff.formatters import base
 
 from cache_aware_sched.cli.arguments import Usage
-from cache_aware_sched.simulator import columns
-from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.results import columns
+from cache_aware_sched.simulator.results.result import Result
 
 #: Whether a search for options suggests a line.
 SUGGESTED = 'suggested'

@@ -21,23 +21,23 @@ import random
 import time
 
 from cache_aware_sched.imagecache import policies as cache_policies
-from cache_aware_sched.simulator.cells import Cells
-from cache_aware_sched.simulator import configuration
-from cache_aware_sched.simulator import fragments
+from cache_aware_sched.simulator.cloud.simulation import Progress
+from cache_aware_sched.simulator.cloud.simulation import Simulation
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator.result import Result
-from cache_aware_sched.simulator import scheduling
+from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova import configuration
+from cache_aware_sched.simulator.real_nova import fragments
+from cache_aware_sched.simulator.real_nova import scheduling
+from cache_aware_sched.simulator.results.result import Result
 from cache_aware_sched.simulator.settings import Settings
-from cache_aware_sched.simulator.simulation import Progress
-from cache_aware_sched.simulator.simulation import Simulation
 from cache_aware_sched.simulator import workload as workload_mod
 
 
 def check(settings: Settings, policies: Iterable[policy_mod.Policy]) -> None:
     """Find out whether policies can be simulated.
 
-    :raises cache_aware_sched.simulator.fragments.BadFragment: naming the first
-        policy that cannot, and the option
+    :raises cache_aware_sched.simulator.real_nova.fragments.BadFragment: naming
+        the first policy that cannot, and the option
     """
     for policy in policies:
         with (_named(policy),
@@ -61,8 +61,8 @@ def run(workload: workload_mod.Workload, settings: Settings,
     """Simulate a cloud under one policy.
 
     :param seed: of everything that is left to chance
-    :raises cache_aware_sched.simulator.fragments.BadFragment: naming the
-        policy and the option that cannot be used
+    :raises cache_aware_sched.simulator.real_nova.fragments.BadFragment: naming
+        the policy and the option that cannot be used
     """
     return simulate(workload, settings, policy, seed, progress)[1]
 

@@ -29,7 +29,7 @@ import traceback
 import warnings
 
 from cache_aware_sched.simulator.policy import Policy
-from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.results.result import Result
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator.workload import Workload
 
@@ -162,7 +162,7 @@ def _outcome(sender: connection.Connection, policy: Policy,
     try:
         # Late: the process that starts this one needs no nova.
         from cache_aware_sched.simulator import engine
-        from cache_aware_sched.simulator import fragments
+        from cache_aware_sched.simulator.real_nova import fragments
     except Exception:
         return f'policy {policy.name!r}: {traceback.format_exc()}'
     try:

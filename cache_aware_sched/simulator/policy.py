@@ -16,7 +16,7 @@ import dataclasses
 
 STOCK, OURS, REFERENCE = KINDS = ('stock', 'ours', 'reference')
 
-#: See :mod:`.references` for their formulas.
+#: See :mod:`.real_nova.references` for their formulas.
 BINARY, ONE_OVER_N, IMAGE_LOCALITY = REFERENCES = (
     'binary', 'one-over-n', 'image-locality')
 

@@ -28,7 +28,7 @@ from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator.bounds import Name
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
-from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.results.result import Result
 
 #: The multipliers that are tried: Renard numbers (ISO 3, R20) from 0.1 to 100,
 #: 12 % from one to the next, and none at all.

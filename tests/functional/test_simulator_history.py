@@ -31,9 +31,9 @@ from nova.db.api import api as api_db
 from nova.db.main import api as main_db
 import sqlalchemy as sa
 
-from cache_aware_sched.simulator import nova_database
-from cache_aware_sched.simulator import nova_history
-from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator.input.nova import database as nova_database
+from cache_aware_sched.simulator.input.nova import history as nova_history
+from cache_aware_sched.simulator.input import options
 
 #: Prints a workload that is read as the command reads it.
 READ = """

@@ -24,8 +24,8 @@ import fixtures
 from oslotest import base
 
 from cache_aware_sched.cli import policies
-from cache_aware_sched.simulator import figures
-from cache_aware_sched.simulator import page
+from cache_aware_sched.simulator.report import figures
+from cache_aware_sched.simulator.report import page
 from tests.functional import browser
 from tests import simulator_results
 

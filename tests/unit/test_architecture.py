@@ -129,21 +129,34 @@ class TestDirections(base.TestCase):
             PACKAGE, of=['tests', 'nova.tests', 'unittest', 'hypothesis'])
 
     def test_workloads_need_no_nova(self):
-        for module in ('workload', 'options', 'trace', 'images', 'synthetic'):
+        for module in ('workload', 'input.options', 'input.trace',
+                       'input.images', 'input.synthetic'):
             self.assert_independent(
                 f'{PACKAGE}.simulator.{module}', of=['nova'])
 
     def test_reading_nova_s_databases_needs_no_scheduler(self):
         self.assert_independent(
-            f'{PACKAGE}.simulator.nova_history',
+            f'{PACKAGE}.simulator.input.nova.history',
             of=['nova.scheduler', 'nova.compute', 'nova.virt'])
 
     def test_model_of_the_simulator_needs_no_nova(self):
-        for module in ('allocations', 'bandwidth', 'cache', 'loop',
-                       'measures', 'policy', 'recorder', 'result',
-                       'settings', 'workload'):
+        for module in ('cloud.allocations', 'cloud.bandwidth', 'cloud.cache',
+                       'cloud.loop', 'results', 'policy', 'settings',
+                       'workload'):
             self.assert_independent(
                 f'{PACKAGE}.simulator.{module}', of=['nova'])
+
+    def test_rooms_of_the_simulator_lead_one_way(self):
+        """Input and results know no cloud, and the report no input."""
+        home = f'{PACKAGE}.simulator'
+        for room, others in (
+                ('input', ('cloud', 'real_nova', 'results', 'report')),
+                ('results', ('input', 'cloud', 'real_nova', 'report')),
+                ('report', ('input', 'cloud', 'real_nova')),
+                ('real_nova', ('input', 'cloud', 'results', 'report')),
+                ('cloud', ('input', 'report'))):
+            self.assert_independent(
+                f'{home}.{room}', of=[f'{home}.{other}' for other in others])
 
     def test_simulator_acts_on_no_host(self):
         """Of the compute half it takes the rules, and nothing that acts."""

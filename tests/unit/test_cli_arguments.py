@@ -21,9 +21,9 @@ from hypothesis import strategies
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli import policies
 from cache_aware_sched.cli import progress
-from cache_aware_sched.simulator import columns
-from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.results import columns
 from cache_aware_sched.simulator import settings
 from tests.unit import base
 

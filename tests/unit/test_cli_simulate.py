@@ -22,9 +22,9 @@ import fixtures
 import nova.conf
 
 from cache_aware_sched.cli import app
-from cache_aware_sched.simulator import fragments
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator import settings
 from tests import simulator_results
 from tests.unit import base

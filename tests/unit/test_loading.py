@@ -25,10 +25,10 @@ from cache_aware_sched.imagecache import loading
 from cache_aware_sched.imagecache import manager
 from cache_aware_sched.imagecache import managers
 from cache_aware_sched.imagecache import policies
-from cache_aware_sched.simulator import cache as simulator_cache
+from cache_aware_sched.simulator.cloud import cache as simulator_cache
 from cache_aware_sched.simulator import engine
-from cache_aware_sched.simulator import fragments
 from cache_aware_sched.simulator import policy
+from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator import settings
 from cache_aware_sched.virt import fake
 from tests.unit import base

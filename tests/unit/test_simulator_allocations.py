@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from cache_aware_sched.simulator import allocations
+from cache_aware_sched.simulator.cloud import allocations
 from cache_aware_sched.simulator.settings import Settings
 from tests.unit import base
 from tests.unit.simulated import boot

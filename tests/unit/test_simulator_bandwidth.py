@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from cache_aware_sched.simulator import bandwidth
-from cache_aware_sched.simulator import loop as loop_mod
+from cache_aware_sched.simulator.cloud import bandwidth
+from cache_aware_sched.simulator.cloud import loop as loop_mod
 from tests.unit import base
 
 FLOWS = st.dictionaries(

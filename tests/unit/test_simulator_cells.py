@@ -12,7 +12,7 @@
 
 from cache_aware_sched.scheduler.same_image.servers import Server
 from cache_aware_sched.scheduler.same_image.servers import Spot
-from cache_aware_sched.simulator import cells as cells_mod
+from cache_aware_sched.simulator.real_nova import cells as cells_mod
 from tests.unit import base
 from tests.unit import simulated
 

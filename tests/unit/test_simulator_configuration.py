@@ -14,9 +14,9 @@ import functools
 
 import nova.conf
 
-from cache_aware_sched.simulator import configuration
 from cache_aware_sched.simulator import engine
 from cache_aware_sched.simulator import policy
+from cache_aware_sched.simulator.real_nova import configuration
 from cache_aware_sched.simulator.settings import Settings
 from tests.unit import base
 from tests.unit import simulated

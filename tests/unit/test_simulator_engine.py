@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from cache_aware_sched.simulator.cloud import simulation as simulation_mod
 from cache_aware_sched.simulator import engine
 from cache_aware_sched.simulator import policy
-from cache_aware_sched.simulator import simulation as simulation_mod
 from tests.unit import base
 from tests.unit import simulated
 from tests.unit.simulated import boot

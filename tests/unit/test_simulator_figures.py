@@ -10,8 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from cache_aware_sched.simulator import figures
 from cache_aware_sched.simulator import policy
+from cache_aware_sched.simulator.report import figures
 from tests import simulator_results
 from tests.unit import base
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from cache_aware_sched.simulator import fragments
+from cache_aware_sched.simulator.real_nova import fragments
 from tests.unit import base
 
 OURS = 'cache_aware_sched'

@@ -29,11 +29,11 @@ from oslo_db import exception as db_exc
 import sqlalchemy as sa
 
 from cache_aware_sched.simulator import bounds
-from cache_aware_sched.simulator import images
-from cache_aware_sched.simulator import nova_database
-from cache_aware_sched.simulator import nova_history
-from cache_aware_sched.simulator import nova_images
-from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator.input import images
+from cache_aware_sched.simulator.input.nova import database as nova_database
+from cache_aware_sched.simulator.input.nova import history as nova_history
+from cache_aware_sched.simulator.input.nova import images as nova_images
+from cache_aware_sched.simulator.input import options
 from tests.unit import base
 from tests.unit import factories
 

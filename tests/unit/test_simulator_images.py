@@ -18,14 +18,14 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
-from cache_aware_sched.simulator.arrivals import Arrival
-from cache_aware_sched.simulator.arrivals import Arrivals
 from cache_aware_sched.simulator import bounds
-from cache_aware_sched.simulator.chance import chance
-from cache_aware_sched.simulator.chance import weighted
-from cache_aware_sched.simulator.chance import zipf
-from cache_aware_sched.simulator import images
-from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator.input.arrivals import Arrival
+from cache_aware_sched.simulator.input.arrivals import Arrivals
+from cache_aware_sched.simulator.input.chance import chance
+from cache_aware_sched.simulator.input.chance import weighted
+from cache_aware_sched.simulator.input.chance import zipf
+from cache_aware_sched.simulator.input import images
+from cache_aware_sched.simulator.input import options
 from tests.unit import base
 from tests.unit import factories
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from cache_aware_sched.simulator import measures
+from cache_aware_sched.simulator.results import measures
 from tests.unit import base
 from tests.unit import simulated
 

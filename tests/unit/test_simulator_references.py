@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nova.scheduler import weights
 
 from cache_aware_sched.simulator import policy
-from cache_aware_sched.simulator import references
+from cache_aware_sched.simulator.real_nova import references
 from tests.unit import base
 from tests.unit import factories
 

@@ -11,8 +11,8 @@
 #    under the License.
 
 from cache_aware_sched import report
-from cache_aware_sched.simulator import novas
-from cache_aware_sched.simulator import row
+from cache_aware_sched.simulator.cloud import row
+from cache_aware_sched.simulator.real_nova import novas
 from cache_aware_sched.simulator.settings import Settings
 from tests.unit import base
 from tests.unit import factories

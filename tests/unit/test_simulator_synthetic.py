@@ -18,9 +18,9 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched.simulator import bounds
-from cache_aware_sched.simulator import options
-from cache_aware_sched.simulator import sources
-from cache_aware_sched.simulator import synthetic
+from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator.input import sources
+from cache_aware_sched.simulator.input import synthetic
 from tests.unit import base
 
 

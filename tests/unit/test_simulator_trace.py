@@ -19,12 +19,12 @@ import fixtures
 import hypothesis
 from hypothesis import strategies as st
 
-from cache_aware_sched.simulator import arrivals
-from cache_aware_sched.simulator.arrivals import Arrival
-from cache_aware_sched.simulator import options
-from cache_aware_sched.simulator import sources
-from cache_aware_sched.simulator import trace
-from cache_aware_sched.simulator import trace_columns
+from cache_aware_sched.simulator.input import arrivals
+from cache_aware_sched.simulator.input.arrivals import Arrival
+from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator.input import sources
+from cache_aware_sched.simulator.input import trace
+from cache_aware_sched.simulator.input import trace_columns
 from tests.unit import base
 from tests.unit import factories
 

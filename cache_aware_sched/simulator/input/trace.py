@@ -40,13 +40,13 @@ import math
 import operator
 import os
 
-from cache_aware_sched.simulator.arrivals import Arrival
-from cache_aware_sched.simulator.arrivals import Arrivals
-from cache_aware_sched.simulator.chance import chance
-from cache_aware_sched.simulator import options
-from cache_aware_sched.simulator import trace_columns
-from cache_aware_sched.simulator import trace_lines
-from cache_aware_sched.simulator.trace_lines import BadTrace
+from cache_aware_sched.simulator.input.arrivals import Arrival
+from cache_aware_sched.simulator.input.arrivals import Arrivals
+from cache_aware_sched.simulator.input.chance import chance
+from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator.input import trace_columns
+from cache_aware_sched.simulator.input import trace_lines
+from cache_aware_sched.simulator.input.trace_lines import BadTrace
 from cache_aware_sched.simulator.workload import GIB
 
 __all__ = ['BadTrace', 'read']

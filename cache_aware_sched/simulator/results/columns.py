@@ -17,7 +17,7 @@ import dataclasses
 import math
 from typing import Any
 
-from cache_aware_sched.simulator.result import TB
+from cache_aware_sched.simulator.results.result import TB
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ class Cells:
     def servers(
         self, image: str, uuids: Collection[str], cell_uuids: Iterable[str],
     ) -> dict[str, list[Server]]:
-        """Return the servers of an image by cell; see :mod:`..cells`.
+        """Return the servers of an image by cell.
+
+        See :mod:`cache_aware_sched.scheduler.same_image.cells`.
 
         No simulated server is a stub, so nobody asks for uuids.
         """

@@ -19,7 +19,7 @@ from typing import Any
 from nova import objects
 from nova.scheduler import host_manager
 
-from cache_aware_sched.simulator.cells import CELL
+from cache_aware_sched.simulator.real_nova.cells import CELL
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator import workload
 

@@ -44,14 +44,14 @@ from oslo_log import log as logging
 import sqlalchemy as sa
 
 from cache_aware_sched import image_ids
-from cache_aware_sched.simulator.arrivals import Arrival
-from cache_aware_sched.simulator.arrivals import Arrivals
-from cache_aware_sched.simulator.arrivals import made_id
 from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator.bounds import Name
-from cache_aware_sched.simulator import nova_database
-from cache_aware_sched.simulator import nova_images
-from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator.input.arrivals import Arrival
+from cache_aware_sched.simulator.input.arrivals import Arrivals
+from cache_aware_sched.simulator.input.arrivals import made_id
+from cache_aware_sched.simulator.input.nova import database as nova_database
+from cache_aware_sched.simulator.input.nova import images as nova_images
+from cache_aware_sched.simulator.input import options
 
 LOG = logging.getLogger(__name__)
 

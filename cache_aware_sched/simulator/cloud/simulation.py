@@ -24,20 +24,20 @@ import random
 import uuid
 
 from cache_aware_sched import config
-from cache_aware_sched.simulator.allocations import Allocations
-from cache_aware_sched.simulator.bandwidth import Bandwidth
-from cache_aware_sched.simulator.cells import Cells
-from cache_aware_sched.simulator import configuration
-from cache_aware_sched.simulator.host import Cloud
-from cache_aware_sched.simulator.host import Host
-from cache_aware_sched.simulator.host import Server
-from cache_aware_sched.simulator.loop import Loop
-from cache_aware_sched.simulator import measures
-from cache_aware_sched.simulator import novas
+from cache_aware_sched.simulator.cloud.allocations import Allocations
+from cache_aware_sched.simulator.cloud.bandwidth import Bandwidth
+from cache_aware_sched.simulator.cloud.host import Cloud
+from cache_aware_sched.simulator.cloud.host import Host
+from cache_aware_sched.simulator.cloud.host import Server
+from cache_aware_sched.simulator.cloud.loop import Loop
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator.recorder import Recorder
-from cache_aware_sched.simulator.result import Result
-from cache_aware_sched.simulator.scheduling import Scheduler
+from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova import configuration
+from cache_aware_sched.simulator.real_nova import novas
+from cache_aware_sched.simulator.real_nova.scheduling import Scheduler
+from cache_aware_sched.simulator.results import measures
+from cache_aware_sched.simulator.results.recorder import Recorder
+from cache_aware_sched.simulator.results.result import Result
 from cache_aware_sched.simulator.settings import MB
 from cache_aware_sched.simulator import workload as workload_mod
 

@@ -22,11 +22,11 @@ from typing import Any
 
 from plotly import offline
 
-from cache_aware_sched.simulator import columns
-from cache_aware_sched.simulator import figures
-from cache_aware_sched.simulator.figures import Entry
 from cache_aware_sched.simulator import masking
-from cache_aware_sched.simulator import page_template
+from cache_aware_sched.simulator.report import figures
+from cache_aware_sched.simulator.report.figures import Entry
+from cache_aware_sched.simulator.report import page_template
+from cache_aware_sched.simulator.results import columns
 
 PAGE_FILE = 'index.html'
 RESULTS_FILE = 'results.json'

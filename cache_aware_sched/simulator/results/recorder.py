@@ -15,10 +15,10 @@
 import collections
 from collections.abc import Sequence
 
-from cache_aware_sched.simulator import measures
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator.result import HeatMap
-from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.results import measures
+from cache_aware_sched.simulator.results.result import HeatMap
+from cache_aware_sched.simulator.results.result import Result
 from cache_aware_sched.simulator import workload as workload_mod
 
 #: Bins of the hit rate over time.

@@ -23,10 +23,10 @@ from oslo_config import cfg
 
 from cache_aware_sched import config
 from cache_aware_sched.simulator.bounds import BadOption
-from cache_aware_sched.simulator import fragments
-from cache_aware_sched.simulator.fragments import BadFragment
-from cache_aware_sched.simulator.fragments import Key
 from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.real_nova import fragments
+from cache_aware_sched.simulator.real_nova.fragments import BadFragment
+from cache_aware_sched.simulator.real_nova.fragments import Key
 from cache_aware_sched.simulator.settings import Settings
 
 CONF = config.CONF

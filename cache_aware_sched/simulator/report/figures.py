@@ -25,11 +25,11 @@ from typing import Any
 
 from plotly import graph_objects
 
-from cache_aware_sched.simulator.columns import significant
 from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
-from cache_aware_sched.simulator.result import Result
+from cache_aware_sched.simulator.results.columns import significant
+from cache_aware_sched.simulator.results.result import Result
 
 #: Okabe and Ito, "Color Universal Design" (2008): colours that people with any
 #: kind of colour vision tell apart. Without black and yellow, of which each is

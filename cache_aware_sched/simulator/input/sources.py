@@ -15,11 +15,11 @@
 
 import os
 
-from cache_aware_sched.simulator import arrivals
-from cache_aware_sched.simulator import images
-from cache_aware_sched.simulator import options
-from cache_aware_sched.simulator import synthetic
-from cache_aware_sched.simulator import trace
+from cache_aware_sched.simulator.input import arrivals
+from cache_aware_sched.simulator.input import images
+from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator.input import synthetic
+from cache_aware_sched.simulator.input import trace
 from cache_aware_sched.simulator.workload import Workload
 
 
@@ -61,8 +61,8 @@ def from_nova(how: options.Options) -> Workload:
     :raises BadOption: if the period is empty
     """
     # Only here: importing nova takes seconds.
-    from cache_aware_sched.simulator import nova_database
-    from cache_aware_sched.simulator import nova_history
-    nova_database.configure(how.history.config_files)
+    from cache_aware_sched.simulator.input.nova import database
+    from cache_aware_sched.simulator.input.nova import history as nova_history
+    database.configure(how.history.config_files)
     return _workload(nova_history.read(
-        how.history, nova_database.api_database()), how.boots, how)
+        how.history, database.api_database()), how.boots, how)

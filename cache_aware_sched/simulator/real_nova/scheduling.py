@@ -29,10 +29,10 @@ from nova.scheduler import weights
 
 from cache_aware_sched import config
 from cache_aware_sched.scheduler.same_image import count
-from cache_aware_sched.simulator.cells import Cells
-from cache_aware_sched.simulator import fragments
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator import references
+from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova import fragments
+from cache_aware_sched.simulator.real_nova import references
 
 CONF = config.CONF
 
@@ -64,9 +64,9 @@ class Scheduler:
     :param clock: seconds; what the plug-ins of this package go by
     :param cells: the database
     :param chance: for what nova does at random
-    :param every_plugin: see :class:`.settings.Settings`
-    :raises cache_aware_sched.simulator.fragments.BadFragment: naming the
-        option that lists a plug-in that is none
+    :param every_plugin: see :class:`..settings.Settings`
+    :raises cache_aware_sched.simulator.real_nova.fragments.BadFragment: naming
+        the option that lists a plug-in that is none
     """
 
     def __init__(self, policy: policy_mod.Policy,

@@ -20,7 +20,7 @@ import dataclasses
 import typing
 import uuid
 
-from cache_aware_sched.simulator.chance import chance
+from cache_aware_sched.simulator.input.chance import chance
 
 #: Of all ids that are made here: uuid5 of the project's name as a URL.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, 'cache-aware-sched simulator')

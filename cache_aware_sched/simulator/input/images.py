@@ -20,13 +20,13 @@ import math
 import statistics
 import uuid
 
-from cache_aware_sched.simulator.arrivals import Arrival
-from cache_aware_sched.simulator.arrivals import Arrivals
-from cache_aware_sched.simulator.arrivals import made_id
-from cache_aware_sched.simulator.chance import chance
-from cache_aware_sched.simulator.chance import inner
-from cache_aware_sched.simulator.chance import zipf
-from cache_aware_sched.simulator import options
+from cache_aware_sched.simulator.input.arrivals import Arrival
+from cache_aware_sched.simulator.input.arrivals import Arrivals
+from cache_aware_sched.simulator.input.arrivals import made_id
+from cache_aware_sched.simulator.input.chance import chance
+from cache_aware_sched.simulator.input.chance import inner
+from cache_aware_sched.simulator.input.chance import zipf
+from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.workload import Boot
 from cache_aware_sched.simulator.workload import GIB
 from cache_aware_sched.simulator.workload import Image

@@ -13,8 +13,8 @@
 """The image cache of a simulated host, kept by the package's own rules.
 
 The policy is that of the manager's entry point and the account is that of
-:mod:`..imagecache.limits`; what is between them in
-:mod:`..imagecache.evictor` and :mod:`..imagecache.fetches`, which need nova's
+:mod:`...imagecache.limits`; what is between them in
+:mod:`...imagecache.evictor` and :mod:`..imagecache.fetches`, which need nova's
 database, is here without what cannot happen: files that were left behind, that
 vanish or cannot be evicted, and disks that nobody can read.
 """

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 
-from cache_aware_sched.simulator.loop import Loop
+from cache_aware_sched.simulator.cloud.loop import Loop
 
 
 def fair_rates(flows: Mapping[str, int], of_host: float,

@@ -22,9 +22,9 @@ import math
 from typing import Any
 import uuid
 
-from cache_aware_sched.simulator.arrivals import made_id
-from cache_aware_sched.simulator.trace_lines import BadTrace
-from cache_aware_sched.simulator.trace_lines import shown
+from cache_aware_sched.simulator.input.arrivals import made_id
+from cache_aware_sched.simulator.input.trace_lines import BadTrace
+from cache_aware_sched.simulator.input.trace_lines import shown
 from cache_aware_sched.simulator.workload import GIB
 
 #: 100 years. More is a unit that was mistaken, as milliseconds since 1970.

@@ -24,7 +24,7 @@ from typing import Any
 from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
-from cache_aware_sched.simulator import nova_database
+from cache_aware_sched.simulator.input.nova import database as nova_database
 
 _REQUESTS = sa.table('request_specs', sa.column('instance_uuid'),
                      sa.column('spec'))

@@ -23,12 +23,12 @@ from cache_aware_sched import cap_sources
 from cache_aware_sched import config
 from cache_aware_sched import report
 from cache_aware_sched import request as request_mod
-from cache_aware_sched.simulator.bandwidth import Bandwidth
-from cache_aware_sched.simulator.cache import Cache
-from cache_aware_sched.simulator.cells import Cells
-from cache_aware_sched.simulator.loop import Loop
-from cache_aware_sched.simulator import novas
-from cache_aware_sched.simulator.row import Row
+from cache_aware_sched.simulator.cloud.bandwidth import Bandwidth
+from cache_aware_sched.simulator.cloud.cache import Cache
+from cache_aware_sched.simulator.cloud.loop import Loop
+from cache_aware_sched.simulator.cloud.row import Row
+from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova import novas
 from cache_aware_sched.simulator.settings import GIB
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator import workload
@@ -158,7 +158,7 @@ class Host:
         self._spawn(server)
 
     def _is_full_for(self, server: Server) -> bool:
-        """Return whether the cap is reached; see :mod:`..virt.late_check`."""
+        """Return whether the cap is reached; see :mod:`...virt.late_check`."""
         admitted = self._servers.get(server.boot.image)
         if not self._cloud.capped or not admitted:
             return False
