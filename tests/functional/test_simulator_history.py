@@ -38,7 +38,7 @@ from cache_aware_sched.simulator.input import options
 #: Prints a workload that is read as the command reads it.
 READ = """
 import dataclasses, json, sys
-from cache_aware_sched.simulator import options, sources
+from cache_aware_sched.simulator.input import options, sources
 workload = sources.from_nova(options.Options(
     history=options.History(config_files=(sys.argv[1],))))
 print(json.dumps([dataclasses.asdict(boot) for boot in workload.boots]))
