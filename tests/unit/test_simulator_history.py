@@ -413,6 +413,38 @@ class TestDatabases(HistoryTestCase):
             'there is no cell cell9; there is cell1, cell2',
             cell_databases=(('cell9', 'sqlite://'),))
 
+    def test_two_cells_of_one_name(self):
+        """An address for the name would be that of both."""
+        self.map_cell('cell1', factories.IMAGE, self.url('cell1'))
+
+        text = self.assert_unreadable(
+            'cell cell1', 'by its uuid',
+            cell_databases=(('cell1', self.url('cell1')),))
+
+        self.assertIn(factories.IMAGE, text)
+
+    def test_two_addresses_of_one_cell(self):
+        self.assert_unreadable(
+            'cell cell1', 'once', cell_databases=(
+                ('cell1', self.url('cell1')), ('cell1', self.url('cell2'))))
+
+    def test_disabled_cell_whose_database_is_gone(self):
+        self.server()
+        self.map_cell('cell3', factories.IMAGE, 'sqlite:////nowhere/x')
+        self.run_in(self.api, sa.update(api_models.CellMapping).where(
+            api_models.CellMapping.name == 'cell3').values(disabled=True))
+
+        self.assertEqual(1, len(self.servers()))
+
+    def test_password_with_braces(self):
+        self.map_cell('cell3', factories.IMAGE,
+                      'mysql+pymysql://nova:a{b}c@127.0.0.1:1/nova')
+
+        text = self.assert_unreadable('cell cell3')
+
+        self.assertNotIn('template', text)
+        self.assertNotIn('a{b}c', text)
+
     def test_no_cell(self):
         self.run_in(self.api, sa.delete(api_models.CellMapping).where(
             api_models.CellMapping.uuid != CELL0))

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import dataclasses
+import re
 from typing import Any
 
 import nova.conf
@@ -49,7 +50,13 @@ READ_ONLY = {
 
 _CELL_MAPPINGS = sa.table(
     'cell_mappings', sa.column('id'), sa.column('uuid'), sa.column('name'),
-    sa.column('database_connection'))
+    sa.column('database_connection'), sa.column('disabled'))
+
+#: What nova puts into the address of a cell (nova.objects.cell_mapping,
+#: _format_url, nova 34.0.0). A password may have other braces.
+_TEMPLATE = re.compile(
+    r'\{(username\d*|password\d*|hostname\d*|port\d*|scheme|path|query|'
+    r'fragment|default_port)\}')
 
 
 class Unreadable(Exception):
@@ -63,11 +70,13 @@ class Database:
     :param name: for messages
     :param manager: what nova makes its sessions with
     :param url: its address
+    :param disabled: whether it is of a cell that gets no servers any more
     """
 
     name: str
     manager: Any
     url: str = dataclasses.field(repr=False)
+    disabled: bool = False
 
     def select(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return all rows of a statement, in a transaction of its own.
@@ -181,7 +190,15 @@ def cells(api: Database, instead: Sequence[tuple[str, str]],
     ).order_by(_CELL_MAPPINGS.c.id))
     if not mappings:
         raise Unreadable('the API database has no cell but cell0')
-    addresses = {name: address(text) for name, text in instead}
+    addresses: dict[str, str] = {}
+    for name, text in instead:
+        fitting = [mapping.uuid for mapping in mappings
+                   if name in (mapping.name, mapping.uuid)]
+        if name in addresses or len(fitting) > 1:
+            raise Unreadable(
+                f'which address is that of cell {name}? Name each cell by its '
+                f'uuid, and once: {", ".join(fitting)}')
+        addresses[name] = address(text)
     unknown = set(addresses) - {
         name for mapping in mappings for name in (mapping.name, mapping.uuid)}
     if unknown:
@@ -196,12 +213,13 @@ def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
     name = f'cell {mapping.name or ""} ({mapping.uuid})'.replace('  ', ' ')
     url = instead or cell_mapping.CellMapping.format_db_url(
         mapping.database_connection)
-    if not instead and '{' in url:
+    if not instead and _TEMPLATE.search(url):
         raise Unreadable(f'the address of {name} is a template of '
                          '[database] connection, which is not set')
     with _told(name, url):
         return Database(
-            name, _impatient(main_db.create_context_manager(url)), url)
+            name, _impatient(main_db.create_context_manager(url)), url,
+            bool(mapping.disabled))
 
 
 def _impatient(manager: Any) -> Any:

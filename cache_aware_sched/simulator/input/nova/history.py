@@ -36,6 +36,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import datetime
+import itertools
 from typing import Any
 from typing import NamedTuple
 import uuid
@@ -101,6 +102,7 @@ class LeftOut:
     volume: int = 0
     never_ran: int = 0
     incomplete: int = 0
+    cells: list[str] = dataclasses.field(default_factory=list)
 
     def sentences(self) -> Iterator[str]:
         """Say what was left out."""
@@ -113,6 +115,8 @@ class LeftOut:
             if number:
                 yield (f'{number:,} more servers were left out: they '
                        f'{reason}.')
+        for reason in self.cells:
+            yield f'A disabled cell was left out: {reason}.'
 
 
 def period(how: options.History, now: datetime.datetime,
@@ -202,14 +206,21 @@ def _servers(databases: Iterable[nova_database.Database],
     tables = [_INSTANCES] + [_SHADOW_INSTANCES] * how.archived
     for database in databases:
         before = len(found)
-        for table in tables:
-            for row in rows(database, table, since, until, how.chunk):
+        try:
+            for row in itertools.chain.from_iterable(
+                    rows(database, table, since, until, how.chunk)
+                    for table in tables):
                 one = server(row, left_out)
                 if one:
                     found[one.uuid] = one._replace(
                         request=same.setdefault(one.request, one.request),
                         image=same.setdefault(one.image, one.image),
                         project=same.setdefault(one.project, one.project))
+        except nova_database.Unreadable as error:
+            # Its database may be gone for good.
+            if not database.disabled:
+                raise
+            left_out.cells.append(str(error))
         LOG.info('Read %(number)d servers of %(cell)s', {
             'number': len(found) - before, 'cell': database.name})
     return sorted(found.values())
