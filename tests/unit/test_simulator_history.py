@@ -228,9 +228,22 @@ class TestServers(HistoryTestCase):
         found = self.read()
 
         self.assertEqual(1, len(found.servers))
-        self.assertEqual([2, 2, 1], [
+        self.assertEqual([2, 2, 1, 1], [
             int(note.split()[0]) for note in found.notes
             if 'left out' in note])
+
+    def test_cell0_that_cannot_be_read(self):
+        """As by a reader who may not; nothing but a number is lost."""
+        self.server()
+        self.run_in(self.api, sa.update(api_models.CellMapping).where(
+            api_models.CellMapping.uuid == CELL0).values(
+                database_connection='sqlite:////nowhere/x'))
+
+        found = self.read()
+
+        self.assertEqual(1, len(found.servers))
+        [note] = [note for note in found.notes if 'not counted' in note]
+        self.assertIn('cell0', note)
 
     def test_what_is_being_built_counts(self):
         self.server(launched_at=None, vm_state='building')

@@ -209,6 +209,17 @@ def cells(api: Database, instead: Sequence[tuple[str, str]],
                   or addresses.get(mapping.uuid)) for mapping in mappings]
 
 
+def cell0(api: Database) -> Database | None:
+    """Return the database of the servers for which no host was found.
+
+    :returns: None if there is none
+    :raises Unreadable: if its address cannot be read
+    """
+    mappings = api.select(sa.select(_CELL_MAPPINGS).where(
+        _CELL_MAPPINGS.c.uuid == cell_mapping.CellMapping.CELL0_UUID))
+    return _cell(mappings[0], None) if mappings else None
+
+
 def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
     name = f'cell {mapping.name or ""} ({mapping.uuid})'.replace('  ', ' ')
     url = instead or cell_mapping.CellMapping.format_db_url(

@@ -102,6 +102,8 @@ class LeftOut:
     volume: int = 0
     never_ran: int = 0
     incomplete: int = 0
+    no_host: int = 0
+    cell0: str = ''
     cells: list[str] = dataclasses.field(default_factory=list)
 
     def sentences(self) -> Iterator[str]:
@@ -111,10 +113,14 @@ class LeftOut:
                  'image'),
                 (self.never_ran, 'never ran: no host was found, or the '
                  'build failed'),
+                (self.no_host, 'are in cell0: no host was found for them'),
                 (self.incomplete, 'lack their flavor in the database')):
             if number:
                 yield (f'{number:,} more servers were left out: they '
                        f'{reason}.')
+        if self.cell0:
+            yield ('Servers for which no host was found are not counted: '
+                   f'{self.cell0}.')
         for reason in self.cells:
             yield f'A disabled cell was left out: {reason}.'
 
@@ -226,6 +232,19 @@ def _servers(databases: Iterable[nova_database.Database],
     return sorted(found.values())
 
 
+def _count_without_host(api: nova_database.Database, since: datetime.datetime,
+                        until: datetime.datetime, left_out: LeftOut) -> None:
+    """Count the servers for which no host was found; nova has them apart."""
+    try:
+        cell0 = nova_database.cell0(api)
+        if cell0 is not None:
+            left_out.no_host += cell0.select(sa.select(sa.func.count()).where(
+                _INSTANCES.c.created_at >= since,
+                _INSTANCES.c.created_at < until))[0][0]
+    except nova_database.Unreadable as error:
+        left_out.cell0 = str(error)
+
+
 def _numbered(values: Iterable[str], what: str) -> dict[str, str]:
     """Return an id for each value that says nothing about it."""
     return {value: made_id(what, number) for number, value in enumerate(
@@ -262,6 +281,7 @@ def read(how: options.History, api: nova_database.Database,
     left_out = LeftOut()
     servers = _servers(nova_database.cells(api, how.cell_databases), how,
                        since, until, left_out)
+    _count_without_host(api, since, until, left_out)
     in_it = f'from {_readable(since)} to {_readable(until)} (UTC)'
     if not servers:
         raise nova_database.Unreadable(' '.join((
