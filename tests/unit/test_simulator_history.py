@@ -410,6 +410,27 @@ class TestDatabases(HistoryTestCase):
 
             self.assertNotIn('s3cret', told)
 
+    def test_password_with_a_dollar(self):
+        """oslo.config takes what follows for the name of an option."""
+        for dollar in ('s$ecretTail', 's${ecretTail}', 's$ecret.Tail'):
+            conf = self.conf('[database]\nconnection = '
+                             f'mysql://nova:{dollar}@host/nova\n')
+
+            told = self.assert_unreadable(
+                conf, 'write $$', cell_databases=(('cell1', conf),))
+
+            self.assertNotIn('ecret', told)
+
+    def test_password_of_nova_with_a_dollar(self):
+        self.set_nova(group='api_database',
+                      connection='mysql://nova:s$ecretTail@host/nova')
+
+        error = self.assertRaises(
+            nova_database.Unreadable, nova_database.api_database)
+
+        self.assertIn('write $$', str(error))
+        self.assertNotIn('ecret', str(error))
+
     def test_no_such_file(self):
         self.assert_unreadable(
             f'{self.path}/none', 'cannot be read',

@@ -134,6 +134,10 @@ def _reason(error: Exception) -> str:
     """Return why a file cannot be read, but none of its lines."""
     if isinstance(error, cfg.ConfigFileParseError):
         return f'{error.config_file} is not in the format of nova.conf'
+    if isinstance(error, (cfg.NoSuchOptError, cfg.NoSuchGroupError,
+                          cfg.TemplateSubstitutionError)):
+        # It names what follows the $, which may be the end of a password.
+        return 'a value has a $ that stands for no option: write $$ for $'
     return masking.masked(str(error))
 
 
@@ -166,12 +170,17 @@ def api_database() -> Database:
 
     :raises Unreadable: if there is none in it
     """
-    if not CONF.api_database.connection:
+    try:
+        connection = CONF.api_database.connection
+    except (cfg.Error, ValueError) as error:
+        raise Unreadable("nova's configuration cannot be read: connection in "
+                         f'[api_database]: {_reason(error)}') from None
+    if not connection:
         files = ', '.join(getattr(CONF, 'config_file', None) or ())
         raise Unreadable("nova's configuration has no connection in "
                          f'[api_database] ({files or "no file was found"})')
     return Database('the API database', _impatient(api_db.context_manager),
-                    CONF.api_database.connection)
+                    connection)
 
 
 def cells(api: Database, instead: Sequence[tuple[str, str]],
