@@ -31,6 +31,7 @@ from cache_aware_sched.imagecache import backing
 from cache_aware_sched.imagecache import entry as entry_mod
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.entry import Kind
+from cache_aware_sched.imagecache import file_server
 from cache_aware_sched.imagecache.limits import Disk
 from cache_aware_sched.imagecache import sharing
 from cache_aware_sched.imagecache.store import Removal
@@ -41,9 +42,6 @@ LOG = logging.getLogger(__name__)
 
 #: Of nova's lock files (nova.utils.synchronized, nova 34.0.0).
 _LOCK_PREFIX = 'nova-'
-
-#: Bytes of a page of memory, at least.
-_PAGE = 2 ** 16
 
 #: Seconds within which whoever has touched a file has made a disk of it, or
 #: whatever else shows that it is in use. Judgement.
@@ -183,7 +181,7 @@ class Directory(Store):
     def claim(self, sha1: str) -> None:
         """Touch a base file with nova's lock of it held."""
         if self._sharing.is_shared():
-            _look_up_anew(self._path_of(sha1))
+            file_server.look_up_anew(self._path_of(sha1))
         if os.path.exists(self._path_of(sha1)):
             try:
                 with self.lock(sha1):
@@ -223,7 +221,7 @@ class Directory(Store):
         path = self._path_of(entry.name)
         try:
             # Whoever uses a base file touches it first.
-            if (_found(path) != (entry.inode, entry.modified_ns)
+            if (file_server.found(path) != (entry.inode, entry.modified_ns)
                     or not still_free() or self._is_taken(entry)):
                 return Removal.IN_USE
             os.unlink(path)
@@ -286,18 +284,6 @@ class Directory(Store):
                             f'image-cache-{self._host()}.json')
 
 
-def _look_up_anew(path: str) -> None:
-    """Have the kernel ask the file server whether a file is there.
-
-    It answers from its memory for some seconds that a file is there which
-    another host has evicted; nova would then not fetch the image, and fail. It
-    asks anew for what must not exist to succeed. This does not: no symbolic
-    link has a name that ends with a slash.
-    """
-    with contextlib.suppress(OSError):
-        os.symlink('.', f'{path}/')
-
-
 def _locks(entry: Entry) -> list[str]:
     """Return the names of nova's locks of a file, in one order for all.
 
@@ -306,31 +292,3 @@ def _locks(entry: Entry) -> list[str]:
     sha1 = entry.sha1 or entry.name
     return (sorted({entry.name, sha1}) if entry.kind is not Kind.TEMPORARY
             else [sha1])
-
-
-def _found(path: str) -> tuple[int, int] | None:
-    """Return inode and time of modification of a file; None of another thing.
-
-    Of a file on another machine the kernel answers from its memory for some
-    seconds, where another host's touch is not in. It asks anew when a file is
-    opened (NFS), or was read (FUSE).
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
-                             | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return None
-        raise
-    try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            # Not from the memory of this machine either.
-            os.posix_fadvise(
-                descriptor, 0, _PAGE, os.POSIX_FADV_DONTNEED)
-            os.pread(descriptor, 1, 0)
-        status = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return status.st_ino, status.st_mtime_ns

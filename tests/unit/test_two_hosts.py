@@ -21,7 +21,7 @@ import subprocess
 
 import fixtures
 
-from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import file_server
 from tests.unit import base
 
 #: Seconds for which a kernel answers from its memory.
@@ -60,7 +60,7 @@ class TestTwoHosts(base.TestCase):
         # Given that a look is answered from memory
         self.assertEqual(before, os.stat(path).st_mtime_ns)
 
-        found = directory._found(path)
+        found = file_server.found(path)
 
         self.assertEqual(10 ** 18, found[1])
 
@@ -70,14 +70,14 @@ class TestTwoHosts(base.TestCase):
         os.unlink(os.path.join(self.other, 'image'))
         self.assertTrue(os.path.exists(path))
 
-        directory._look_up_anew(path)
+        file_server.look_up_anew(path)
 
         self.assertFalse(os.path.exists(path))
 
     def test_file_that_is_there(self):
         path = os.path.join(self.one, 'image')
 
-        directory._look_up_anew(path)
+        file_server.look_up_anew(path)
 
         self.assertEqual(4096, os.stat(path).st_size)
         self.assertEqual(['image'], os.listdir(self.server))
