@@ -24,9 +24,7 @@ not counted as a failed build, which would keep other servers away from the
 host.
 """
 
-import collections
 import dataclasses
-import datetime
 import threading
 import time
 from typing import Any
@@ -42,8 +40,9 @@ from cache_aware_sched import cap_sources
 from cache_aware_sched.config import CONF
 from cache_aware_sched import image_ids
 from cache_aware_sched import once
-from cache_aware_sched import presence
 from cache_aware_sched import request as request_mod
+from cache_aware_sched.virt import same_image_servers as servers_mod
+from cache_aware_sched.virt.same_image_servers import Server
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
@@ -54,10 +53,6 @@ _RETRY_AFTER = 60
 
 #: Seconds.
 _LONGEST_BUILD = 24 * 3600
-
-#: What times of different sources can differ by: nova cuts off what is below a
-#: second, and a database rounds it. No server is launched as soon as that.
-_ROUNDED = datetime.timedelta(seconds=1)
 
 
 
@@ -119,7 +114,7 @@ class LateCheck:
     def _admit(self, context: nova_context.RequestContext,
                instance: 'objects.Instance') -> None:
         asked = time.monotonic()
-        servers = _servers_here(context, instance)
+        servers = servers_mod.servers_here(context, instance)
         if self._try(instance, servers, asked, None):
             return
         # Not alone: now it is worth to look up what the cap is.
@@ -129,10 +124,10 @@ class LateCheck:
         except SameImageCapReached:
             if not cap.share:
                 raise
-            self._try(instance, servers, asked, _limit_by_share(
-                context, instance, cap, _known(instance, servers)))
+            self._try(instance, servers, asked, servers_mod.limit_by_share(
+                context, instance, cap, servers_mod.known(instance, servers)))
 
-    def _try(self, instance: 'objects.Instance', servers: dict[str, '_Server'],
+    def _try(self, instance: 'objects.Instance', servers: dict[str, Server],
              asked: float, cap: int | None) -> bool:
         """Admit a server if there is room.
 
@@ -158,7 +153,7 @@ class LateCheck:
             return True
 
     def _count(self, instance: 'objects.Instance',
-               servers: dict[str, '_Server']) -> int:
+               servers: dict[str, Server]) -> int:
         """Count what the database shows to run here, and what was admitted.
 
         What it shows to be building was admitted, or will be asked itself.
@@ -171,11 +166,11 @@ class LateCheck:
             for uuid, admitted in list(self._admitted.items())
             if admitted.image == image and admitted.node == instance.node)
         counted.pop(instance.uuid, None)
-        return sum(_counts(instance, project)
+        return sum(servers_mod.counts(instance, project)
                    for project in counted.values())
 
     def _forget_gone(
-        self, image: str, node: str | None, servers: dict[str, '_Server'],
+        self, image: str, node: str | None, servers: dict[str, Server],
         asked: float, now: float,
     ) -> None:
         """Forget servers that are not here any more.
@@ -192,84 +187,6 @@ class LateCheck:
                 gone = uuid not in servers and admitted.time < asked
             if gone:
                 del self._admitted[uuid]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Server:
-    """A server of the image on this host.
-
-    :param was_known: whether the scheduler that chose the host for the server
-        in question surely knew of it
-    """
-
-    project: str | None
-    building: bool
-    was_known: bool
-
-
-def _counts(instance: 'objects.Instance', project: str | None) -> bool:
-    return bool(CONF.cache_aware_sched.same_image_scope == 'all'
-                or project == instance.project_id)
-
-
-def _servers_here(context: nova_context.RequestContext,
-                  instance: 'objects.Instance') -> dict[str, _Server]:
-    """Return the image's servers that are here, come here or may return."""
-    image = image_ids.canonical(instance.image_ref)
-    here, moving = presence.on_node(context, instance.host, instance.node)
-    return {
-        server.uuid: _Server(server.project_id,
-                             server.vm_state == vm_states.BUILDING,
-                             _was_known(instance, server))
-        for server in (*here, *moving)
-        if server.image_ref and image_ids.canonical(server.image_ref) == image}
-
-
-def _was_known(instance: 'objects.Instance',
-               other: 'objects.Instance') -> bool:
-    """Return whether a server was known when a host was chosen for another.
-
-    That of the same request was, and what ran already when the other was asked
-    for, which is when its record says that it was made (nova.compute.api,
-    _provision_instances, nova 34.0.0).
-    """
-    if other.reservation_id and (
-            other.reservation_id == instance.reservation_id):
-        return True
-    return bool(other.launched_at and instance.created_at
-                and other.launched_at <= instance.created_at + _ROUNDED)
-
-
-def _known(instance: 'objects.Instance', servers: dict[str, _Server]) -> int:
-    """Count the servers that the scheduler knew to run here."""
-    return sum(_counts(instance, server.project)
-               for uuid, server in servers.items()
-               if server.was_known and uuid != instance.uuid)
-
-
-def _limit_by_share(context: nova_context.RequestContext,
-                    instance: 'objects.Instance', cap: cap_mod.Cap,
-                    known: int) -> int:
-    """Return what a share comes to, by the servers of this cell.
-
-    The scheduler also lets a host run what its candidates run on average,
-    which are not known here. Taken for that is one server more than any other
-    host of the cell runs, or than the scheduler knew to run here, which is
-    lenient: what it has allowed must not be refused for what cannot be known.
-
-    :param known: how many it knew to run here
-    """
-    servers = [
-        server for server in objects.InstanceList.get_by_filters(
-            context, {'image_ref': [
-                instance.image_ref, image_ids.canonical(instance.image_ref)],
-                'deleted': False}, expected_attrs=[])
-        if server.uuid != instance.uuid
-        and _counts(instance, server.project_id)]
-    others = collections.Counter(
-        server.host for server in servers
-        if server.host and server.host != instance.host)
-    return cap.limit(len(servers), max(known, *others.values(), 0) + 1)
 
 
 def _spec(context: nova_context.RequestContext, uuid: str) -> Any:
