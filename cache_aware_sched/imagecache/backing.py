@@ -20,6 +20,7 @@ import os
 import re
 import stat
 import struct
+import time
 from typing import Any
 from typing import NamedTuple
 
@@ -64,6 +65,17 @@ class UnreadableDisk(Exception):
         super().__init__(f'{path}: {error.strerror or error}')
 
 
+class TooManyDisks(Exception):
+    """It takes too long to look into all disks at once.
+
+    :param seen: directories of instances that were looked into
+    """
+
+    def __init__(self, seen: int, of: int, seconds: float) -> None:
+        super().__init__(f'{seen} of {of} directories of instances were '
+                         f'looked into within {seconds:.0f} s')
+
+
 class _Disks(NamedTuple):
     """The disks in a directory of an instance.
 
@@ -102,7 +114,7 @@ class Disks:
 
     def used(self, instances_path: str, cache_path: str,
              entries: Collection[Entry], known: Collection[str],
-             settled: float) -> set[str]:
+             settled: float, patience: float) -> set[str]:
         """Return the names of the entries that disks are made on top of.
 
         :param instances_path: the directory with one directory for each
@@ -113,14 +125,22 @@ class Disks:
             backed by is, too
         :param settled: directories are believed that have not changed since
             they were looked into, nor since this time; seconds since the epoch
+        :param patience: seconds that it may take
         :raises UnreadableDisk: if a disk is there and cannot be read
+        :raises TooManyDisks: if it takes longer; the next time begins with
+            what was seen
         """
+        until = time.monotonic() + patience
         found = set(known)
         names = {entry.name for entry in entries}
         seen: dict[str, _Disks] = {}
         settled_ns = settled * 1e9
         others = (os.path.basename(cache_path), _LOCKS)
-        for entry in _list(instances_path, needed=True):
+        there = _list(instances_path, needed=True)
+        for number, entry in enumerate(there):
+            if time.monotonic() > until:
+                self._known.update(seen)
+                raise TooManyDisks(number, len(there), patience)
             if entry.name in others or not _is_dir(entry):
                 continue
             before = self._known.get(entry.name)

@@ -58,6 +58,11 @@ _ONCE = once.Once(LOG)
 #: it has made the disk (_rebase_original_qcow2_image, nova 34.0.0).
 GRACE_SECONDS = 300
 
+#: Seconds for which a boot waits until the disks of the host are looked into.
+#: Judgement: beside the seconds that a fetch takes. A local file system shows
+#: the disks of 2,000 servers in 0.06 s (tests.bench).
+LOOK_SECONDS = 5
+
 #: Seconds without a write after which a fetch is over that left its files
 #: behind. Both files of one that is converted count as one. Judgement: longer
 #: than a slow image service keeps a connection waiting.
@@ -152,7 +157,7 @@ class Evictable:
         """Return what may be evicted: nothing, if that cannot be told.
 
         :param used: what instances use, asked after the listing was made
-        :param anew: whether to look at all disks
+        :param anew: whether to look at all disks, however long it takes
         """
         entries = listing.entries
         names = {entry.name for entry in entries}
@@ -166,7 +171,15 @@ class Evictable:
         try:
             in_use = self._store.backing(
                 entries, in_use,
-                float('-inf') if anew else listing.now - GRACE_SECONDS)
+                float('-inf') if anew else listing.now - GRACE_SECONDS,
+                float('inf') if anew else LOOK_SECONDS)
+        except backing.TooManyDisks as error:
+            LOG.info(
+                'Host %(host)s evicts nothing from its image cache, so that '
+                'no server waits for its disks: %(error)s. It looks into the '
+                'rest at the next image, or in the next pass.',
+                {'host': self._host, 'error': error})
+            in_use = names
         except backing.UnreadableDisk as error:
             _ONCE.warning(
                 ('disk', str(error)),

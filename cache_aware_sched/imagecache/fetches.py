@@ -63,12 +63,14 @@ class Purpose:
     :param disk_bytes: of the root disk of its server; None if it has no bounds
     :param clones: whether nothing is fetched of an image that Ceph can clone
     :param converts: whether nova makes a raw image of it
+    :param size_of: returns its bytes if Glance does not send it
     """
 
     ahead: bool = False
     disk_bytes: int | None = None
     clones: bool = False
     converts: bool = True
+    size_of: Callable[[], int] | None = None
 
 
 class Fetches:
@@ -132,20 +134,20 @@ class Fetches:
         if not self._limits:
             return None
         try:
-            service, image_id = glance.get_remote_image_service(
-                context, image_id)
-            image = service.show(context, image_id)
-            size = int(image.get('size') or 0)
+            size, disk_format = (
+                (purpose.size_of(), _RAW[0]) if purpose.size_of
+                else _in_glance(context, image_id))
         except Exception as error:
             LOG.warning(
-                'Host %(host)s makes no room for image %(image)s: Glance does '
-                'not tell how large it is: %(error)s',
+                'Host %(host)s makes no room for image %(image)s: it cannot '
+                'tell how large it is: %(error)s',
                 {'host': self._host, 'image': image_id, 'error': error})
             return None
-        if purpose.clones and image.get('disk_format') in _CLONED:
+        if (purpose.clones and not purpose.size_of
+                and disk_format in _CLONED):
             return None
         converted = (purpose.converts and CONF.force_raw_images
-                     and image.get('disk_format') not in _RAW)
+                     and disk_format not in _RAW)
 
         def bounded(number: int) -> int:
             return min(number, purpose.disk_bytes or number)
@@ -227,6 +229,17 @@ class Fetches:
         LOG.info('Host %(host)s would not fetch image %(image)s ahead of '
                  'time: %(why)s',
                  {'host': self._host, 'image': image_id, 'why': why})
+
+
+def _in_glance(context: nova_context.RequestContext, image_id: str
+               ) -> tuple[int, str | None]:
+    """Return the bytes that Glance sends of an image, and its format.
+
+    :raises Exception: if Glance does not tell
+    """
+    service, image_id = glance.get_remote_image_service(context, image_id)
+    image = service.show(context, image_id)
+    return int(image.get('size') or 0), image.get('disk_format')
 
 
 def _names(exceeded: list[limits.Limit]) -> str:

@@ -94,7 +94,8 @@ class ImageCache:
 
     def fetching(self, context: nova_context.RequestContext, image_id: str,
                  ahead: bool = False, disk_bytes: int | None = None,
-                 clones: bool = False, converts: bool = True
+                 clones: bool = False, converts: bool = True,
+                 size_of: Callable[[], int] | None = None
                  ) -> contextlib.AbstractContextManager[None]:
         """Make room for an image, and keep it while the block fetches it.
 
@@ -105,11 +106,13 @@ class ImageCache:
             clone
         :param converts: whether nova makes a raw image of it, as of all but
             kernels and ramdisks
+        :param size_of: returns the bytes of an image that Glance does not
+            send, but another host
         :raises cache_aware_sched.imagecache.fetches.NoRoom: only if no server
             waits for it
         """
         return self._fetches.fetching(context, image_id, fetches.Purpose(
-            ahead, disk_bytes, clones, converts))
+            ahead, disk_bytes, clones, converts, size_of))
 
     def fetched(self, image_id: str, in_vain: bool = False) -> None:
         """Keep the limits with an image that has come.

@@ -55,14 +55,18 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def backing(self, entries: Collection[Entry], known: Collection[str],
-                settled: float) -> set[str]:
+                settled: float, patience: float) -> set[str]:
         """Return the known names and those of entries that disks need.
 
         :param entries: all of them
         :param settled: what was seen of disks is believed of those that look
             as they did, and have not changed since this time, in seconds since
             the epoch
-        :raises cache_aware_sched.imagecache.backing.UnreadableDisk:
+        :param patience: seconds that it may take
+        :raises cache_aware_sched.imagecache.backing.UnreadableDisk: if a disk
+            cannot be read
+        :raises cache_aware_sched.imagecache.backing.TooManyDisks: if it takes
+            longer
         """
 
     @abc.abstractmethod

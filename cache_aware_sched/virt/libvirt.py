@@ -14,15 +14,15 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Iterator
 import contextlib
 import functools
 import os
+import shlex
 from typing import Any
 
 import nova.conf
 from nova import context as nova_context
-from nova import objects
+from nova import utils
 from nova.virt.libvirt import driver as libvirt_driver
 
 from cache_aware_sched.imagecache import directory
@@ -30,29 +30,14 @@ from cache_aware_sched.imagecache import entry
 from cache_aware_sched import report
 from cache_aware_sched.virt import cached_files
 from cache_aware_sched.virt import driver
+from cache_aware_sched.virt import image_backends
 from cache_aware_sched.virt import managed
 
 CONF = nova.conf.CONF
 
-
-class _WatchedBackend:
-    """An image backend of nova whose every fetch is watched.
-
-    :param backend: a nova.virt.libvirt.imagebackend.Image
-    :param watch: called with the function that fetches and its arguments
-    """
-
-    def __init__(self, backend: Any, watch: Callable[..., Any]) -> None:
-        self._backend = backend
-        self._watch = watch
-
-    def cache(self, fetch_func: Callable[..., Any], *args: Any,
-              **kwargs: Any) -> Any:
-        return self._backend.cache(
-            functools.partial(self._watch, fetch_func), *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
+#: Seconds for another host to tell how large a file is. Judgement: a boot
+#: waits for it, and a host that does not answer cannot send the file either.
+_ANSWER_SECONDS = 10
 
 
 class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
@@ -64,6 +49,8 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
             lambda: self.image_cache_manager.host)
         self.image_cache_manager.store = self._cache_directory
         self._cached_files = cached_files.CachedFiles(self._cache_directory)
+        self.image_backend: Any = image_backends.ImageBackends(
+            self.image_backend, lambda: self.image_cache_manager.cache)
 
     def cached_files(self) -> Collection[report.BaseFile]:
         """Return the files of the cache directory."""
@@ -76,23 +63,6 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         """
         return (CONF.libvirt.images_type != 'rbd'
                 or bool(self._cached_files.files()))
-
-    @contextlib.contextmanager
-    def starting(self, context: nova_context.RequestContext,
-                 instance: 'objects.Instance') -> Iterator[None]:
-        """Have room for the kernel and the ramdisk of a server besides.
-
-        nova fetches them with no function between that could be watched.
-        """
-        cache = self.image_cache_manager.cache
-        with (super().starting(context, instance),
-              contextlib.ExitStack() as fetches):
-            for name in ('kernel_id', 'ramdisk_id'):
-                image_id = name in instance and getattr(instance, name)
-                if image_id and not os.path.exists(self._base_file(image_id)):
-                    fetches.enter_context(
-                        cache.fetching(context, image_id, converts=False))
-            yield
 
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:
@@ -141,14 +111,19 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         :param size: bytes of the disk to make; None for those of the image
         """
         path = os.path.join(self._cache_directory.cache_dir, filename)
+        source: Any = kwargs.get('fallback_from_host', *args[:1])
         with self.image_used(image_id, instance) as boot:
             def watch(fetch: Callable[..., Any], *fetch_args: Any,
                       target: str, **fetch_kwargs: Any) -> Any:
                 if os.path.normpath(target) != path:  # LVM: to the volume
                     return fetch(*fetch_args, target=target, **fetch_kwargs)
+                size_of = None
+                if source and 'image_id' not in fetch_kwargs:
+                    size_of = functools.partial(_bytes_on_host, source, path)
                 with (self.image_cache_manager.cache.fetching(
                         context, image_id, disk_bytes=size,
-                        clones=CONF.libvirt.images_type == 'rbd'),
+                        clones=CONF.libvirt.images_type == 'rbd',
+                        size_of=size_of),
                       self._arriving(filename) as fetched):
                     result = fetch(*fetch_args, target=target, **fetch_kwargs)
                     fetched.size = _bytes_on_disk(path)
@@ -157,8 +132,8 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                 return result
 
             result = super()._try_fetch_image_cache(
-                _WatchedBackend(image, watch), fetch_func, context, filename,
-                image_id, instance, size, *args, **kwargs)
+                image_backends.WatchedBackend(image, watch), fetch_func,
+                context, filename, image_id, instance, size, *args, **kwargs)
             boot.size = _length(path)
             if boot.hit is None and boot.size is not None:
                 boot.hit = True
@@ -191,3 +166,18 @@ def _bytes_on_disk(path: str) -> int:
         return os.stat(path).st_blocks * 512
     except OSError:
         return 0
+
+
+def _bytes_on_host(host: str, path: str) -> int:
+    """Return what a file of another host takes up there.
+
+    Asked as nova is about to copy it, with the same account.
+
+    :raises Exception: if the host does not tell
+    """
+    blocks, block_size = utils.ssh_execute(
+        host, 'stat', '-c', "'%b %B'", shlex.quote(path),
+        timeout=_ANSWER_SECONDS,
+        # It is over, or it did not answer.
+        on_completion=lambda process: process.kill())[0].split()
+    return int(blocks) * int(block_size)

@@ -35,6 +35,7 @@ from nova.storage import rbd_utils
 from nova.virt import images
 from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagecache as nova_imagecache
+from nova.virt.libvirt import utils as libvirt_utils
 from nova.virt import storage_users
 
 from cache_aware_sched.conf import imagecache as conf
@@ -478,6 +479,24 @@ class LimitTests(ImageCacheTestCase):
 
     def left(self):
         return self.held(self.old, self.young)
+
+    def test_room_for_the_kernel_of_a_resize(self):
+        """It is made before nova fetches the kernel, not afterwards."""
+        self.flags(allow_resize_to_same_host=True)
+        kernel = self.image()
+        image_id = self.image()
+        self.glance.images[image_id]['properties'] = {'kernel_id': kernel}
+        server = self.boot(image_id)
+        os.unlink(os.path.join(self.directory, report.image_sha1(kernel)))
+        self.hold(2 * GIB, hours=5, image_id=self.old)
+        before = []
+        self.around(libvirt_utils, 'fetch_raw_image',
+                    lambda: before.append(self.left()))
+
+        self._resize_server(server, self.flavor(disk=2))
+
+        self.assertEqual([[self.young]], before)
+        self.assertEqual([kernel], self.held(kernel))
 
     def test_oldest_goes(self):
         self.hold(GIB, hours=3)

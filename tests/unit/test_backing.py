@@ -12,6 +12,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -76,7 +77,8 @@ class BackingTestCase(base.TestCase):
 
     def used(self, known=()):
         return backing.Disks().used(
-            str(self.instances), str(self.cache), ENTRIES, known, -math.inf)
+            str(self.instances), str(self.cache), ENTRIES, known, -math.inf,
+            math.inf)
 
     def assert_used(self, *expected, known=()):
         self.assertEqual(set(expected), self.used(known))
@@ -799,13 +801,13 @@ class TestRemembered(BackingTestCase):
         then = time.time() - seconds
         os.utime(directory, (then, then))
 
-    def look(self):
+    def look(self, patience=math.inf):
         """Look for names and return them, with how many disks were read."""
         with mock.patch.object(backing, 'backing_file',
                                wraps=backing.backing_file) as read:
             found = self.disks.used(
                 str(self.instances), str(self.cache), ENTRIES, (),
-                time.time() - 300)
+                time.time() - 300, patience)
         # The entries that are found are read as well, each once.
         anew = found - self.heads
         self.heads = found
@@ -822,6 +824,27 @@ class TestRemembered(BackingTestCase):
                 *(one for one in ENTRIES if one.name != A),
                 dataclasses.replace(one, inode=99)]):
             self.assertEqual({A, C}, self.look()[0])
+
+    def test_look_that_takes_too_long_goes_on_the_next_time(self):
+        """As on a file server that is slow."""
+        for _number in range(4):
+            path = self.instances / factories.new_uuid() / 'disk'
+            self.write(path, overlay(B))
+            self.age(path.parent)
+        clock = itertools.count()
+        with mock.patch.object(backing.time, 'monotonic',
+                               lambda: next(clock)):
+            for seen in (2, 4):
+                with self.assertRaises(backing.TooManyDisks) as caught:
+                    self.look(patience=2 if seen == 2 else 4)
+                self.assertEqual(
+                    f'{seen} of 6 directories of instances were looked into '
+                    f'within {seen} s', str(caught.exception))
+
+        found, read = self.look()
+
+        self.assertEqual({A, B}, found)
+        self.assertLess(read, 5)
 
     def test_disk_that_was_seen(self):
         self.assertEqual(({A}, 1), self.look())

@@ -12,6 +12,7 @@
 
 import inspect
 import os
+import time
 from unittest import mock
 
 import fixtures
@@ -23,8 +24,10 @@ from nova import utils
 from nova.virt import driver as nova_driver
 from nova.virt import imagecache as nova_imagecache
 from nova.virt.libvirt import driver as libvirt_driver
+from nova.virt.libvirt import imagebackend
 from nova.virt import storage_users
 from oslo_concurrency import lockutils
+from oslo_concurrency import processutils
 from oslo_versionedobjects import base as ovo
 
 from cache_aware_sched.imagecache import directory
@@ -45,6 +48,15 @@ KEY = report.image_key(factories.IMAGE)
 def entry_of(name):
     parsed = entry.parse(name)
     return entry.Entry(name, parsed.kind, parsed.sha1, 1, 1)
+
+
+def _is_running(pid):
+    """Return whether a process did not end; one that did may be a zombie."""
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
 
 
 class LibvirtTestCase(base.TestCase):
@@ -239,8 +251,12 @@ class TestFetch(LibvirtTestCase):
 
         self.assertIs(False, hit)
         self.assertEqual([(report.Holding.ARRIVING, 'other-host')], held)
-        fetching.assert_called_once_with(
-            self.context, factories.IMAGE, disk_bytes=10 ** 9, clones=False)
+        [made] = fetching.call_args_list
+        self.assertEqual((self.context, factories.IMAGE), made.args)
+        self.assertEqual(
+            (libvirt._bytes_on_host, ('other-host', os.path.join(
+                self.directory, SHA1))),
+            (made.kwargs['size_of'].func, made.kwargs['size_of'].args))
 
     def test_image_that_is_there(self):
         self.write(os.path.join(self.directory, SHA1))
@@ -276,37 +292,104 @@ class TestFetch(LibvirtTestCase):
         fetched.assert_not_called()
         self.assertEqual([report.Holding.COLD] * 2, seen)
 
+    def kernel(self, name, **fields):
+        """Have nova's image backend make a kernel of a server; see its room.
+
+        :returns: how room was made for it
+        """
+        def fetch(target, **fields):
+            self.assertIn(SHA1, evictable.busy.sha1s())
+            self.write(target)
+
+        cache = self.driver.image_cache_manager.cache
+        evictable = cache._evictor.evictable
+        server = factories.instance(vm_state='active', os_type=None)
+        os.makedirs(os.path.join(self.path, server.uuid), exist_ok=True)
+        self.useFixture(nova_fixtures.PrivsepFixture())
+        with mock.patch.object(cache, 'fetching', autospec=True) as fetching:
+            self.driver.image_backend.by_name(server, name, 'raw').cache(
+                fetch_func=fetch, filename=SHA1, **fields)
+        return fetching.call_args_list
+
     def test_kernel_and_ramdisk(self):
-        """Room is made before nova fetches them, if they are not there."""
+        """Of a boot, a resize and a rescue, which nova has no method for."""
+        for name in ('kernel', 'ramdisk', 'kernel.rescue', 'ramdisk.rescue'):
+            made = self.kernel(name, context=self.context,
+                               image_id=factories.IMAGE)
+
+            self.assertEqual([mock.call(
+                self.context, factories.IMAGE, converts=False)], made)
+            os.unlink(os.path.join(self.directory, SHA1))
+
+    def test_kernel_that_is_there(self):
         self.write(os.path.join(self.directory, SHA1))
-        server = factories.instance(
-            vm_state='building', kernel_id=factories.IMAGE,
-            ramdisk_id=factories.OTHER_IMAGE)
-        with (mock.patch.object(
-                  self.driver.image_cache_manager.cache, 'fetching',
-                  autospec=True) as fetching,
-              mock.patch.object(libvirt_driver.LibvirtDriver, 'spawn',
-                                autospec=True)):
-            self.driver.spawn(self.context, server, None, [], None, {})
 
-        fetching.assert_called_once_with(
-            self.context, factories.OTHER_IMAGE, converts=False)
+        self.assertEqual([], self.kernel(
+            'kernel', context=self.context, image_id=factories.IMAGE))
 
-    def test_kernel_of_a_server_that_the_cap_refuses(self):
-        """Nothing is evicted for it."""
-        server = factories.instance(vm_state='building',
-                                    kernel_id=factories.OTHER_IMAGE)
-        refuse = mock.patch.object(
-            self.driver._cache_late_check, 'admit', autospec=True,
-            side_effect=exception.GroupAffinityViolation(policy='x'))
-        with (refuse, mock.patch.object(
-                self.driver.image_cache_manager.cache, 'fetching',
-                autospec=True) as fetching):
-            self.assertRaises(
-                exception.GroupAffinityViolation, self.driver.spawn,
-                self.context, server, None, [], None, {})
+    def test_kernel_that_another_nova_fetches_otherwise(self):
+        """Boots go on."""
+        cache = self.driver.image_cache_manager.cache
+        backend = mock.Mock(spec=('cache',))
+        fetch = mock.Mock()
+        backend.cache.side_effect = lambda fetch_func, *args, **fields: (
+            fetch_func(*args, **fields))
+        with mock.patch.object(self.driver.image_backend._backends, 'by_name',
+                               autospec=True, return_value=backend):
+            kernel = self.driver.image_backend.by_name(
+                factories.instance(), 'kernel', 'raw')
 
-        fetching.assert_not_called()
+        kernel.cache(fetch, self.context, new=7)
+
+        fetch.assert_called_once_with(self.context, new=7)
+        self.assertFalse(cache._evictor.evictable.fetching)
+
+    def test_other_disks_are_nova_s(self):
+        server = factories.instance(vm_state='active', os_type=None)
+        for name in ('disk', 'disk.eph0', 'disk.swap', 'disk.rescue'):
+            self.assertIsInstance(
+                self.driver.image_backend.by_name(server, name, 'raw'),
+                imagebackend.Flat)
+
+    def test_other_host_tells_how_large_its_file_is(self):
+        """By a real stat, with an ssh that stays here."""
+        path = os.path.join(self.path, "it's $HOME; a file")
+        self.write(path, 10_000)
+        bin_dir = self.useFixture(fixtures.TempDir()).path
+        ssh = os.path.join(bin_dir, 'ssh')
+        with open(ssh, 'w') as script:
+            script.write('#!/bin/sh\n[ "$3" = there ] || exit 1\n'
+                         'shift 3\neval "$*"\n')
+        os.chmod(ssh, 0o755)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PATH', f'{bin_dir}:{os.environ["PATH"]}'))
+
+        self.assertEqual(os.stat(path).st_blocks * 512,
+                         libvirt._bytes_on_host('there', path))
+        self.assertRaises(processutils.ProcessExecutionError,
+                          libvirt._bytes_on_host, 'elsewhere', path)
+
+    def test_other_host_does_not_answer(self):
+        bin_dir = self.useFixture(fixtures.TempDir()).path
+        ssh = os.path.join(bin_dir, 'ssh')
+        with open(ssh, 'w') as script:
+            script.write(f'#!/bin/sh\necho $$ > {bin_dir}/pid\n'
+                         'exec sleep 600\n')
+        os.chmod(ssh, 0o755)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PATH', f'{bin_dir}:{os.environ["PATH"]}'))
+
+        with mock.patch.object(libvirt, '_ANSWER_SECONDS', 0.5):
+            # Of which subprocess the class is, is eventlet's secret.
+            self.assertRaisesRegex(Exception, ' timed out ',
+                                   libvirt._bytes_on_host, 'there', 'path')
+
+        with open(f'{bin_dir}/pid') as file:
+            pid = int(file.read())
+        end = time.monotonic() + 60
+        while _is_running(pid):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
 
     def test_server_that_was_not_started(self):
         """What was fetched for it is the first to be evicted."""

@@ -17,6 +17,7 @@ from unittest import mock
 
 import fixtures
 
+from cache_aware_sched.imagecache import evictable
 from cache_aware_sched.imagecache import fetches
 from tests.unit import managers
 from tests.unit.managers import GIB
@@ -159,6 +160,42 @@ class FetchSuite:
         left = self.fetch(self.start(), 5, converts=False)
 
         self.assertEqual(set(names), left)
+
+    def test_image_that_only_another_host_has(self):
+        self.set(image_cache_max_size_gb=3)
+        names = self.put_images(1, 2, 3)
+
+        left = self.fetch(self.start(), 5, size_of=lambda: 2 * GIB)
+
+        self.assertEqual(self.wanted(names, 2), left)
+
+    def test_other_host_that_does_not_answer(self):
+        self.set(image_cache_max_size_gb=3)
+        names = self.put_images(1, 2, 3)
+        size_of = mock.Mock(side_effect=TimeoutError('no answer'))
+
+        with self.assertLogs(fetches.__name__, 'WARNING') as logs:
+            left = self.fetch(self.start(), 5, size_of=size_of)
+
+        self.assertEqual(set(names), left)
+        self.assertIn('no answer', logs.output[0])
+
+    def test_disks_that_take_long_to_look_into(self):
+        """The server does not wait; the pass does."""
+        self.set(image_cache_max_images=2)
+        names = self.put_images(1, 2, 3)
+        self.make_disk()
+        manager = self.start()
+        self.glance.add(5, GIB)
+        with (mock.patch.object(evictable, 'LOOK_SECONDS', -1),
+              self.assertLogs(evictable.__name__, 'INFO') as logs):
+            left = self.fetch(manager, 5)
+            self.assertEqual(set(names), left)
+            self.run_pass(manager)
+
+        self.assertIn('evicts nothing', logs.output[0])
+        self.assert_left(*(names[1:] if self.keeps_unused and self.evicts
+                           else names if self.keeps_unused else ()))
 
     def test_image_of_which_no_server_was_made(self):
         """It is evicted before what is of use to somebody."""
