@@ -38,14 +38,15 @@ from cache_aware_sched.imagecache import manager as manager_mod
 from cache_aware_sched.imagecache import managers
 from cache_aware_sched import report
 from tests.bench import cloud
+from tests.bench import slow
 from tests.bench import timing
 
 CONF = nova.conf.CONF
 
 #: Starts of which the first fetch is measured.
-STARTS = 5
+STARTS = 3
 #: Fetches after a pass.
-ROUNDS = 25
+ROUNDS = 15
 #: Base files that nothing uses; so many are evicted at most.
 UNUSED = 50
 #: The image that is fetched first; no other has its number.
@@ -65,13 +66,12 @@ class Case:
 
     :param servers: each with a disk on top of a base file
     :param used: base files that they have
-    :param where: a directory on the file system that is measured; None for
-        that of temporary files
+    :param slow: whether a file server answers late (:mod:`tests.bench.slow`)
     """
 
     servers: int
     used: int = 100
-    where: str | None = None
+    slow: bool = False
 
     @property
     def images(self) -> int:
@@ -83,7 +83,8 @@ class Case:
 class Cost:
     """Medians, in seconds.
 
-    :param cold: of the first fetch after a start, when no disk is known
+    :param cold: of the first fetch after a start, when no disk is known; it
+        makes no room if that takes long
     :param warm: of a fetch after a pass
     """
 
@@ -96,12 +97,14 @@ def measure(case: Case) -> Cost:
     """Return what it costs to make room for an image."""
     with host(case) as instances:
         comes = iter(range(COMES, COMES + STARTS + ROUNDS))
-        cold = [seconds(case, start(), next(comes))
-                for _start in range(STARTS)]
+        cold = [seconds(start(), next(comes))[0] for _start in range(STARTS)]
         manager = start()
         manager.update(nova_context.get_admin_context(), instances)
-        warm = [seconds(case, manager, next(comes))
-                for _round in range(ROUNDS)]
+        warm, left = zip(*[seconds(manager, next(comes))
+                           for _round in range(ROUNDS)], strict=True)
+        if {*left} != {case.images - 1}:
+            raise RuntimeError('not one image was evicted for each: this '
+                               'would measure another thing')
     return Cost(case, statistics.median(cold), statistics.median(warm))
 
 
@@ -112,20 +115,21 @@ def start() -> manager_mod.BaseImageCacheManager:
     return manager
 
 
-def seconds(case: Case, manager: manager_mod.BaseImageCacheManager,
-            number: int) -> float:
-    """Return how long room is made for an image; then it comes."""
+def seconds(manager: manager_mod.BaseImageCacheManager, number: int
+            ) -> tuple[float, int]:
+    """Return how long room is made for an image; then it comes.
+
+    :returns: that, and how many images are left
+    """
     context = nova_context.get_admin_context()
     image_id = cloud.image_id(number)
     time.sleep(timing.PAUSE)
     with manager.cache.using(image_id), contextlib.ExitStack() as stack:
         fetching = manager.cache.fetching(context, image_id)
         taken = timing.seconds(lambda: stack.enter_context(fetching))
-        if len(os.listdir(directory.cache_dir())) != case.images - 1:
-            raise RuntimeError('not one image was evicted: this would '
-                               'measure another thing')
+        left = len(os.listdir(directory.cache_dir()))
         _put(number)
-    return taken
+    return taken, left
 
 
 @contextlib.contextmanager
@@ -135,7 +139,8 @@ def host(case: Case) -> Iterator['objects.InstanceList']:
     images.show.return_value = {'size': cloud.GIB, 'disk_format': 'raw'}
     instances = objects.InstanceList(objects=[
         _instance(case, number) for number in range(case.servers)])
-    with (tempfile.TemporaryDirectory(dir=case.where) as path,
+    with (slow.mounted() if case.slow else tempfile.TemporaryDirectory()
+          as path,
           mock.patch.object(glance, 'get_remote_image_service',
                             lambda context, image_id: (images, image_id)),
           mock.patch.object(objects.InstanceList, 'get_by_filters',
