@@ -20,9 +20,7 @@ from collections.abc import Sequence
 import dataclasses
 import datetime
 import functools
-import inspect
 import math
-import re
 import shlex
 from typing import Any
 from typing import TypeVar
@@ -31,25 +29,6 @@ from cache_aware_sched.simulator import masking
 
 T = TypeVar('T')
 Field = dataclasses.Field[Any]
-
-_PARAMETER = re.compile(r'^:param (\w+): ')
-
-
-def described(class_: type[Any]) -> dict[str, str]:
-    """Return what the docstring of a class says of its fields, by name."""
-    texts: dict[str, list[str]] = {}
-    name = ''
-    for line in (inspect.getdoc(class_) or '').splitlines():
-        found = _PARAMETER.match(line)
-        if found:
-            name = found[1]
-            texts[name] = [line[found.end():]]
-        elif name and line.startswith(' '):
-            texts[name].append(line.strip())
-        else:
-            name = ''
-    return {name: ' '.join(lines).replace('``', '"')
-            for name, lines in texts.items()}
 
 
 class Usage(Exception):
@@ -124,16 +103,6 @@ def option(field: Field) -> str:
     return '--' + name.replace('_', '-')
 
 
-def meaning(class_: type[Any], field: Field) -> str:
-    """Return what a field is for: its help, or what the docstring says."""
-    text = field.metadata.get('help') or described(class_)[field.name]
-    # But "nova", "vCPUs" and names of options stay as they are.
-    first = text.split()[0]
-    if first.strip(",.;").isalpha() and first.islower() and first != 'nova':
-        text = text[0].upper() + text[1:]
-    return text.rstrip('.') + '.'
-
-
 def _usable(field: Field, skip: Collection[str]) -> bool:
     return field.name not in skip and not dataclasses.is_dataclass(field.type)
 
@@ -150,7 +119,7 @@ def add(group: argparse._ActionsContainer, class_: type[Any],
     """
     for field in dataclasses.fields(class_):
         if _usable(field, skip):
-            _add(group, field, meaning(class_, field),
+            _add(group, field, field.metadata['help'],
                  (choices or {}).get(field.name))
 
 
@@ -187,7 +156,8 @@ def readable(value: Any) -> str:
             if isinstance(item, tuple) else str(item) for item in value)
     if isinstance(value, float):
         return f'{value:g}'
-    return '' if value is None else str(value)
+    return ('' if value is None or value is dataclasses.MISSING
+            else str(value))
 
 
 def command_line(argv: Sequence[str]) -> str:

@@ -23,8 +23,8 @@ from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import policies
 from cache_aware_sched.conf import imagecache
-from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator.option import BadOption
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator import suggest
@@ -45,7 +45,7 @@ _SOURCES = {
 #: How the command line calls the fields of all options.
 _FLAGS = {
     field.name: arguments.option(field)
-    for class_ in (Settings, options.Options, options.Images,
+    for class_ in (Settings, options.Options, options.Images, suggest.Limits,
                    *(class_ for class_, _skip in _SOURCES.values()))
     for field in dataclasses.fields(class_)}
 
@@ -180,14 +180,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         'needed, and with no more refused servers than stock nova has; and '
         'print the lines for nova.conf. One --policy may be given, with '
         'options that are to be set besides.')
-    group.add_argument(
-        '--max-imbalance', metavar='X', type=arguments.number, default=None,
-        help='With --suggest: the largest vCPU imbalance, as in the column '
-        'vcpu_imbalance; look first what stock nova has.')
-    group.add_argument(
-        '--max-same-image', metavar='N', type=int, default=None,
-        help='With --suggest: the most servers of one image on one host. It '
-        'becomes the cap, max_same_image_instances_per_host.')
+    arguments.add(group, suggest.Limits)
 
 
 def job(found: argparse.Namespace) -> Job:
@@ -269,15 +262,15 @@ def _limits(found: argparse.Namespace) -> suggest.Limits | None:
 
     :raises BadOption: if a limit can never be kept to
     """
-    values = found.max_imbalance, found.max_same_image
+    given = arguments.given(suggest.Limits, found)
     if not found.suggest:
-        if values != (None, None):
+        if given:
             raise Usage('--max-imbalance and --max-same-image are of use only '
                         'with --suggest')
         return None
-    if None in values:
+    if len(given) < len(dataclasses.fields(suggest.Limits)):
         raise Usage('--suggest needs --max-imbalance and --max-same-image')
-    return suggest.Limits(*values)
+    return arguments.make(suggest.Limits, found)
 
 
 def _searched(found: argparse.Namespace) -> list[policies.Candidate]:

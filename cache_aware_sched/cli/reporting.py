@@ -92,7 +92,7 @@ def _rows(made: Any) -> Sequence[tuple[str, str, str]]:
     return [
         (arguments.option(field),
          masking.masked(arguments.readable(getattr(made, field.name))),
-         arguments.meaning(type(made), field))
+         field.metadata['help'])
         for field in dataclasses.fields(made)
         if not (isinstance(made, options.Synthetic)
                 and field.name in job_mod.FROM_CLOUD)]

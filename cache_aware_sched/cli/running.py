@@ -22,9 +22,9 @@ import warnings
 from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli.job import Job
 from cache_aware_sched.cli.job import told
-from cache_aware_sched.simulator.bounds import BadOption
 from cache_aware_sched.simulator.input import sources
 from cache_aware_sched.simulator.input.trace import BadTrace
+from cache_aware_sched.simulator.option import BadOption
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator.parallel import Progress
 from cache_aware_sched.simulator.policy import Policy

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 import dataclasses
 import re
 
-from cache_aware_sched.simulator.bounds import BadOption
-from cache_aware_sched.simulator.bounds import Name
+from cache_aware_sched.simulator.option import Checked
+from cache_aware_sched.simulator.option import required
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.results.result import Result
@@ -50,28 +50,15 @@ Run = Callable[[Sequence[Policy]], Sequence[Result]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What a cloud has to keep to.
+class Limits(Checked):
+    """What a cloud has to keep to."""
 
-    :param max_imbalance: std / mean of the hosts' allocated vCPUs, the mean
-        over time
-    :param max_same_image: servers of one image on one host
-    """
-
-    max_imbalance: float
-    max_same_image: int
-
-    def __post_init__(self) -> None:
-        """Refuse what nothing can keep to.
-
-        :raises BadOption: naming the limit
-        """
-        if not self.max_imbalance > 0:
-            raise BadOption('{} must be more than 0, not {:g}',
-                            Name('max_imbalance'), self.max_imbalance)
-        if self.max_same_image < 1:
-            raise BadOption('{} must be at least 1, not {}',
-                            Name('max_same_image'), self.max_same_image)
+    max_imbalance: float = required(
+        'With --suggest: the largest vCPU imbalance, as in the column '
+        'vcpu_imbalance; look first what stock nova has.', above=0)
+    max_same_image: int = required(
+        'With --suggest: the most servers of one image on one host. It '
+        'becomes the cap, max_same_image_instances_per_host.', 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

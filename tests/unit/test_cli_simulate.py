@@ -325,7 +325,7 @@ class InputTests(CommandTestCase):
 
     def test_out_of_bounds(self):
         for argv, why in (
-                (('--hosts', '0'), '--hosts must be more than 0, not 0'),
+                (('--hosts', '0'), '--hosts must be at least 1, not 0'),
                 (('--hosts', '100001'), '--hosts must be at most 100000'),
                 (('--image-cache-high-watermark-percent', '101'),
                  '--image-cache-high-watermark-percent must be at most 100'),

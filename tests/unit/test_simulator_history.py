@@ -28,12 +28,12 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
 
-from cache_aware_sched.simulator import bounds
 from cache_aware_sched.simulator.input import images
 from cache_aware_sched.simulator.input.nova import database as nova_database
 from cache_aware_sched.simulator.input.nova import history as nova_history
 from cache_aware_sched.simulator.input.nova import images as nova_images
 from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator import option
 from tests.unit import base
 from tests.unit import factories
 
@@ -304,7 +304,7 @@ class TestPeriod(HistoryTestCase):
                 since=START.replace(tzinfo=zone), until=START), START))
 
     def test_empty(self):
-        self.assertRaises(bounds.BadOption, self.read, until=START)
+        self.assertRaises(option.BadOption, self.read, until=START)
 
     def test_chunks(self):
         for number in (1, 2, 3, 7, 10):

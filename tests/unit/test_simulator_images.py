@@ -18,7 +18,6 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
-from cache_aware_sched.simulator import bounds
 from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.chance import chance
@@ -26,6 +25,7 @@ from cache_aware_sched.simulator.input.chance import weighted
 from cache_aware_sched.simulator.input.chance import zipf
 from cache_aware_sched.simulator.input import images
 from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator import option
 from tests.unit import base
 from tests.unit import factories
 
@@ -230,16 +230,16 @@ class TestChance(base.TestCase):
 class TestOptions(base.TestCase):
 
     def test_bounds(self):
-        for option, value in (
+        for name, value in (
                 ('public_images', 0), ('private_share', 1.1),
                 ('zipf_exponent', -1), ('image_sigma', math.nan),
                 ('image_max_gb', math.inf)):
             error = self.assertRaises(
-                bounds.BadOption, options.Images, **{option: value})
+                option.BadOption, options.Images, **{name: value})
             self.assertIn(option, str(error))
 
     def test_median_between_the_bounds(self):
-        error = self.assertRaises(bounds.BadOption, options.Images,
+        error = self.assertRaises(option.BadOption, options.Images,
                                   image_median_gb=60)
 
         self.assertIn('image_median_gb', str(error))

@@ -17,10 +17,10 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
-from cache_aware_sched.simulator import bounds
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.input import sources
 from cache_aware_sched.simulator.input import synthetic
+from cache_aware_sched.simulator import option
 from tests.unit import base
 
 
@@ -57,14 +57,14 @@ class TestServers(base.TestCase):
 
     def test_so_few_cannot_use_so_much(self):
         error = self.assertRaises(
-            bounds.BadOption, synthetic.make,
+            option.BadOption, synthetic.make,
             options.Synthetic(used_share=0.9), 100)
 
         self.assertIn('used_share must be at most 0.', str(error))
 
     def test_what_it_says_is_possible_is(self):
         error = self.assertRaises(
-            bounds.BadOption, synthetic.make,
+            option.BadOption, synthetic.make,
             options.Synthetic(hosts=10, used_share=0.9), 200)
         share = float(str(error).split()[5])
 
@@ -90,7 +90,7 @@ class TestServers(base.TestCase):
 
     def test_bad_flavors(self):
         for flavors in ((), ((0, 1, 1),), ((1, 1, 0),), ((1, 1, math.nan),)):
-            self.assertRaises(bounds.BadOption, options.Synthetic,
+            self.assertRaises(option.BadOption, options.Synthetic,
                               flavors=flavors)
 
     def test_workload(self):

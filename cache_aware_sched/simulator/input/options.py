@@ -11,65 +11,23 @@
 #    under the License.
 
 
-"""The options of a workload: each with its unit, its bounds and its reason.
-
-The command makes its arguments of these fields: ``metadata`` has ``help``,
-``low`` and ``high``, both of them allowed values, or None without a bound, and
-``metavar``, what stands for a value in the help, or None for the usual.
-"""
+"""The options of a workload: each with its unit, its bounds and its reason."""
 
 import dataclasses
 import datetime
 import math
-from typing import Any
-from typing import TypeVar
 
-from cache_aware_sched.simulator.bounds import BadOption
-from cache_aware_sched.simulator.bounds import Name
-
-T = TypeVar('T')
+from cache_aware_sched.simulator.option import BadOption
+from cache_aware_sched.simulator.option import Checked
+from cache_aware_sched.simulator.option import Name
+from cache_aware_sched.simulator.option import option
 
 #: Servers of a synthetic workload if nothing else is said: 160 for each host.
 SYNTHETIC_BOOTS = 16000
 
 
-def _option(default: T, help_: str, low: float | None = None,
-            high: float | None = None, metavar: str | None = None) -> T:
-    field: T = dataclasses.field(default=default, metadata={
-        'help': help_, 'low': low, 'high': high, 'metavar': metavar})
-    return field
-
-
-class _Checked:
-    """Keeps its fields within their bounds.
-
-    :raises BadOption: when one is not
-    """
-
-    __slots__ = ()
-
-    def __post_init__(self) -> None:
-        fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(
-            self)  # type: ignore[arg-type]
-        for field in fields:
-            value = getattr(self, field.name)
-            low = field.metadata.get('low')
-            high = field.metadata.get('high')
-            if value is None or (low is None and high is None):
-                continue
-            name = Name(field.name)
-            if not math.isfinite(value):
-                raise BadOption('{} must be a number, not {}', name, value)
-            if low is not None and value < low:
-                raise BadOption(
-                    '{} must be at least {}, not {}', name, low, value)
-            if high is not None and value > high:
-                raise BadOption(
-                    '{} must be at most {}, not {}', name, high, value)
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
-class Images(_Checked):
+class Images(Checked):
     """The images of servers that name none.
 
     There is no published distribution of the images of OpenStack clouds.
@@ -78,33 +36,33 @@ class Images(_Checked):
     is Zipf. The numbers are assumptions: vary them.
     """
 
-    public_images: int = _option(
+    public_images: int = option(
         300, 'Images that every project may use.', 1, 1000000)
-    private_share: float = _option(
+    private_share: float = option(
         0.3, 'Share of the batches that have an image of their own, which '
         'nothing else uses: 0 to 1.', 0, 1)
-    zipf_exponent: float = _option(
+    zipf_exponent: float = option(
         1.0, 'How unequally the public images are used: the one in place r is '
         'chosen with a probability in proportion to 1 / r ** X. With 0 all '
         'are used alike.', 0, 10)
-    image_median_gb: float = _option(
+    image_median_gb: float = option(
         2.5, 'Median size of the images, GiB. With the default spread nine of '
         'ten are from 0.5 to 13 GiB, from a small Linux to a Windows.',
         0.001, 10000)
-    image_sigma: float = _option(
+    image_sigma: float = option(
         1.0, 'How much the sizes differ: standard deviation of their natural '
         'logarithm. With 0 every image has the median.', 0, 5)
-    image_min_gb: float = _option(
+    image_min_gb: float = option(
         0.02, 'Smallest size of an image, GiB. CirrOS has 0.02.', 0.001, 10000)
-    image_max_gb: float = _option(
+    image_max_gb: float = option(
         50.0, 'Largest size of an image, GiB.', 0.001, 10000)
-    projects: int = _option(
+    projects: int = option(
         0, 'Projects that the batches belong to. 0 gives every batch a '
         'project of its own.', 0, 1000000)
-    project_zipf_exponent: float = _option(
+    project_zipf_exponent: float = option(
         1.0, 'How unequally active the projects are, as --zipf-exponent.',
         0, 10)
-    flavor_disk_gb: int = _option(
+    flavor_disk_gb: int = option(
         20, 'Root disk of a server, GiB, where the input has none. It is made '
         'as large as the image if that is larger, which nova would refuse. '
         "The default is that of nova's m1.small of old.", 0, 100000)
@@ -112,7 +70,7 @@ class Images(_Checked):
     def __post_init__(self) -> None:
         """Check the bounds, also against each other."""
         # Not super(): with slots the class is made anew.
-        _Checked.__post_init__(self)
+        Checked.__post_init__(self)
         if not (self.image_min_gb <= self.image_median_gb
                 <= self.image_max_gb):
             raise BadOption(
@@ -122,20 +80,20 @@ class Images(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Trace(_Checked):
+class Trace(Checked):
     """How a trace is read."""
 
-    bin_seconds: float | None = _option(
+    bin_seconds: float | None = option(
         None, 'Seconds that the arrivals were rounded down to a multiple of: '
         'each batch then starts at a random moment of its bin. 0 takes the '
         'arrivals as they are. Default: found in the arrivals.', 0, 86400)
-    gap_seconds: float = _option(
+    gap_seconds: float = option(
         1.0, 'Seconds between the servers of a batch, where the arrivals are '
         'in bins.', 0, 3600)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Synthetic(_Checked):
+class Synthetic(Checked):
     """Arrivals without a trace.
 
     The shapes are those of Cortez et al., "Resource Central" (SOSP 2017), of
@@ -145,41 +103,41 @@ class Synthetic(_Checked):
     operator knows how full a cloud is, and Little's law gives the rest.
     """
 
-    hours: float = _option(
+    hours: float = option(
         72.0, 'For how long servers are asked for.', 0.01, 24 * 366)
-    hosts: int = _option(
+    hosts: int = option(
         100, 'Hosts that the servers are for.', 1, 100000)
-    host_vcpus: float = _option(
+    host_vcpus: float = option(
         64.0, 'vCPUs of one host that count for the used share.', 1, 1000000)
-    used_share: float = _option(
+    used_share: float = option(
         0.5, 'How full the hosts are, as a mean over the hours: share of '
         'their CPUs that servers have, each counted once whatever '
         '--cpu-allocation-ratio is, or of their memory where that is used up '
         'first. Hosts start empty, so they are fuller at the end.', 0.001, 1)
-    batch_tail: float = _option(
+    batch_tail: float = option(
         1.15, 'How rare large batches are: one has n or more servers with the '
         'probability 1 / n ** X. With 1.15, 55 % have one server, 87 % at '
         'most five, 0.7 % more than 73; in the published arrivals it is '
         '58 %, 89 % and 1 %.', 0.5, 20)
-    max_batch: int = _option(
+    max_batch: int = option(
         500, 'Most servers in a batch. The largest published has 587.',
         1, 100000)
-    daily_wave: float = _option(
+    daily_wave: float = option(
         0.45, 'How much more than on average is asked for at the busiest '
         'moment of the day, and how much less 12 hours later, as a share of '
         'the average. The published arrivals go from 0.45 below to 0.7 '
         'above.', 0, 1)
-    peak_hour: float = _option(
+    peak_hour: float = option(
         14.0, 'The busiest moment, hours after the start.', 0, 24)
-    lifetime_sigma: float = _option(
+    lifetime_sigma: float = option(
         2.0, 'How much the lifetimes differ: standard deviation of their '
         'natural logarithm. The published lifetimes have 1.9, from 0.9 below '
         'the median to 2.6 above it.', 0, 5)
-    lifetime_alike: float = _option(
+    lifetime_alike: float = option(
         0.8, 'How alike the lifetimes in a batch are, from 0 to 1: '
         'correlation of their logarithms. The published ones have 0.83.',
         0, 1)
-    flavors: tuple[tuple[int, int, float], ...] = _option(
+    flavors: tuple[tuple[int, int, float], ...] = option(
         ((1, 2048, 0.62), (2, 4096, 0.19), (4, 8192, 0.10),
          (8, 16384, 0.09)),
         'A flavor: its vCPUs, its memory in MiB, and how often it is asked '
@@ -189,7 +147,7 @@ class Synthetic(_Checked):
 
     def __post_init__(self) -> None:
         """Check the bounds, and the flavors."""
-        _Checked.__post_init__(self)
+        Checked.__post_init__(self)
         if not self.flavors or any(
                 vcpus < 1 or ram_mb < 1 or not 0 < weight < math.inf
                 for vcpus, ram_mb, weight in self.flavors):
@@ -200,32 +158,32 @@ class Synthetic(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class History(_Checked):
+class History(Checked):
     """What is read of nova's databases."""
 
-    config_files: tuple[str, ...] = _option(
+    config_files: tuple[str, ...] = option(
         (), "A configuration file of nova, of which [api_database] connection "
         'is needed. Default: those that nova itself finds, as '
         '/etc/nova/nova.conf.', metavar='FILE')
-    since: datetime.datetime | None = _option(  # noqa: RUF009
+    since: datetime.datetime | None = option(  # noqa: RUF009
         None, 'Start of the period, as 2026-01-31T12:00; UTC unless it has a '
         'zone. Default: 7 days before its end.')
-    until: datetime.datetime | None = _option(  # noqa: RUF009
+    until: datetime.datetime | None = option(  # noqa: RUF009
         None, 'End of the period; UTC unless it has a zone. Default: now.')
-    archived: bool = _option(
+    archived: bool = option(
         False, 'Whether to read also the servers that "nova-manage db '
         'archive_deleted_rows" moved to the shadow tables.')
-    cell_databases: tuple[tuple[str, str], ...] = _option(
+    cell_databases: tuple[tuple[str, str], ...] = option(
         (), 'A cell, by its name or uuid, and a file in the format of '
         'nova.conf whose [database] connection is to be read for it, as of a '
         'replica. An address without a password may be given instead of the '
         'file. Default: the database that nova has for the cell.')
-    chunk: int = _option(
+    chunk: int = option(
         5000, 'Most rows that one statement looks at.', 1, 1000000)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Options(_Checked):
+class Options(Checked):
     """All options of a workload, whatever it is made from.
 
     :param images: for all of them
@@ -234,15 +192,15 @@ class Options(_Checked):
     :param history: for one from nova's databases
     """
 
-    seed: int = _option(
+    seed: int = option(
         0, 'Chance: the same number gives the same result again, another one '
         'draws everything that is random anew.')
-    boots: int = _option(
+    boots: int = option(
         0, 'Servers to simulate. Of a trace or a history about as many, whole '
         'batches at random from all of its time, and 0 takes all. Of '
         '--synthetic exactly as many, and 0 makes 160 for each host.',
         0, 10000000)
-    limit: int = _option(
+    limit: int = option(
         0, 'Of those, simulate only the first so many; 0 takes all.',
         0, 10000000)
     images: Images = Images()

@@ -23,14 +23,14 @@ import math
 import statistics
 import typing
 
-from cache_aware_sched.simulator.bounds import BadOption
-from cache_aware_sched.simulator.bounds import Name
 from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.chance import chance
 from cache_aware_sched.simulator.input.chance import inner
 from cache_aware_sched.simulator.input.chance import weighted
 from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator.option import BadOption
+from cache_aware_sched.simulator.option import Name
 
 _NORMAL = statistics.NormalDist()
 _HOUR = 3600.0

@@ -22,7 +22,7 @@ from nova import exception
 from oslo_config import cfg
 
 from cache_aware_sched import config
-from cache_aware_sched.simulator.bounds import BadOption
+from cache_aware_sched.simulator.option import BadOption
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator.real_nova.fragments import BadFragment
@@ -44,20 +44,8 @@ _PLUGINS: dict[Key, str] = {
 
 #: Settings that nova.conf has an option for.
 _OPTIONS: dict[str, Key] = {
-    'cache_manager': ('cache_aware_sched', 'image_cache_manager'),
-    **{name: ('cache_aware_sched', name) for name in (
-        'image_cache_max_size_gb', 'image_cache_max_images',
-        'image_cache_high_watermark_percent',
-        'image_cache_low_watermark_percent', 'image_cache_min_free_gb',
-        'image_cache_popularity_half_life_hours', 'protected_images')},
-    'cache_manager_interval': ('image_cache', 'manager_interval'),
-    'remove_unused_base_images': ('image_cache', 'remove_unused_base_images'),
-    'minimum_age': (
-        'image_cache', 'remove_unused_original_minimum_age_seconds'),
-    'update_interval': ('DEFAULT', 'update_resources_interval'),
-    'max_concurrent_builds': ('DEFAULT', 'max_concurrent_builds'),
-    'max_attempts': ('scheduler', 'max_attempts'),
-}
+    field.name: field.metadata['nova']
+    for field in dataclasses.fields(Settings) if field.metadata['nova']}
 
 #: These make nova's weighers look at what simulated hosts do not have.
 _NOT_SIMULATED: tuple[Key, ...] = (

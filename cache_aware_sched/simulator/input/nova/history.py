@@ -45,14 +45,14 @@ from oslo_log import log as logging
 import sqlalchemy as sa
 
 from cache_aware_sched import image_ids
-from cache_aware_sched.simulator.bounds import BadOption
-from cache_aware_sched.simulator.bounds import Name
 from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.arrivals import made_id
 from cache_aware_sched.simulator.input.nova import database as nova_database
 from cache_aware_sched.simulator.input.nova import images as nova_images
 from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator.option import BadOption
+from cache_aware_sched.simulator.option import Name
 
 LOG = logging.getLogger(__name__)
 
