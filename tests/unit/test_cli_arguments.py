@@ -55,7 +55,7 @@ class FieldsTests(base.TestCase):
             for field in dataclasses.fields(class_):
                 if not dataclasses.is_dataclass(field.type):
                     self.assertRegex(
-                        field.metadata['help'], '^[A-Z"].{10}.*[.]$')
+                        field.metadata['help'], '^[A-Z"nv].{10}.*[.]$')
 
     def test_numbers_texts_and_flags(self):
         found = parsed(

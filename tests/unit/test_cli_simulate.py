@@ -329,7 +329,7 @@ class InputTests(CommandTestCase):
                 (('--hosts', '100001'), '--hosts must be at most 100000'),
                 (('--image-cache-high-watermark-percent', '101'),
                  '--image-cache-high-watermark-percent must be at most 100'),
-                (('--host-ram-mb', '-1'), '--host-ram-mb must be more'),
+                (('--host-ram-mb', '-1'), '--host-ram-mb must be at least 1'),
                 (('--host-ram-mb', '600'), '--reserved-host-memory-mb leave '
                  '88 MiB'),
                 (('--zipf-exponent', '-1'), '--zipf-exponent must be at'),

@@ -236,7 +236,7 @@ class TestOptions(base.TestCase):
                 ('image_max_gb', math.inf)):
             error = self.assertRaises(
                 option.BadOption, options.Images, **{name: value})
-            self.assertIn(option, str(error))
+            self.assertIn(name, str(error))
 
     def test_median_between_the_bounds(self):
         error = self.assertRaises(option.BadOption, options.Images,
