@@ -16,6 +16,7 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+from typing import NamedTuple
 import uuid
 
 GIB = 2 ** 30
@@ -35,17 +36,20 @@ class Image:
     private: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(NamedTuple):
     """The request for one server.
+
+    Whoever reads the input leaves out what the input does not tell;
+    :mod:`.input.images` fills that in.
 
     :param at: seconds since the start
     :param batch: number of what it was asked for together with
     :param vcpus: of its flavor
     :param ram_mb: MiB of its flavor
-    :param disk_gb: GiB of its flavor, never less than its image has
     :param lifetime: seconds from the request to its end; None if it runs
         until the simulation ends
+    :param disk_gb: GiB of its flavor, in the end never less than its image
+        has; 0 if the input does not tell
     :param image: id of its image
     :param project: id of its project, 32 hexadecimal digits
     """
@@ -54,10 +58,10 @@ class Boot:
     batch: int
     vcpus: int
     ram_mb: int
-    disk_gb: int
     lifetime: float | None
-    image: str
-    project: str
+    disk_gb: int = 0
+    image: str = ''
+    project: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ A, B, C = (f'aaaaaaaa-0000-4000-8000-00000000000{number}'
 
 def boot(at, image=A, lifetime=None, project=PROJECT, vcpus=1, ram_mb=1024,
          disk_gb=20):
-    return workload.Boot(at, 0, vcpus, ram_mb, disk_gb, lifetime, image,
+    return workload.Boot(at, 0, vcpus, ram_mb, lifetime, disk_gb, image,
                          project)
 
 

@@ -346,6 +346,11 @@ class TestImages(HistoryTestCase):
     def test_any_server_s_request_will_do(self):
         self.assertEqual([3 * GIB], self.sizes(None, spec(), None))
 
+    def test_id_in_upper_case(self):
+        """nova keeps it in the request as it was typed."""
+        self.assertEqual([3 * GIB], self.sizes(
+            spec(image=factories.IMAGE.upper())))
+
     def test_unknown(self):
         self.assertEqual([], self.sizes(None))
 

@@ -18,7 +18,6 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
-from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.chance import chance
 from cache_aware_sched.simulator.input.chance import weighted
@@ -26,6 +25,7 @@ from cache_aware_sched.simulator.input.chance import zipf
 from cache_aware_sched.simulator.input import images
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator import option
+from cache_aware_sched.simulator.workload import Boot
 from tests.unit import base
 from tests.unit import factories
 
@@ -34,7 +34,7 @@ GIB = factories.GIB
 
 def batches(number, size=1, **kwargs):
     """Return batches of servers, one a second."""
-    return [Arrival(float(batch), batch, 1, 512, None, **kwargs)
+    return [Boot(float(batch), batch, 1, 512, None, **kwargs)
             for batch in range(number) for _server in range(size)]
 
 
@@ -124,7 +124,7 @@ class TestImages(base.TestCase):
     def test_a_named_image_is_private_if_one_project_uses_it(self):
         of_one, of_two = factories.IMAGE, factories.OTHER_IMAGE
         servers = [
-            Arrival(0, 0, 1, 512, None, image=image, project=project)
+            Boot(0, 0, 1, 512, None, image=image, project=project)
             for image, project in (
                 (of_one, 'a' * 32), (of_two, 'a' * 32), (of_two, 'b' * 32),
                 (of_two, 'a' * 32), (of_one, 'a' * 32))]

@@ -20,11 +20,11 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched.simulator.input import arrivals
-from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.input import sources
 from cache_aware_sched.simulator.input import trace
 from cache_aware_sched.simulator.input import trace_columns
+from cache_aware_sched.simulator.workload import Boot
 from tests.unit import base
 from tests.unit import factories
 
@@ -68,14 +68,14 @@ class TestFile(TraceTestCase):
         found = self.servers('x,lifetime_s,ram_mb,batch, vcpus ,arrival_s',
                              'y,60,512,3,2,7')
 
-        self.assertEqual([Arrival(0, 3, 2, 512, 60)], found)
+        self.assertEqual([Boot(0, 3, 2, 512, 60)], found)
 
     def test_gzip_is_known_by_its_content(self):
         plain = f'{HEADER}\n{ROW}\n'.encode()
 
         found = self.servers(data=gzip.compress(plain))
 
-        self.assertEqual([Arrival(0, 0, 1, 512, 60)], found)
+        self.assertEqual([Boot(0, 0, 1, 512, 60)], found)
 
     def test_plain_text_with_the_name_of_a_gzip(self):
         self.path += '.gz'
@@ -86,7 +86,7 @@ class TestFile(TraceTestCase):
         found = self.servers(
             data=f'\ufeff{HEADER}\r\n\r\n0, 0 ,1.0,512.0,\r\n'.encode())
 
-        self.assertEqual([Arrival(0, 0, 1, 512, None)], found)
+        self.assertEqual([Boot(0, 0, 1, 512, None)], found)
 
     def test_empty(self):
         self.assert_bad('the file is empty', data=b'')
@@ -330,7 +330,7 @@ class TestChosen(base.TestCase):
 
     def servers(self, *sizes):
         """Return batches of some sizes, one a second."""
-        return [Arrival(second, second, 1, 512, None)
+        return [Boot(second, second, 1, 512, None)
                 for second, size in enumerate(sizes) for _one in range(size)]
 
     def test_all(self):

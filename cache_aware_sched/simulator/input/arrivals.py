@@ -17,31 +17,13 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import typing
 import uuid
 
 from cache_aware_sched.simulator.input.chance import chance
+from cache_aware_sched.simulator.workload import Boot
 
 #: Of all ids that are made here: uuid5 of the project's name as a URL.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, 'cache-aware-sched simulator')
-
-
-class Arrival(typing.NamedTuple):
-    """The request for one server. The units are those of a Boot.
-
-    :param disk_gb: 0 if not known
-    :param image: id; empty for one that is still to be assigned
-    :param project: id; empty for one that is still to be assigned
-    """
-
-    at: float
-    batch: int
-    vcpus: int
-    ram_mb: int
-    lifetime: float | None
-    disk_gb: int = 0
-    image: str = ''
-    project: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +36,7 @@ class Arrivals:
     :param notes: what one should know about them, a sentence each
     """
 
-    servers: Sequence[Arrival]
+    servers: Sequence[Boot]
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: Sequence[str] = ()
     # Ids of a cloud, which are to be in no message.
@@ -67,8 +49,8 @@ def made_id(*what: object) -> str:
     return str(uuid.uuid5(NAMESPACE, ' '.join(map(str, what))))
 
 
-def thin(servers: Iterable[Arrival], boots: int, seed: int = 0,
-         ) -> list[Arrival]:
+def thin(servers: Iterable[Boot], boots: int, seed: int = 0,
+         ) -> list[Boot]:
     """Keep whole batches at random until there are about so many servers.
 
     The batches are from all of the time, each as likely as another, so that

@@ -20,7 +20,6 @@ import math
 import statistics
 import uuid
 
-from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.arrivals import made_id
 from cache_aware_sched.simulator.input.chance import chance
@@ -111,36 +110,32 @@ def assign(arrivals: Arrivals, mix: options.Images, seed: int = 0) -> Workload:
     image_of = functools.lru_cache(maxsize=None)(assigner.image)
     project_of = functools.lru_cache(maxsize=None)(assigner.project)
     private: dict[str, bool] = {}
-    complete: list[Arrival] = []
-    for server in arrivals.servers:
-        image = server.image
+    complete: list[Boot] = []
+    for boot in arrivals.servers:
+        image = boot.image
         if not image:
-            image, private[image] = image_of(server.batch)
-        complete.append(server._replace(
-            image=image, project=server.project or project_of(server.batch)))
+            image, private[image] = image_of(boot.batch)
+        complete.append(boot._replace(
+            image=image, project=boot.project or project_of(boot.batch)))
     private = {**_of_one_project(complete), **private}
     images = {
         image: Image(image, arrivals.sizes[image] if image in arrivals.sizes
                      else assigner.size(image), private[image])
-        for image in dict.fromkeys(server.image for server in complete)}
+        for image in dict.fromkeys(boot.image for boot in complete)}
     return Workload(
-        [_boot(server, images[server.image], mix) for server in complete],
-        images, tuple(arrivals.notes), arrivals.names)
+        [boot._replace(disk_gb=disk_gb(
+            images[boot.image].size, boot.disk_gb or mix.flavor_disk_gb))
+         for boot in complete], images, tuple(arrivals.notes), arrivals.names)
 
 
-def _of_one_project(servers: Iterable[Arrival]) -> dict[str, bool]:
+def _of_one_project(boots: Iterable[Boot]) -> dict[str, bool]:
     """Return of each image whether only one project uses it."""
     first: dict[str, str] = {}
     alone: dict[str, bool] = {}
-    for server in servers:
-        owner = first.setdefault(server.image, server.project)
-        alone[server.image] = (
-            alone.get(server.image, True) and owner == server.project)
+    for boot in boots:
+        owner = first.setdefault(boot.image, boot.project)
+        alone[boot.image] = (
+            alone.get(boot.image, True) and owner == boot.project)
     return alone
 
 
-def _boot(server: Arrival, image: Image, mix: options.Images) -> Boot:
-    return Boot(
-        server.at, server.batch, server.vcpus, server.ram_mb,
-        disk_gb(image.size, server.disk_gb or mix.flavor_disk_gb),
-        server.lifetime, server.image, server.project)

@@ -23,7 +23,6 @@ import math
 import statistics
 import typing
 
-from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.chance import chance
 from cache_aware_sched.simulator.input.chance import inner
@@ -31,6 +30,7 @@ from cache_aware_sched.simulator.input.chance import weighted
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.option import BadOption
 from cache_aware_sched.simulator.option import Name
+from cache_aware_sched.simulator.workload import Boot
 
 _NORMAL = statistics.NormalDist()
 _HOUR = 3600.0
@@ -183,7 +183,7 @@ def make(how: options.Synthetic, boots: int = options.SYNTHETIC_BOOTS,
     drafts = _drafts(boots, how, seed)
     median = _median_lifetime(drafts, how)
     servers = [
-        Arrival(draft.at, draft.batch, draft.vcpus, draft.ram_mb,
+        Boot(draft.at, draft.batch, draft.vcpus, draft.ram_mb,
                 draft.spread * median)
         for draft in drafts]
     return Arrivals(servers, notes=[

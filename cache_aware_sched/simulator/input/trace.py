@@ -40,13 +40,13 @@ import math
 import operator
 import os
 
-from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.chance import chance
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.input import trace_columns
 from cache_aware_sched.simulator.input import trace_lines
 from cache_aware_sched.simulator.input.trace_lines import BadTrace
+from cache_aware_sched.simulator.workload import Boot
 from cache_aware_sched.simulator.workload import GIB
 
 __all__ = ['BadTrace', 'read']
@@ -82,7 +82,7 @@ class _Sizes:
 
 
 def _servers(lines: Iterator[tuple[int, list[str]]], sizes: _Sizes,
-             names: dict[str, str]) -> Iterator[Arrival]:
+             names: dict[str, str]) -> Iterator[Boot]:
     number, columns = next(lines, (0, []))
     if not columns:
         raise BadTrace('the file is empty; a header is needed')
@@ -99,7 +99,7 @@ def _servers(lines: Iterator[tuple[int, list[str]]], sizes: _Sizes,
             sizes.add(line, image, more.get('image_size_gb'))
             if image:
                 names[header.image_name(values)] = image
-        yield Arrival(at, batch, vcpus, ram_mb, lifetime, 0, image, project)
+        yield Boot(at, batch, vcpus, ram_mb, lifetime, 0, image, project)
 
 
 def found_bin(times: Iterable[float]) -> float:
@@ -116,8 +116,8 @@ def found_bin(times: Iterable[float]) -> float:
     return width if MIN_BIN <= width <= MAX_BIN else 0
 
 
-def _spread(servers: Iterable[Arrival], width: float, gap: float, seed: int,
-            ) -> Iterator[Arrival]:
+def _spread(servers: Iterable[Boot], width: float, gap: float, seed: int,
+            ) -> Iterator[Boot]:
     """Let each batch start at a random moment of its bin."""
     starts: dict[tuple[float, int], float] = {}
     for server in servers:

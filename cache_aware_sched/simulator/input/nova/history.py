@@ -37,15 +37,14 @@ from collections.abc import Iterator
 import dataclasses
 import datetime
 import itertools
+import operator
 from typing import Any
-from typing import NamedTuple
 import uuid
 
 from oslo_log import log as logging
 import sqlalchemy as sa
 
 from cache_aware_sched import image_ids
-from cache_aware_sched.simulator.input.arrivals import Arrival
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.arrivals import made_id
 from cache_aware_sched.simulator.input.nova import database as nova_database
@@ -53,6 +52,7 @@ from cache_aware_sched.simulator.input.nova import images as nova_images
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.option import BadOption
 from cache_aware_sched.simulator.option import Name
+from cache_aware_sched.simulator.workload import Boot
 
 LOG = logging.getLogger(__name__)
 
@@ -72,27 +72,9 @@ _SHADOW_INSTANCES = sa.table('shadow_instances', *(
     sa.column(column.name, column.type) for column in _COLUMNS))
 
 
-class Server(NamedTuple):
-    """A server of the cloud. The order is that of the requests.
-
-    :param created: UTC
-    :param request: what it was asked for together with
-    :param number: in this request
-    :param lifetime: seconds; None if it is still there
-    :param image: id in the cloud
-    :param project: id in the cloud
-    """
-
-    created: datetime.datetime
-    request: str
-    number: int
-    uuid: str
-    vcpus: int
-    ram_mb: int
-    disk_gb: int
-    lifetime: float | None
-    image: str
-    project: str
+#: When a server was created, UTC, what it was asked for together with, its
+#: number in this request, and its uuid: the order of the requests.
+_Order = tuple[datetime.datetime, str, int, str]
 
 
 @dataclasses.dataclass(slots=True)
@@ -172,8 +154,12 @@ def rows(database: nova_database.Database, table: sa.TableClause,
             ).order_by(table.c.id))
 
 
-def server(row: sa.Row[Any], left_out: LeftOut) -> Server | None:
-    """Return what a row says, or None if it is left out."""
+def _boot(row: sa.Row[Any], since: datetime.datetime, left_out: LeftOut,
+          ) -> tuple[_Order, Boot] | None:
+    """Return what a row says, or None if it is left out.
+
+    Image and project have the ids of the cloud, and no batch has a number.
+    """
     if row.hidden:
         # The copy in the other cell of a server that is between two.
         return None
@@ -186,12 +172,14 @@ def server(row: sa.Row[Any], left_out: LeftOut) -> Server | None:
     if not (row.vcpus and row.memory_mb):
         left_out.incomplete += 1
         return None
-    return Server(
-        row.created_at, row.reservation_id or row.uuid,
-        row.launch_index or 0, row.uuid, row.vcpus, row.memory_mb,
-        # With a root disk of 0 GiB nova makes it as large as the image.
-        max(1, (row.root_gb or 0) + (row.ephemeral_gb or 0)), _lifetime(row),
-        image_ids.canonical(row.image_ref), row.project_id or '')
+    return (
+        (row.created_at, row.reservation_id or row.uuid,
+         row.launch_index or 0, row.uuid),
+        Boot((row.created_at - since).total_seconds(), 0, row.vcpus,
+             row.memory_mb, _lifetime(row),
+             # With a root disk of 0 GiB nova makes it as large as the image.
+             max(1, (row.root_gb or 0) + (row.ephemeral_gb or 0)),
+             image_ids.canonical(row.image_ref), row.project_id or ''))
 
 
 def _lifetime(row: sa.Row[Any]) -> float | None:
@@ -202,12 +190,14 @@ def _lifetime(row: sa.Row[Any]) -> float | None:
     return float(max(0.0, (end - row.created_at).total_seconds()))
 
 
-def _servers(databases: Iterable[nova_database.Database],
-             how: options.History, since: datetime.datetime,
-             until: datetime.datetime, left_out: LeftOut) -> list[Server]:
+def _boots(databases: Iterable[nova_database.Database],
+           how: options.History, since: datetime.datetime,
+           until: datetime.datetime, left_out: LeftOut,
+           ) -> list[tuple[_Order, Boot]]:
+    """Return the servers of all cells, in the order of the requests."""
     # By uuid: one may be archived after it was read.
-    found: dict[str, Server] = {}
-    # Many servers have the same few images, projects and requests.
+    found: dict[str, tuple[_Order, Boot]] = {}
+    # Many servers have the same few images and projects.
     same: dict[str, str] = {}
     tables = [_INSTANCES] + [_SHADOW_INSTANCES] * how.archived
     for database in databases:
@@ -216,12 +206,11 @@ def _servers(databases: Iterable[nova_database.Database],
             for row in itertools.chain.from_iterable(
                     rows(database, table, since, until, how.chunk)
                     for table in tables):
-                one = server(row, left_out)
-                if one:
-                    found[one.uuid] = one._replace(
-                        request=same.setdefault(one.request, one.request),
-                        image=same.setdefault(one.image, one.image),
-                        project=same.setdefault(one.project, one.project))
+                if read_ := _boot(row, since, left_out):
+                    order, boot = read_
+                    found[row.uuid] = order, boot._replace(
+                        image=same.setdefault(boot.image, boot.image),
+                        project=same.setdefault(boot.project, boot.project))
         except nova_database.Unreadable as error:
             # Its database may be gone for good.
             if not database.disabled:
@@ -229,7 +218,7 @@ def _servers(databases: Iterable[nova_database.Database],
             left_out.cells.append(str(error))
         LOG.info('Read %(number)d servers of %(cell)s', {
             'number': len(found) - before, 'cell': database.name})
-    return sorted(found.values())
+    return sorted(found.values(), key=operator.itemgetter(0))
 
 
 def _count_without_host(api: nova_database.Database, since: datetime.datetime,
@@ -251,19 +240,18 @@ def _numbered(values: Iterable[str], what: str) -> dict[str, str]:
         dict.fromkeys(values))}
 
 
-def _arrivals(servers: list[Server], since: datetime.datetime,
-              known: dict[str, int],
+def _arrivals(found: list[tuple[_Order, Boot]], known: dict[str, int],
               notes: list[str]) -> Arrivals:
-    images = _numbered((one.image for one in servers), 'image of history')
-    projects = _numbered(
-        (one.project for one in servers), 'project of history')
+    images = _numbered((boot.image for _order, boot in found),
+                       'image of history')
+    projects = _numbered((boot.project for _order, boot in found),
+                         'project of history')
     batches = {request: number for number, request in enumerate(
-        dict.fromkeys(one.request for one in servers))}
+        dict.fromkeys(order[1] for order, _boot in found))}
     return Arrivals(
-        [Arrival((one.created - since).total_seconds(), batches[one.request],
-                 one.vcpus, one.ram_mb, one.lifetime, one.disk_gb,
-                 images[one.image], uuid.UUID(projects[one.project]).hex)
-         for one in servers],
+        [boot._replace(batch=batches[order[1]], image=images[boot.image],
+                       project=uuid.UUID(projects[boot.project]).hex)
+         for order, boot in found],
         {images[image]: size for image, size in known.items()}, notes,
         images)
 
@@ -279,18 +267,18 @@ def read(how: options.History, api: nova_database.Database,
     """
     since, until = period(how, now or datetime.datetime.now(datetime.UTC))
     left_out = LeftOut()
-    servers = _servers(nova_database.cells(api, how.cell_databases), how,
-                       since, until, left_out)
+    found = _boots(nova_database.cells(api, how.cell_databases), how, since,
+                   until, left_out)
     _count_without_host(api, since, until, left_out)
     in_it = f'from {_readable(since)} to {_readable(until)} (UTC)'
-    if not servers:
+    if not found:
         raise nova_database.Unreadable(' '.join((
             f'no server was created from an image {in_it}.',
             *left_out.sentences())))
     known = nova_images.sizes(
-        api, ((one.image, one.uuid) for one in servers))
-    images = {one.image for one in servers}
-    return _arrivals(servers, since, known, [
-        f'{len(servers):,} servers that were created {in_it}.',
+        api, ((boot.image, order[-1]) for order, boot in found))
+    images = {boot.image for _order, boot in found}
+    return _arrivals(found, known, [
+        f'{len(found):,} servers that were created {in_it}.',
         *left_out.sentences(),
         f'The sizes of {len(known):,} of {len(images):,} images are known.'])

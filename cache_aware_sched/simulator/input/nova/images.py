@@ -24,6 +24,7 @@ from typing import Any
 from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
+from cache_aware_sched import image_ids
 from cache_aware_sched.simulator.input.nova import database as nova_database
 
 _REQUESTS = sa.table('request_specs', sa.column('instance_uuid'),
@@ -48,9 +49,10 @@ def size_in(text: str, image: str) -> int | None:
     try:
         meta: Any = jsonutils.loads(text)['nova_object.data']['image'][
             'nova_object.data']
-        if meta['id'] == image and meta['size'] > 0:
+        if (image_ids.canonical(meta['id']) == image
+                and meta['size'] > 0):
             return int(meta['size'])
-    except (KeyError, OverflowError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         pass
     return None
 
