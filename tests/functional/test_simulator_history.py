@@ -15,9 +15,9 @@
 
 from tests.functional import base
 
-import dataclasses
 import datetime
 import hashlib
+import dataclasses
 import json
 import os
 import re
@@ -37,11 +37,11 @@ from cache_aware_sched.simulator.input import options
 
 #: Prints a workload that is read as the command reads it.
 READ = """
-import dataclasses, json, sys
+import json, sys
 from cache_aware_sched.simulator.input import options, sources
 workload = sources.from_nova(options.Options(
     history=options.History(config_files=(sys.argv[1],))))
-print(json.dumps([dataclasses.asdict(boot) for boot in workload.boots]))
+print(json.dumps([boot._asdict() for boot in workload.boots]))
 """
 
 
