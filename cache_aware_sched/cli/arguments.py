@@ -16,16 +16,17 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
-from collections.abc import Sequence
 import dataclasses
 import datetime
 import functools
 import math
-import shlex
 from typing import Any
 from typing import TypeVar
 
 from cache_aware_sched.simulator import masking
+from cache_aware_sched.simulator.option import flag
+from cache_aware_sched.simulator.option import options_of
+from cache_aware_sched.simulator.option import readable
 
 T = TypeVar('T')
 Field = dataclasses.Field[Any]
@@ -93,34 +94,17 @@ _TYPES: dict[Any, tuple[Callable[[str], Any], str]] = {
 }
 
 
-def option(field: Field) -> str:
-    """Return the name of a field as the command line has it.
-
-    What may be given more than once names one of them.
-    """
-    name = (field.name.removesuffix('s') if isinstance(field.default, tuple)
-            else field.name)
-    return '--' + name.replace('_', '-')
-
-
-def _usable(field: Field, skip: Collection[str]) -> bool:
-    return field.name not in skip and not dataclasses.is_dataclass(field.type)
-
-
 def add(group: argparse._ActionsContainer, class_: type[Any],
-        skip: Collection[str] = (),
         choices: Mapping[str, Collection[str]] | None = None) -> None:
-    """Add an argument for each field.
+    """Add an argument for each option.
 
     None stands for an argument that is not given.
 
-    :param skip: names of fields that get none
-    :param choices: the allowed values of fields
+    :param choices: the allowed values of options
     """
-    for field in dataclasses.fields(class_):
-        if _usable(field, skip):
-            _add(group, field, field.metadata['help'],
-                 (choices or {}).get(field.name))
+    for field in options_of(class_):
+        _add(group, field, field.metadata['help'],
+             (choices or {}).get(field.name))
 
 
 def _add(group: argparse._ActionsContainer, field: Field, text: str,
@@ -131,7 +115,7 @@ def _add(group: argparse._ActionsContainer, field: Field, text: str,
     if default:
         text += f' Default: {default}.'
     add_to = functools.partial(
-        group.add_argument, option(field), dest=field.name, default=None,
+        group.add_argument, flag(field), dest=field.name, default=None,
         help=text.replace('%', '%%'))
     if field.type is bool:
         add_to(action=argparse.BooleanOptionalAction)
@@ -146,42 +130,20 @@ def _add(group: argparse._ActionsContainer, field: Field, text: str,
         add_to(type=parse, metavar=metavar)
 
 
-def readable(value: Any) -> str:
-    """Return the value of an option for people; nothing for None."""
-    if isinstance(value, bool):
-        return 'yes' if value else 'no'
-    if isinstance(value, tuple):
-        return ', '.join(
-            ':'.join(readable(part) for part in item)
-            if isinstance(item, tuple) else str(item) for item in value)
-    if isinstance(value, float):
-        return f'{value:g}'
-    return ('' if value is None or value is dataclasses.MISSING
-            else str(value))
+def given(class_: type[Any], arguments: argparse.Namespace) -> list[Field]:
+    """Return the options that arguments were given for."""
+    return [field for field in options_of(class_)
+            if getattr(arguments, field.name, None) is not None]
 
 
-def command_line(argv: Sequence[str]) -> str:
-    """Return a command line for people, without passwords."""
-    return masking.masked(shlex.join(argv))
-
-
-def given(class_: type[Any], arguments: argparse.Namespace,
-          skip: Collection[str] = ()) -> list[Field]:
-    """Return the fields that arguments were given for."""
-    return [field for field in dataclasses.fields(class_)
-            if _usable(field, skip)
-            and getattr(arguments, field.name, None) is not None]
-
-
-def make(class_: type[T], arguments: argparse.Namespace,
-         skip: Collection[str] = (), **more: Any) -> T:
+def make(class_: type[T], arguments: argparse.Namespace, **more: Any) -> T:
     """Return an instance with what was given, and the rest as it is.
 
     :param more: fields that have no argument
     :raises ValueError: as the class does
     """
     values = {field.name: getattr(arguments, field.name)
-              for field in given(class_, arguments, skip)}
+              for field in given(class_, arguments)}
     return class_(**{
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()}, **more)

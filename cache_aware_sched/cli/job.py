@@ -14,7 +14,6 @@
 
 import argparse
 from collections.abc import Collection
-from collections.abc import Sequence
 import dataclasses
 import os
 from typing import Any
@@ -23,60 +22,36 @@ from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import policies
 from cache_aware_sched.conf import imagecache
+from cache_aware_sched.simulator import comparison
 from cache_aware_sched.simulator.input import options
+from cache_aware_sched.simulator import job as job_mod
 from cache_aware_sched.simulator.option import BadOption
+from cache_aware_sched.simulator.option import flag
+from cache_aware_sched.simulator.option import options_of
 from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.settings import Settings
 from cache_aware_sched.simulator import suggest
 
-#: What a synthetic workload has for each host if nothing else is said.
-BOOTS_PER_HOST = options.SYNTHETIC_BOOTS // options.Synthetic().hosts
-
-#: These follow from the simulated cloud.
-FROM_CLOUD = ('hosts', 'host_vcpus')
-
-_GENERAL = 'input'
-_SOURCES = {
-    'trace': (options.Trace, ()),
-    'synthetic': (options.Synthetic, FROM_CLOUD),
-    'from_nova': (options.History, ()),
+#: The options of each source.
+_SOURCES: dict[str, type[Any]] = {
+    job_mod.TRACE: options.Trace,
+    job_mod.SYNTHETIC: options.Synthetic,
+    job_mod.HISTORY: options.History,
 }
 
-#: How the command line calls the fields of all options.
+#: How the command line calls all options.
 _FLAGS = {
-    field.name: arguments.option(field)
+    field.name: flag(field)
     for class_ in (Settings, options.Options, options.Images, suggest.Limits,
-                   *(class_ for class_, _skip in _SOURCES.values()))
-    for field in dataclasses.fields(class_)}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Job:
-    """What is to be simulated.
-
-    :param source: ``trace``, ``synthetic`` or ``from_nova``
-    :param trace: its path, if that is the source
-    :param candidates: the policies; of a search, stock nova and what the
-        options are added to
-    :param report: the directory of the report, '' for none
-    :param limits: of a search, if one is asked for
-    """
-
-    source: str
-    trace: str
-    options: options.Options
-    settings: Settings
-    candidates: Sequence[policies.Candidate]
-    workers: int
-    report: str
-    attribution: str
-    limits: suggest.Limits | None
+                   *_SOURCES.values())
+    for field in options_of(class_)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add all arguments of the command."""
     _add_input(parser.add_argument_group(
-        _GENERAL, 'Exactly one of the first three is needed.'))
+        'input', 'Exactly one of the first three is needed.'))
     _add_policies(parser.add_argument_group('policies', (
         'Without --policy, --multiplier and --reference: stock nova, this '
         'package with its defaults, and each reference with the multiplier '
@@ -93,9 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add(parser.add_argument_group(
         'images and projects', 'Of servers whose input names none; the sizes '
         'are also for images whose size it does not tell.'), options.Images)
-    for source, (class_, skip) in _SOURCES.items():
+    for source, class_ in _SOURCES.items():
         arguments.add(parser.add_argument_group(
-            f'with {_flag(source)}'), class_, skip)
+            f'with {_flag(source)}'), class_)
 
 
 def _flag(name: str) -> str:
@@ -121,7 +96,8 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     sources.add_argument(
         '--synthetic', action='store_true',
         help='Made-up arrivals, like those of a public cloud; '
-        f'{BOOTS_PER_HOST} servers for each host unless --boots is given.')
+        f'{job_mod.BOOTS_PER_HOST} servers for each host unless --boots is '
+        'given.')
     arguments.add(group, options.Options)
 
 
@@ -146,7 +122,7 @@ def _add_policies(group: argparse._ArgumentGroup) -> None:
         type=policies.reference, dest='references',
         help='Simulate nova with the score of a peer, times X: '
         f'{", ".join(policy_mod.REFERENCES)}. Default of X: '
-        f'{policies.PUBLISHED_MULTIPLIER:g}. Can be repeated.')
+        f'{comparison.PUBLISHED_MULTIPLIER:g}. Can be repeated.')
     group.add_argument(
         '--common', metavar='FRAGMENT', type=policies.fragment, default='',
         help='Options of all policies, stock nova too: your nova.conf, or '
@@ -183,7 +159,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     arguments.add(group, suggest.Limits)
 
 
-def job(found: argparse.Namespace) -> Job:
+def job(found: argparse.Namespace) -> job_mod.Job:
     """Return what arguments ask for.
 
     :raises Usage: if it cannot be
@@ -194,67 +170,51 @@ def job(found: argparse.Namespace) -> Job:
         raise Usage('--attribution is of use only with --report')
     try:
         settings = arguments.make(Settings, found)
-        how = _options(source, found, settings)
         limits = _limits(found)
+        return job_mod.Job(
+            source, found.trace or '', _options(source, found, settings),
+            settings, _searched(found) if limits else comparison.chosen(
+                found.option_sets, found.multipliers, found.references,
+                found.stock, found.common), limits)
     except BadOption as error:
         raise Usage(told(error)) from None
-    workers = (len(os.sched_getaffinity(0)) if found.workers is None
-               else found.workers)
-    if workers < 1:
-        raise Usage(f'--workers must be at least 1, not {workers}')
-    return Job(
-        source, found.trace or '', how, settings,
-        _searched(found) if limits else policies.chosen(
-            found.option_sets, found.multipliers, found.references,
-            found.stock, found.common),
-        workers, found.report, found.attribution, limits)
+
+
+def workers(found: argparse.Namespace) -> int:
+    """Return how many policies are simulated at the same time.
+
+    :raises Usage: if nobody is to do it
+    """
+    if found.workers is None:
+        return len(os.sched_getaffinity(0))
+    if found.workers < 1:
+        raise Usage(f'--workers must be at least 1, not {found.workers}')
+    return int(found.workers)
 
 
 def _refuse_unused(source: str, found: argparse.Namespace) -> None:
     """Refuse options of an input that is not the chosen one."""
-    for name, (class_, skip) in _SOURCES.items():
+    for name, class_ in _SOURCES.items():
         if name != source:
-            for field in arguments.given(class_, found, skip):
-                raise Usage(f'{arguments.option(field)} is of use only with '
+            for field in arguments.given(class_, found):
+                raise Usage(f'{flag(field)} is of use only with '
                             f'{_flag(name)}')
 
 
 def _options(source: str, found: argparse.Namespace,
              settings: Settings) -> options.Options:
-    images = arguments.make(options.Images, found)
-    more: dict[str, Any] = {'images': images}
-    if source == 'synthetic':
-        more['synthetic'] = _synthetic(found, settings)
+    asked: Any = arguments.make(_SOURCES[source], found)
+    more: dict[str, Any] = {'images': arguments.make(options.Images, found)}
+    if isinstance(asked, options.Synthetic):
+        more['synthetic'] = job_mod.synthetic(asked, settings)
         if not found.boots:
-            found = argparse.Namespace(
-                **{**vars(found), 'boots': BOOTS_PER_HOST * settings.hosts})
-    elif source == 'trace':
-        more['trace'] = arguments.make(options.Trace, found)
+            more['boots'] = job_mod.BOOTS_PER_HOST * settings.hosts
+            found = argparse.Namespace(**{**vars(found), 'boots': None})
+    elif isinstance(asked, options.Trace):
+        more['trace'] = asked
     else:
-        more['history'] = arguments.make(options.History, found)
+        more['history'] = asked
     return arguments.make(options.Options, found, **more)
-
-
-def _synthetic(found: argparse.Namespace,
-               settings: Settings) -> options.Synthetic:
-    """Return the options for the simulated hosts.
-
-    Their CPUs count once: what servers use is told as a share of the machine,
-    however far the operator lets nova overcommit it. Where memory runs out
-    before, that is all they have.
-    """
-    asked = arguments.make(options.Synthetic, found, FROM_CLOUD)
-    vcpus_per_mb = (sum(vcpus * weight for vcpus, _mb, weight in asked.flavors)
-                    / sum(mb * weight for _vcpus, mb, weight in asked.flavors))
-    memory = (settings.host_ram_mb * settings.ram_allocation_ratio
-              - settings.reserved_host_memory_mb)
-    if memory * vcpus_per_mb < 1:
-        raise Usage(f'--host-ram-mb and --reserved-host-memory-mb leave '
-                    f'{max(memory, 0):,g} MiB of a host for servers, less '
-                    'than a mean --flavor has for one vCPU')
-    return dataclasses.replace(
-        asked, hosts=settings.hosts, host_vcpus=min(
-            settings.host_vcpus, memory * vcpus_per_mb))
 
 
 def _limits(found: argparse.Namespace) -> suggest.Limits | None:
@@ -273,12 +233,12 @@ def _limits(found: argparse.Namespace) -> suggest.Limits | None:
     return arguments.make(suggest.Limits, found)
 
 
-def _searched(found: argparse.Namespace) -> list[policies.Candidate]:
+def _searched(found: argparse.Namespace) -> list[Policy]:
     unused: Collection[Any] = (
         *found.multipliers, *found.references, *found.option_sets[1:])
     if unused or not found.stock:
         raise Usage('--suggest compares with stock nova and tries multipliers '
                     'itself: at most one --policy can be given, and no '
                     '--multiplier, --reference or --no-stock')
-    return policies.chosen(found.option_sets or [(policy_mod.OURS, '')], [],
+    return comparison.chosen(found.option_sets or [(policy_mod.OURS, '')], [],
                            [], True, found.common)

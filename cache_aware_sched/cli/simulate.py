@@ -14,22 +14,33 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
+import importlib.util
+import os
 import typing
 from typing import Any
 
 from cliff import lister
 
 from cache_aware_sched.cli import app as app_mod
-from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli.arguments import Usage
-from cache_aware_sched.cli import job as job_mod
-from cache_aware_sched.cli import reporting
-from cache_aware_sched.cli import running
-from cache_aware_sched.cli import suggestion
+from cache_aware_sched.cli import job as arguments
+from cache_aware_sched.cli import policies
 from cache_aware_sched.cli import table
-from cache_aware_sched.simulator import masking
+from cache_aware_sched.simulator import job as job_mod
+from cache_aware_sched.simulator.job import Findings
+from cache_aware_sched.simulator.job import Job
+from cache_aware_sched.simulator.option import BadOption
+from cache_aware_sched.simulator import parallel
+from cache_aware_sched.simulator.policy import Policy
+from cache_aware_sched.simulator.results import columns
+from cache_aware_sched.simulator import suggestion
 from cache_aware_sched.simulator.workload import Workload
+
+_NO_PLOTLY = ("--report needs plotly: pip install "
+              "'cache-aware-sched[simulator]'")
 
 #: Of a search: nothing that was tried keeps to the limits.
 _NOTHING_FOUND = 1
@@ -56,7 +67,7 @@ class Simulate(lister.Lister):
         # The one of all options would fill a screen at every mistake.
         parser.usage = ('%(prog)s (--trace FILE | --from-nova | --synthetic) '
                         '[options]')
-        job_mod.add_arguments(parser)
+        arguments.add_arguments(parser)
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -76,53 +87,72 @@ class Simulate(lister.Lister):
         """Simulate; return the names and the lines of the table."""
         names = [*table.NAMES, *[table.SUGGESTED] * parsed_args.suggest]
         table.check((*parsed_args.columns, *parsed_args.sort_columns), names)
-        job = job_mod.job(parsed_args)
-        if job.report:
-            reporting.check(job.report)
-        work = running.workload(job)
-        for line in (running.summary(job, work), *work.notes):
+        job = arguments.job(parsed_args)
+        workers = arguments.workers(parsed_args)
+        if parsed_args.report:
+            _check_report(parsed_args.report)
+        try:
+            work = job.workload()
+        except BadOption as error:
+            raise Usage(arguments.told(error)) from None
+        for line in (job.summary(work), *work.notes):
             self._tell(line)
         self._warn(job, work)
-        outcome = running.run(job, work, self.app.stderr)
-        text = self._suggest(job, outcome, parsed_args.formatter)
-        if job.report:
-            self._report(job, work, outcome, text)
-        return names, self._rows(outcome)
+        with self._bars(work) as progress:
+            found = job_mod.run(job, work, workers, progress)
+        self._suggest(job, found, parsed_args.formatter)
+        if parsed_args.report:
+            self._report(parsed_args, job, work, found)
+        return names, self._rows(found)
 
     def _tell(self, line: str) -> None:
         if self.app.options.verbose_level:
             self.app.stderr.write(f'{line}\n')
 
-    def _warn(self, job: job_mod.Job, work: Workload) -> None:
-        missing = running.missing_images(job, work)
+    def _warn(self, job: Job, work: Workload) -> None:
+        missing = job.missing_images(work)
         if missing:
             self.app.LOG.warning(
                 '--protected-image has no effect for %s: no server of the '
                 'workload has such an image', ', '.join(missing))
 
-    def _suggest(self, job: job_mod.Job, outcome: running.Outcome,
-                 formatter: str) -> str:
-        """Have the suggestion of a search written; return it."""
-        if not (outcome.suggestion and job.limits):
-            return ''
-        text = suggestion.text(outcome.suggestion, job.limits,
-                               job.candidates[-1].own)
-        if not outcome.suggestion.best:
+    @contextlib.contextmanager
+    def _bars(self, work: Workload) -> Iterator[Any]:
+        """Show how far simulations are, if anybody can see it."""
+        with contextlib.ExitStack() as shown:
+            def bars(some: Sequence[Policy]) -> parallel.Progress | None:
+                shown.close()  # those of the simulations before
+                if not self.app.stderr.isatty():
+                    return None
+                # Only here: it takes a tenth of a second.
+                from cache_aware_sched.cli import progress
+                return shown.enter_context(progress.shown(
+                    self.app.stderr, some, len(work.boots)))
+
+            yield bars
+
+    def _suggest(self, job: Job, found: Findings, formatter: str) -> None:
+        """Have the suggestion of a search written."""
+        if not (found.suggestion and job.limits):
+            return
+        text = suggestion.text(found.suggestion, job.limits)
+        if not found.suggestion.best:
             self._status = _NOTHING_FOUND
         if formatter == TABLE:
             self._after = f'\n{text}'
         else:
             # What reads the other formats reads all of the output.
             self.app.stderr.write(text)
-        return text
 
-    def _report(self, job: job_mod.Job, work: Workload,
-                outcome: running.Outcome, text: str) -> None:
+    def _report(self, parsed_args: argparse.Namespace, job: Job,
+                work: Workload, found: Findings) -> None:
+        # Only here: it needs plotly, and nova, which takes seconds.
+        from cache_aware_sched.simulator import reporting
         argv = typing.cast(app_mod.CacheAwareSched, self.app).argv
         try:
             path = reporting.write(
-                job, work, outcome, arguments.command_line(
-                    [self.app.NAME, *argv]), masking.masked_fragment(text))
+                parsed_args.report, job, work, found, policies.command_line(
+                    [self.app.NAME, *argv]), parsed_args.attribution)
         except OSError as error:
             # The table is still to be shown; it may be the work of hours.
             self.app.LOG.error('the report cannot be written: %s', error)
@@ -130,13 +160,13 @@ class Simulate(lister.Lister):
             return
         self._tell(f'Report: {path}')
 
-    def _rows(self, outcome: running.Outcome) -> list[list[Any]]:
-        found = outcome.suggestion
-        if not found:
-            return [table.row(result) for result in outcome.results]
-        best = found.best.result if found.best else None
-        return [table.row(result, result is best)
-                for result in outcome.results]
+    def _rows(self, found: Findings) -> list[list[Any]]:
+        results = [finding.result for finding in found.all]
+        if not found.suggestion:
+            return [table.row(result) for result in results]
+        best = found.suggestion.best
+        return [table.row(result, best is not None and result is best.result)
+                for result in results]
 
     def produce_output(self, parsed_args: argparse.Namespace,
                        column_names: Sequence[str],
@@ -145,7 +175,23 @@ class Simulate(lister.Lister):
         if parsed_args.formatter == TABLE:
             self.formatter = table.TableFormatter(self.formatter)
             parsed_args.columns = parsed_args.columns or [
-                *table.SHOWN, *column_names[len(table.NAMES):]]
+                *columns.SHOWN, *column_names[len(table.NAMES):]]
         status = super().produce_output(parsed_args, column_names, data)
         self.app.stdout.write(self._after)
         return status
+
+
+def _check_report(directory: str) -> None:
+    """Make the directory of a report, and see that one can be written.
+
+    :raises Usage: if not
+    """
+    if importlib.util.find_spec('plotly') is None:
+        raise Usage(_NO_PLOTLY)
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise Usage(f'{directory} cannot be made: '
+                    f'{error.strerror or error}') from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise Usage(f'{directory} cannot be written to')

@@ -15,7 +15,6 @@
 import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
-import dataclasses
 from typing import Any
 from typing import TextIO
 
@@ -28,14 +27,8 @@ from cache_aware_sched.simulator.results.result import Result
 #: Whether a search for options suggests a line.
 SUGGESTED = 'suggested'
 
-#: What a table for people shows if nothing else is asked for.
-SHOWN = tuple(columns.BY_NAME)
-
 #: What every format can show, by the names that programs get.
-NAMES = tuple(dict.fromkeys((
-    *SHOWN, *(field.name for field in dataclasses.fields(Result)
-              if field.name not in ('hit_rate_over_time', 'heat_map')),
-    'fetched_tb')))
+NAMES = tuple(columns.BY_NAME)
 
 
 class TableFormatter(base.ListFormatter):
@@ -70,13 +63,9 @@ class TableFormatter(base.ListFormatter):
 
 
 def _text(name: str, value: Any) -> str:
-    if name in columns.BY_NAME:
-        return columns.BY_NAME[name].text(value)
-    if isinstance(value, bool):
+    if name == SUGGESTED:
         return 'yes' if value else ''
-    if isinstance(value, int):
-        return f'{value:,}'
-    return columns.significant(value) if isinstance(value, float) else value
+    return columns.BY_NAME[name].text(value)
 
 
 def check(names: Iterable[str], known: Sequence[str]) -> None:

@@ -14,13 +14,11 @@
 
 import re
 
-#: The password in a URL.
+#: The password in a URL, and the value of an option after it, any of which may
+#: be a secret.
 _PASSWORD = re.compile(r'(://[^/:@\s]*):\S*@')
-
-#: A line of nova.conf whose value is a secret, as its name tells.
-_SECRET = re.compile(
-    r'^(\s*\w*(?:password|secret|token|_key)\w*\s*[=:]\s*).+$',
-    re.IGNORECASE | re.MULTILINE)
+_QUERY = re.compile(r'(?<=\?)\S*')
+_VALUE = re.compile(r'=[^&;\'"]*')
 
 HIDDEN = '***'
 
@@ -31,14 +29,6 @@ def has_password(address: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """Return a text without the passwords in its URLs."""
-    return _PASSWORD.sub(rf'\1:{HIDDEN}@', text)
-
-
-def masked_fragment(fragment: str) -> str:
-    """Return a fragment of nova.conf without the secrets in it.
-
-    It may be all of a cloud's nova.conf, which has the passwords of the
-    database, the message queue and the service users.
-    """
-    return masked(_SECRET.sub(rf'\1{HIDDEN}', fragment))
+    """Return a text without the secrets in its URLs."""
+    return _QUERY.sub(lambda query: _VALUE.sub(f'={HIDDEN}', query[0]),
+                      _PASSWORD.sub(rf'\1:{HIDDEN}@', text))

@@ -62,7 +62,8 @@ class BadOption(ValueError):
 
 def option(default: T, help_: str, low: float | None = None,
            high: float | None = None, *, above: float | None = None,
-           metavar: str | None = None, nova: Key | None = None) -> T:
+           metavar: str | None = None, nova: Key | None = None,
+           derived: bool = False) -> T:
     """Return a field of a dataclass that is an option.
 
     :param help_: what it is for, with its unit and its reason
@@ -70,12 +71,13 @@ def option(default: T, help_: str, low: float | None = None,
     :param high: the most that is allowed
     :param metavar: what stands for a value in the help; None for the usual
     :param nova: the option of nova.conf that is the same
+    :param derived: whether it follows from others, and nobody can give it
     """
     if nova:
         help_ += f' In nova.conf: [{nova[0]}] {nova[1]}.'
     field: T = dataclasses.field(default=default, metadata={
         'help': help_, 'low': low, 'high': high, 'above': above,
-        'metavar': metavar, 'nova': nova})
+        'metavar': metavar, 'nova': nova, 'derived': derived})
     return field
 
 
@@ -113,3 +115,33 @@ def _check(name: Name, value: Any, bounds: Any) -> None:
         raise BadOption('{} must be at least {}, not {}', name, low, value)
     if high is not None and value > high:
         raise BadOption('{} must be at most {}, not {}', name, high, value)
+
+
+def options_of(class_: type[Any]) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a dataclass that can be given."""
+    return [field for field in dataclasses.fields(class_)
+            if 'help' in field.metadata and not field.metadata['derived']]
+
+
+def flag(field: dataclasses.Field[Any]) -> str:
+    """Return the name of an option as the command has it.
+
+    What may be given more than once names one of them.
+    """
+    name = (field.name.removesuffix('s') if isinstance(field.default, tuple)
+            else field.name)
+    return '--' + name.replace('_', '-')
+
+
+def readable(value: Any) -> str:
+    """Return the value of an option for people; nothing for None."""
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, tuple):
+        return ', '.join(
+            ':'.join(readable(part) for part in item)
+            if isinstance(item, tuple) else str(item) for item in value)
+    if isinstance(value, float):
+        return f'{value:g}'
+    return ('' if value is None or value is dataclasses.MISSING
+            else str(value))

@@ -32,6 +32,9 @@ class Policy:
     :param fragment: of nova.conf; what it sets holds for this run only
     :param reference: the peer's score, one of :data:`REFERENCES`
     :param multiplier: of the peer's score
+    :param family: of policies that only differ in the multiplier; without it
+        a policy is its own
+    :param own: the fragment without what is common to all policies
     """
 
     name: str
@@ -39,12 +42,16 @@ class Policy:
     fragment: str = ''
     reference: str = ''
     multiplier: float = 0.0
+    family: str = ''
+    own: str = ''
 
     def __post_init__(self) -> None:
         """Refuse what is none.
 
         :raises ValueError: saying why
         """
+        if not self.family:
+            object.__setattr__(self, 'family', self.name)
         if self.kind not in KINDS:
             raise ValueError(f'policy {self.name!r} is of the unknown kind '
                              f'{self.kind!r}')
@@ -65,16 +72,16 @@ def stock(fragment: str = '') -> Policy:
     return Policy(STOCK, STOCK, fragment)
 
 
-def ours(name: str = OURS, fragment: str = '') -> Policy:
+def ours(name: str = OURS, fragment: str = '', family: str = '') -> Policy:
     """Return this package with the options that a nova.conf fragment sets.
 
     The filter and the weigher are added to those of nova, or to those that
     the fragment sets. A multiplier and a cap of 0 leave them without effect.
     """
-    return Policy(name, OURS, fragment)
+    return Policy(name, OURS, fragment, family=family, own=fragment)
 
 
 def reference(name: str, multiplier: float) -> Policy:
     """Return nova with the score of a peer, one of :data:`REFERENCES`."""
     return Policy(f'{name} x {exact(multiplier)}', REFERENCE, reference=name,
-                  multiplier=multiplier)
+                  multiplier=multiplier, family=name)

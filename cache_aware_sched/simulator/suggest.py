@@ -15,7 +15,9 @@
 The larger the multiplier, the more the image cache counts and the busier may a
 host become because of it: less is fetched, and hosts are used more unevenly.
 So the largest multiplier that keeps to the limits is looked for by halving,
-with several runs at a time; the cap is what may be at most.
+with several runs at a time; the cap is what may be at most. Where servers are
+refused because the scheduler forgets too early where it has placed others, it
+is told to remember them for longer.
 """
 
 import collections
@@ -42,8 +44,14 @@ MULTIPLIERS = (
 #: nor a larger multiplier.
 NEGLIGIBLE = 0.01
 
-_SUBSET_SIZE = re.compile(
-    r'^\s*host_subset_size\s*[=:]\s*(\d+)', re.MULTILINE)
+#: Seconds for which the scheduler is told to remember its placements where it
+#: forgets them too early. Until then each host has told what runs on it:
+#: nova's update_resources_interval.
+REMEMBER = 60
+
+_SUBSET_SIZE, _RECENT = (
+    re.compile(rf'^\s*{name}\s*[=:]\s*(\d+)', re.MULTILINE)
+    for name in ('host_subset_size', 'recent_placement_seconds'))
 
 #: Simulates policies; the results are in their order.
 Run = Callable[[Sequence[Policy]], Sequence[Result]]
@@ -91,23 +99,33 @@ class Suggestion:
     closest: Trial
 
 
-def ours(fragment: str, multiplier: float, cap: int,
-         best_host: bool = False) -> Policy:
-    """Return the policy with a multiplier and a cap.
+def ours(base: Policy, multiplier: float, cap: int,
+         remember: int = 0) -> Policy:
+    """Return a policy with a multiplier and a cap besides its options.
 
-    :param fragment: of nova.conf; what it sets otherwise
-    :param best_host: whether nova must be told to take the best host; it is
-        also if the fragment lets it pick among several, which undoes the
-        weigher
+    nova is told to take the best host if the policy lets it pick among
+    several, which undoes the weigher.
+
+    :param remember: recent_placement_seconds; 0 leaves them as they are
     """
-    subset = '' if not best_host and subset_size(fragment) <= 1 else (
-        '[filter_scheduler]\nhost_subset_size = 1\n')
-    return policy_mod.ours(
-        f'{policy_mod.OURS} x {multiplier:g}', fragment + (
-            '' if not fragment or fragment.endswith('\n') else '\n')
-        + subset + '[cache_aware_sched]\n'
-        f'image_cache_weight_multiplier = {multiplier:g}\n'
-        f'max_same_image_instances_per_host = {cap}\n')
+    lines = ''
+    if subset_size(base.fragment) > 1:
+        lines += '[filter_scheduler]\nhost_subset_size = 1\n'
+    lines += (f'[cache_aware_sched]\n'
+              f'image_cache_weight_multiplier = {multiplier:g}\n'
+              f'max_same_image_instances_per_host = {cap}\n')
+    if remember:
+        lines += f'recent_placement_seconds = {remember}\n'
+    return dataclasses.replace(
+        base, name=f'{base.family} x {multiplier:g}' + (
+            f', {remember} s' if remember else ''),
+        fragment=_with_lines(base.fragment, lines),
+        own=_with_lines(base.own, lines))
+
+
+def _with_lines(fragment: str, lines: str) -> str:
+    end = '' if not fragment or fragment.endswith('\n') else '\n'
+    return fragment + end + lines
 
 
 def subset_size(fragment: str) -> int:
@@ -115,8 +133,13 @@ def subset_size(fragment: str) -> int:
 
     :returns: 0 if it says nothing
     """
-    sizes = _SUBSET_SIZE.findall(fragment)
-    return int(sizes[-1]) if sizes else 0
+    return _last(_SUBSET_SIZE, fragment)
+
+
+def _last(option: re.Pattern[str], fragment: str) -> int:
+    """Return the value of an option; 0 if a fragment does not set it."""
+    values = option.findall(fragment)
+    return int(values[-1]) if values else 0
 
 
 def judge(multiplier: float, policy: Policy, result: Result, stock: Result,
@@ -140,18 +163,19 @@ def judge(multiplier: float, policy: Policy, result: Result, stock: Result,
 
 
 def search(run: Run, limits: Limits, stock: Policy | None = None,
-           fragment: str = '', workers: int = 1) -> Suggestion:
+           base: Policy | None = None, workers: int = 1) -> Suggestion:
     """Search the multiplier with which least is fetched within the limits.
 
     What is looked at, and so what is found, does not depend on the workers.
 
     :param run: simulates as many policies as there are workers at a time
     :param stock: to compare with
-    :param fragment: of nova.conf, for all that is tried
+    :param base: what the multipliers are added to
     :param workers: how many policies are worth simulating together
     """
-    return _Search(run, limits, fragment, max(workers, 1)).search(
-        stock or policy_mod.stock())
+    return _Search(
+        run, limits, base or policy_mod.ours(), max(workers, 1)).search(
+            stock or policy_mod.stock())
 
 
 def _ahead(low: int, high: int, number: int) -> list[int]:
@@ -179,18 +203,21 @@ class _Search:
     What then is not looked at does not count: with another number of workers
     there would be no result of it.
 
-    :ivar _results: of all places in MULTIPLIERS that were simulated
-    :ivar _trials: of those that were looked at
+    :ivar _results: of what was simulated, by its place in MULTIPLIERS and what
+        is remembered
+    :ivar _trials: of the places that were looked at
+    :ivar _remember: recent_placement_seconds from now on; 0 as they are
     """
 
-    def __init__(self, run: Run, limits: Limits, fragment: str,
+    def __init__(self, run: Run, limits: Limits, base: Policy,
                  workers: int) -> None:
         self._run = run
         self._limits = limits
-        self._fragment = fragment
+        self._base = base
         self._workers = workers
-        self._results: dict[int, Result] = {}
+        self._results: dict[tuple[int, int], Result] = {}
         self._trials: dict[int, Trial] = {}
+        self._remember = 0
 
     def search(self, stock: Policy) -> Suggestion:
         """Return what is found, by comparison with stock nova."""
@@ -199,32 +226,51 @@ class _Search:
         self._stock = self._simulate(
             _ahead(low, high, max(self._workers - 1, 1)), [stock])[0]
         while high - low > 1 and self._worth_it(low, high):
-            place, *more = _ahead(low, high, self._workers)
-            if place not in self._results:
-                self._simulate([place, *more])
-            if self._look(place).missed:
-                high = place
+            places = _ahead(low, high, self._workers)
+            if self._look(*places).missed:
+                high = places[0]
             else:
-                low = place
+                low = places[0]
         return self._suggestion()
 
     def _policy(self, place: int) -> Policy:
-        return ours(self._fragment, MULTIPLIERS[place],
-                    self._limits.max_same_image)
+        return ours(self._base, MULTIPLIERS[place],
+                    self._limits.max_same_image, self._remember)
 
     def _simulate(self, places: Sequence[int],
                   others: Sequence[Policy] = ()) -> Sequence[Result]:
         """Simulate the policies of places; return the results of others."""
         results = self._run([*others, *map(self._policy, places)])
-        self._results.update(
-            zip(places, results[len(others):], strict=True))
+        self._results.update(zip(
+            [(place, self._remember) for place in places],
+            results[len(others):], strict=True))
         return results[:len(others)]
 
-    def _look(self, place: int) -> Trial:
-        trial = self._trials[place] = judge(
-            MULTIPLIERS[place], self._policy(place), self._results[place],
-            self._stock, self._limits)
+    def _look(self, place: int, *more: int) -> Trial:
+        """Look at a place.
+
+        :param more: that may be looked at next
+        """
+        trial = self._judged(place, *more)
+        if (trial.result.refused > self._stock.refused and not self._remember
+                and _last(_RECENT, self._base.fragment) < REMEMBER):
+            self._remember = REMEMBER
+            longer = self._judged(place, *more)
+            if longer.excess < trial.excess:
+                trial = longer
+            else:
+                self._remember = 0
+        self._trials[place] = trial
         return trial
+
+    def _judged(self, *places: int) -> Trial:
+        """Return what came of the first of some places."""
+        known = places[0], self._remember
+        if known not in self._results:
+            self._simulate(places)
+        return judge(
+            MULTIPLIERS[places[0]], self._policy(places[0]),
+            self._results[known], self._stock, self._limits)
 
     def _worth_it(self, low: int, high: int) -> bool:
         """Return whether what is left can fetch noticeably less."""

@@ -15,9 +15,9 @@
 
 from tests.functional import base
 
+import dataclasses
 import datetime
 import hashlib
-import dataclasses
 import json
 import os
 import re

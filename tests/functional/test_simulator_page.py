@@ -23,9 +23,10 @@ import unittest
 import fixtures
 from oslotest import base
 
-from cache_aware_sched.cli import policies
+from cache_aware_sched.simulator import comparison
 from cache_aware_sched.simulator.report import figures
 from cache_aware_sched.simulator.report import page
+from cache_aware_sched.simulator.results.result import Finding
 from tests.functional import browser
 from tests import simulator_results
 
@@ -52,12 +53,12 @@ needs_browser = unittest.skipIf(
 def entries():
     """Return what eight policies made of some boots."""
     return [
-        figures.Entry(
-            candidate.policy, candidate.family, simulator_results.of_policy(
-                candidate.policy, vcpu_imbalance=0.14 + number / 50,
+        Finding(
+            policy, simulator_results.of_policy(
+                policy, vcpu_imbalance=0.14 + number / 50,
                 fetched_bytes=(40 - 3 * number) * 10 ** 12,
                 heat_map=simulator_results.heat_map(20, 10, seed=number)))
-        for number, candidate in enumerate(policies.chosen(
+        for number, policy in enumerate(comparison.chosen(
             [('ours', ''), (HOSTILE, '[a]\nb = <c>\n')], OURS,
             [('binary', multiplier) for multiplier in BINARY], True, ''))]
 
@@ -66,7 +67,7 @@ def about():
     return page.About(
         summary='16,000 servers', command='cache-aware-sched simulate',
         version='1.0', notes=[HOSTILE], attribution=HOSTILE,
-        suggestion=HOSTILE, assumptions=[
+        suggestion=HOSTILE, suggested='ours x 2', assumptions=[
             ('The cloud', [page.Assumption('--hosts', '100', HOSTILE)])])
 
 
@@ -134,6 +135,13 @@ class PageTests(PageTestCase):
         self.assertEqual([], self.page.evaluate(
             'performance.getEntriesByType("resource").map(e => e.name)'
             '.filter(name => !name.startsWith("data:"))'))
+
+    def test_suggested_policy_is_marked(self):
+        self.assertEqual(['ours x 2 (suggested)'], self.page.evaluate(
+            '[...document.querySelectorAll(".suggested td:first-child")]'
+            '.map(cell => cell.textContent)'))
+        self.assertIn('suggested: x', self.page.evaluate(
+            'document.getElementById("frontier").textContent'))
 
     def test_no_errors(self):
         for kind in ('Runtime.exceptionThrown', 'Runtime.consoleAPICalled',

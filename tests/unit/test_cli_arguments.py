@@ -116,9 +116,27 @@ class FieldsTests(base.TestCase):
     def test_no_password_is_shown(self, password):
         url = f'mysql+pymysql://nova:{password}@db/nova'
 
-        shown = arguments.command_line(['simulate', f'cell1={url}'])
+        shown = policies.command_line(['simulate', f'cell1={url}'])
 
         self.assertIn('mysql+pymysql://nova:***@db/nova', shown)
+
+
+    def test_no_secret_of_a_fragment_is_shown(self):
+        shown = policies.command_line([
+            'simulate', '--common',
+            '[api_database] connection = mysql://nova:s3cret@db/nova; '
+            '[keystone_authtoken] password = s3cret '
+            '[filter_scheduler] host_subset_size = 3',
+            '--policy=mine=[neutron] metadata_proxy_shared_secret = s3cret',
+            '--cell-database', 'cell1=mysql://db/nova?ssl_key=s3cret&x=s3cret',
+            '[fe80::1]'])
+
+        self.assertEqual(
+            "simulate --common '[api_database] connection = ***; "
+            '[keystone_authtoken] password = ***; [filter_scheduler] '
+            "host_subset_size = 3' '--policy=mine=[neutron] "
+            "metadata_proxy_shared_secret = ***' --cell-database "
+            "'cell1=mysql://db/nova?ssl_key=***&x=***' '[fe80::1]'", shown)
 
 
 class FragmentTests(base.TestCase):

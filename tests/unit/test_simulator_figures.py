@@ -12,6 +12,7 @@
 
 from cache_aware_sched.simulator import policy
 from cache_aware_sched.simulator.report import figures
+from cache_aware_sched.simulator.results.result import Finding
 from tests import simulator_results
 from tests.unit import base
 
@@ -19,8 +20,8 @@ TB = 10 ** 12
 
 
 def entry(the_policy, **fields):
-    return figures.Entry(the_policy, the_policy.name,
-                         simulator_results.of_policy(the_policy, **fields))
+    return Finding(the_policy,
+                   simulator_results.of_policy(the_policy, **fields))
 
 
 class FloorTests(base.TestCase):
@@ -52,23 +53,3 @@ class FloorTests(base.TestCase):
             [(5, 'least possible without a cap or with one of 10 or 40: '
                  'every image once')],
             self.floors((5, 40), (5, 0), (5, 10)))
-
-
-class SecretsTests(base.TestCase):
-
-    def test_options_have_none(self):
-        found = figures.options(policy.ours(fragment='''
-[DEFAULT]
-transport_url = rabbit://nova:s3cret@a:5672,nova:s3cret@b:5672/
-[placement]
-password = s3cret
-[neutron]
-metadata_proxy_shared_secret: s3cret
-[filter_scheduler]
-host_subset_size = 3
-'''))
-
-        self.assertEqual(
-            ['transport_url = rabbit://nova:***@b:5672/', 'password = ***',
-             'metadata_proxy_shared_secret: ***', 'host_subset_size = 3'],
-            found)

@@ -35,6 +35,8 @@ class Cloud:
     refused_by_stock: int = 0
     same_image: int = 10
     floor: float = 5.0
+    #: Whether it is because of placements that were forgotten.
+    forgets: bool = False
 
     def __post_init__(self):
         self.batches = []
@@ -53,7 +55,9 @@ class Cloud:
         return simulator_results.of_policy(
             policy, vcpu_imbalance=self.imbalance(multiplier),
             fetched_bytes=int(self.fetched(multiplier) * TB),
-            refused=self.refused, max_same_image=self.same_image)
+            refused=0 if self.forgets and 'recent_placement_seconds = 60'
+            in policy.fragment else self.refused,
+            max_same_image=self.same_image)
 
     def imbalance(self, multiplier):
         return self.even + self.slope * multiplier
@@ -100,7 +104,8 @@ class SearchTests(base.TestCase):
 
     def test_other_options_stay(self):
         found = Cloud().search(
-            fragment='[cache_aware_sched]\nsame_image_scope = project')
+            base=policy_mod.ours(
+                'mine', '[cache_aware_sched]\nsame_image_scope = project'))
 
         self.assertEqual(
             ['[cache_aware_sched]', 'same_image_scope = project',
@@ -145,6 +150,7 @@ class SearchTests(base.TestCase):
         """Even where the figures go up and down with the multiplier."""
         def search(number):
             cloud = Rough(seed)
+            cloud.refused, cloud.forgets = seed % 2, True
             found = suggest.search(
                 cloud.run, suggest.Limits(0.3, 10), workers=number)
             return found, len(cloud.batches)
@@ -185,6 +191,21 @@ class SearchTests(base.TestCase):
         self.assertIsNone(found.best)
         self.assertEqual(('it refused 5 servers more than stock nova',),
                          found.closest.missed)
+
+    def test_placements_are_remembered_for_longer(self):
+        """Where servers are refused because they are forgotten too early."""
+        found = Cloud(refused=5, forgets=True).search()
+
+        self.assertIn('recent_placement_seconds = 60',
+                      found.best.policy.own.splitlines())
+        self.assertEqual(Cloud().search().best.multiplier,
+                         found.best.multiplier)
+
+    def test_placements_that_are_remembered_anyway(self):
+        found = Cloud(refused=5, forgets=True).search(base=policy_mod.ours(
+            fragment='[cache_aware_sched]\nrecent_placement_seconds = 90\n'))
+
+        self.assertIsNone(found.best)
 
     def test_servers_above_the_cap(self):
         """A cap for each project lets more of all projects share a host."""
@@ -231,11 +252,13 @@ class TestBestHost(base.TestCase):
     def test_is_asked_for_where_nova_would_pick(self):
         fragment = '[filter_scheduler]\nhost_subset_size = 10\n'
 
-        suggested = suggest.ours(fragment, 5.0, 10).fragment
+        suggested = suggest.ours(
+            policy_mod.ours(fragment=fragment), 5.0, 10).fragment
 
         self.assertEqual(10, suggest.subset_size(fragment))
         self.assertEqual(1, suggest.subset_size(suggested))
 
     def test_is_not_mentioned_otherwise(self):
         self.assertNotIn(
-            'host_subset_size', suggest.ours('', 5.0, 10).fragment)
+            'host_subset_size',
+            suggest.ours(policy_mod.ours(), 5.0, 10).fragment)

@@ -106,9 +106,10 @@ class Synthetic(Checked):
     hours: float = option(
         72.0, 'For how long servers are asked for.', 0.01, 24 * 366)
     hosts: int = option(
-        100, 'Hosts that the servers are for.', 1, 100000)
+        100, 'Hosts that the servers are for.', 1, 100000, derived=True)
     host_vcpus: float = option(
-        64.0, 'vCPUs of one host that count for the used share.', 1, 1000000)
+        64.0, 'vCPUs of one host that count for the used share.', 1, 1000000,
+        derived=True)
     used_share: float = option(
         0.5, 'How full the hosts are, as a mean over the hours: share of '
         'their CPUs that servers have, each counted once whatever '

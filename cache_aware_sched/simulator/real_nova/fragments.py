@@ -22,6 +22,7 @@ from oslo_config import cfg
 from oslo_config import iniparser
 
 from cache_aware_sched import conf
+from cache_aware_sched.simulator import masking
 
 #: An option by its group and name.
 Key = tuple[str, str]
@@ -62,6 +63,13 @@ def read(fragment: str) -> dict[Key, Any]:
     :returns: a text, or a list of texts for an option that may come twice
     :raises BadFragment: naming the line or the option
     """
+    known = _known()
+    return {key: value for key, value in _read(fragment).items()
+            if key in known}
+
+
+def _read(fragment: str) -> dict[Key, Any]:
+    """Return the options that a fragment sets, also those of libraries."""
     parser = _Parser()
     try:
         parser.parse(fragment.splitlines())
@@ -73,7 +81,9 @@ def read(fragment: str) -> dict[Key, Any]:
         if (group, name) in known:
             key, option = known[group, name]
             options[key] = values if option.multi else values[-1]
-        elif not _of_library(group, name):
+        elif _of_library(group, name):
+            options[group, name] = values[-1]
+        else:
             raise BadFragment(f'[{group}] {name} is not an option of nova or '
                               f'of cache_aware_sched')
     return options
@@ -104,12 +114,46 @@ def lines(options: Mapping[Key, Any]) -> dict[str, list[str]]:
         if not isinstance(value, list):
             # What begins with a space goes on with the line before.
             values = [value.replace('\n', '\n  ')]
-        elif _known()[group, name][1].multi:
+        elif (group, name) in _known() and _known()[group, name][1].multi:
             values = value
         else:
             values = [','.join(value)]
         found.setdefault(group, []).extend(f'{name} = {one}' for one in values)
     return found
+
+
+def shown(fragment: str) -> dict[Key, Any]:
+    """Return what may be shown of the options that a fragment sets.
+
+    It may be all of a cloud's nova.conf, which has the passwords of the
+    database, the message queue and the service users. So the value is hidden
+    of every option that nova has registered as secret, and of every option of
+    a library: who knows which of theirs are.
+
+    :raises BadFragment: as :func:`read`
+    """
+    known = _known()
+    return {
+        key: [_shown(known, key, one) for one in value]
+        if isinstance(value, list) else _shown(known, key, value)
+        for key, value in _read(fragment).items()}
+
+
+def shown_text(fragment: str) -> str:
+    """Return the lines of :func:`shown`.
+
+    :raises BadFragment: as :func:`read`
+    """
+    return ''.join(
+        '\n'.join((f'[{section}]', *found, ''))
+        for section, found in lines(shown(fragment)).items())
+
+
+def _shown(known: Mapping[Key, tuple[Key, cfg.Opt]], key: Key,
+           value: str) -> str:
+    if key not in known or known[key][1].secret:
+        return masking.HIDDEN
+    return masking.masked(value)
 
 
 @functools.cache

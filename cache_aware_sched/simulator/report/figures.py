@@ -19,16 +19,15 @@ of the reader's theme.
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
-import dataclasses
 import html
 from typing import Any
 
 from plotly import graph_objects
 
-from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.results.columns import significant
+from cache_aware_sched.simulator.results.result import Finding
 from cache_aware_sched.simulator.results.result import Result
 
 #: Okabe and Ito, "Color Universal Design" (2008): colours that people with any
@@ -55,88 +54,80 @@ _MANY = 8
 _HOUR = 3600.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Entry:
-    """A policy and what came of it.
-
-    :param family: of policies that only differ in the multiplier
-    """
-
-    policy: Policy
-    family: str
-    result: Result
-
-
-def families(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return the entries of each family, those with less multiplier first."""
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        found.setdefault(entry.family, []).append(entry)
+def families(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
+    """Return the findings of each family, those with less multiplier first."""
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.policy.family, []).append(finding)
     for members in found.values():
-        members.sort(key=lambda entry: entry.result.multiplier)
+        members.sort(key=lambda finding: finding.result.multiplier)
     return found
 
 
-def colours(entries: Sequence[Entry]) -> dict[str, str]:
+def colours(findings: Sequence[Finding]) -> dict[str, str]:
     """Return the colour of each family."""
-    others = [family for family in families(entries)
+    others = [family for family in families(findings)
               if family != policy_mod.STOCK]
     return {policy_mod.STOCK: STOCK_COLOUR, **{
         family: PALETTE[number % len(PALETTE)]
         for number, family in enumerate(others)}}
 
 
-def stock_of(entries: Sequence[Entry]) -> Result | None:
+def stock_of(findings: Sequence[Finding]) -> Result | None:
     """Return what stock nova made of it."""
-    return next((entry.result for entry in entries
-                 if entry.policy.kind == policy_mod.STOCK), None)
+    return next((finding.result for finding in findings
+                 if finding.policy.kind == policy_mod.STOCK), None)
 
 
 def options(policy: Policy) -> list[str]:
-    """Return the options that a policy sets, a line each; no secrets."""
-    lines = [line.strip() for line in
-             masking.masked_fragment(policy.fragment).splitlines()]
+    """Return the options that a policy sets, a line each."""
+    lines = [line.strip() for line in policy.fragment.splitlines()]
     return [line for line in lines if line and line[0] not in '#;[']
 
 
-def frontier(entries: Sequence[Entry]) -> dict[str, Any]:
+def frontier(findings: Sequence[Finding],
+             suggested: str = '') -> dict[str, Any]:
     """Return the figure of what is fetched against the imbalance.
 
     Relative to stock nova, or in TB if that is not among the policies.
+
+    :param suggested: the name of the policy that is marked
     """
-    stock = stock_of(entries)
+    stock = stock_of(findings)
     relative = stock is not None and stock.fetched_bytes > 0
     # What the one unit of the axis is, in bytes.
     unit = stock.fetched_bytes / 100 if stock and relative else 10 ** 12
     figure = graph_objects.Figure()
-    by_family = families(entries)
+    by_family = families(findings)
     symbols = dict(zip(by_family, _SYMBOLS * len(by_family), strict=False))
     for family, members in by_family.items():
         figure.add_scatter(**_line(
-            family, members, unit, colours(entries)[family],
-            'diamond' if family == policy_mod.STOCK else symbols[family]))
-    for number, (floor, text) in enumerate(_floors(entries)):
+            family, members, unit, colours(findings)[family],
+            'diamond' if family == policy_mod.STOCK else symbols[family],
+            suggested))
+    for number, (floor, text) in enumerate(_floors(findings)):
         figure.add_hline(
             floor / unit,
             line={'dash': 'dot', 'width': 1, 'color': STOCK_COLOUR},
             annotation={'text': text, 'font': {'size': 11}},
             annotation_position=_CORNERS[number % len(_CORNERS)])
     figure.update_xaxes(**_imbalances(
-        [entry.result.vcpu_imbalance for entry in entries]))
+        [finding.result.vcpu_imbalance for finding in findings]))
     figure.update_yaxes(
         title='Fetched, % of stock nova' if relative else 'Fetched, TB',
         rangemode='tozero')
     return _finished(figure, hovermode='closest')
 
 
-def _floors(entries: Sequence[Entry]) -> list[tuple[int, str]]:
+def _floors(findings: Sequence[Finding]) -> list[tuple[int, str]]:
     """Return the least that had to be fetched, and what for, in bytes.
 
     The smallest first. It differs from cap to cap.
     """
     caps: dict[int, set[int]] = {}
-    for entry in entries:
-        caps.setdefault(entry.result.floor_bytes, set()).add(entry.result.cap)
+    for finding in findings:
+        caps.setdefault(finding.result.floor_bytes, set()).add(
+            finding.result.cap)
     return [(floor, f'least possible {_with_caps(caps[floor])}')
             for floor in sorted(caps)]
 
@@ -162,63 +153,81 @@ def _imbalances(values: Sequence[float]) -> dict[str, Any]:
             'tickvals': ticks, 'ticktext': [f'{tick:g}' for tick in ticks]}
 
 
-def _line(family: str, members: Sequence[Entry], unit: float, colour: str,
-          symbol: str) -> dict[str, Any]:
-    results = [entry.result for entry in members]
+def _line(family: str, members: Sequence[Finding], unit: float, colour: str,
+          symbol: str, suggested: str) -> dict[str, Any]:
+    results = [finding.result for finding in members]
     ends = {members[0].policy.name, members[-1].policy.name}
     return {
         'name': html.escape(family),
         'x': [result.vcpu_imbalance for result in results],
         'y': [result.fetched_bytes / unit for result in results],
         'mode': 'lines+markers+text',
-        'text': [f'x {result.multiplier:g}'
+        'text': [f'suggested: x {result.multiplier:g}'
+                 if result.policy == suggested
+                 else f'x {result.multiplier:g}'
                  if len(members) > 1 and result.policy in ends else ''
                  for result in results],
         'textposition': 'top right',
         'textfont': {'size': 11},
         'line': {'color': colour, 'width': 2},
         'marker': {'symbol': symbol, 'color': colour,
-                   'size': 14 if family == policy_mod.STOCK else 9},
-        'hovertext': [_told(entry) for entry in members],
+                   'size': [14 if family == policy_mod.STOCK
+                            or result.policy == suggested else 9
+                            for result in results]},
+        'hovertext': [_told(finding) for finding in members],
         'hoverinfo': 'text',
         'cliponaxis': False,
     }
 
 
-def _told(entry: Entry) -> str:
+def _told(finding: Finding) -> str:
     """Return what one sees of a policy when pointing at it."""
-    result = entry.result
+    result = finding.result
     lines = [
-        *(html.escape(line) for line in options(entry.policy)),
+        *(html.escape(line) for line in options(finding.policy)),
         f'fetched {significant(result.fetched_tb)} TB',
         f'{100 * result.cold_share:.1f} % cold boots',
         f'vCPU imbalance {result.vcpu_imbalance:.3f}',
         f'at most {result.max_same_image:,} servers of an image on a host',
         f'{result.refused:,} refused',
     ]
-    return '<br>'.join([f'<b>{html.escape(entry.policy.name)}</b>', *lines])
+    return '<br>'.join([f'<b>{html.escape(finding.policy.name)}</b>', *lines])
 
 
-def hit_rates(entries: Sequence[Entry]) -> dict[str, Any]:
+def hit_rates(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the figure of the hit rate over time."""
     figure = graph_objects.Figure()
-    for family, members in families(entries).items():
+    for family, members in families(findings).items():
         shown = members[len(members) // 2]
-        for number, entry in enumerate(members):
-            points = entry.result.hit_rate_over_time
+        for number, finding in enumerate(members):
+            points = finding.result.hit_rate_over_time
             figure.add_scatter(
-                name=html.escape(entry.policy.name), mode='lines',
+                name=html.escape(finding.policy.name), mode='lines',
                 x=[at / _HOUR for at, _rate in points],
                 y=[100 * rate for _at, rate in points],
-                line={'color': colours(entries)[family], 'width': 2,
-                      'dash': _DASHES[number % len(_DASHES)]},
-                visible=(True if len(entries) <= _MANY or entry is shown
+                line={'color': _shade(colours(findings)[family],
+                                      (number + 1) / len(members)),
+                      'width': 2, 'dash': _DASHES[number % len(_DASHES)]},
+                visible=(True if len(findings) <= _MANY or finding is shown
                          else 'legendonly'),
                 hovertemplate='%{y:.0f} %')
     figure.update_xaxes(title='Hours since the start', rangemode='tozero')
     figure.update_yaxes(title='Hit rate, % of boots',
                         range=[0, 100])
     return _finished(figure, hovermode='x unified')
+
+
+def _shade(colour: str, share: float) -> str:
+    """Return a colour from near grey to itself.
+
+    So that lines of one family are alike and can still be told apart.
+
+    :param share: of the way; more than 0 to 1
+    """
+    mixed = (round(int(STOCK_COLOUR[place:place + 2], 16) * (1 - share)
+                   + int(colour[place:place + 2], 16) * share)
+             for place in (1, 3, 5))
+    return '#' + ''.join(f'{part:02X}' for part in mixed)
 
 
 def heat_map(result: Result) -> Mapping[str, Any]:

@@ -10,28 +10,27 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Writes a report: one HTML page that needs nothing else, and the results."""
+"""Writes a report: one HTML page that needs nothing else, and the results.
+
+The page is ``page.html`` with ``page.css`` and ``page.js`` in it.
+"""
 
 from collections.abc import Sequence
 import dataclasses
-import html
 import json
 import os
-import re
 from typing import Any
 
+import jinja2
+import markupsafe
 from plotly import offline
 
-from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator.report import figures
-from cache_aware_sched.simulator.report.figures import Entry
-from cache_aware_sched.simulator.report import page_template
 from cache_aware_sched.simulator.results import columns
+from cache_aware_sched.simulator.results.result import Finding
 
 PAGE_FILE = 'index.html'
 RESULTS_FILE = 'results.json'
-
-_PLACE = re.compile(r'\{\{(\w+)\}\}')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +58,7 @@ class About:
     :param assumptions: by the titles of their groups
     :param attribution: of the trace
     :param suggestion: lines for nova.conf, and what they bring
+    :param suggested: the name of the policy that they are of
     """
 
     summary: str
@@ -68,128 +68,81 @@ class About:
     assumptions: Sequence[tuple[str, Sequence[Assumption]]] = ()
     attribution: str = ''
     suggestion: str = ''
+    suggested: str = ''
 
 
-def write(directory: str, about: About, entries: Sequence[Entry]) -> str:
+def write(directory: str, about: About, findings: Sequence[Finding]) -> str:
     """Write a report into a directory that exists.
 
+    :param findings: at least one; everything in their policies is shown
     :returns: the path of the page
     :raises OSError: if it cannot be written
     """
     with open(os.path.join(directory, RESULTS_FILE), 'w',
               encoding='utf-8') as file:
-        json.dump(as_json(about, entries), file, indent=1)
+        json.dump(as_json(about, findings), file, indent=1)
         file.write('\n')
     path = os.path.join(directory, PAGE_FILE)
     with open(path, 'w', encoding='utf-8') as file:
-        file.write(render(about, entries))
+        file.write(render(about, findings))
     return path
 
 
-def as_json(about: About, entries: Sequence[Entry]) -> dict[str, Any]:
+def as_json(about: About, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return everything that a report shows."""
     return {
         **dataclasses.asdict(about),
         'results': [
-            {**entry.result.to_dict(), 'family': entry.family,
-             'fragment': masking.masked_fragment(entry.policy.fragment)}
-            for entry in entries]}
+            {**finding.result.to_dict(), 'family': finding.policy.family,
+             'fragment': finding.policy.fragment}
+            for finding in findings]}
 
 
-def render(about: About, entries: Sequence[Entry]) -> str:
-    """Return the page.
+def render(about: About, findings: Sequence[Finding]) -> str:
+    """Return the page."""
+    files = jinja2.PackageLoader(__package__, '')
+    environment = jinja2.Environment(
+        loader=files, autoescape=True, trim_blocks=True,
+        undefined=jinja2.StrictUndefined)
 
-    :param entries: at least one
-    """
-    maps = {entry.policy.name: figures.heat_map(entry.result)
-            for entry in entries}
-    return _filled(
-        page_template.PAGE, title='What the image cache would save',
-        style=page_template.STYLE, about=html.escape(about.summary),
-        suggestion=_suggestion(about.suggestion), table=_table(entries),
-        busiest=_busiest(entries), maps=_maps(entries),
-        notes=''.join(f'<p>{html.escape(note)}</p>' for note in about.notes),
-        assumptions=_assumptions(about.assumptions),
-        command=html.escape(about.command), footer=_footer(about),
+    def as_it_is(name: str) -> markupsafe.Markup:
+        return markupsafe.Markup(files.get_source(environment, name)[0])
+
+    names = [finding.policy.name for finding in findings]
+    return environment.get_template('page.html').render(
+        title='What the image cache would save', about=about,
+        **_table(about, findings), names=names,
+        sides=list(zip(('left', 'right'), names, strict=False)),
+        busiest=f'{findings[0].result.heat_map.at / 3600:,.1f} hours after '
+                'the start',
         data=_script_data({
-            'frontier': figures.frontier(entries),
-            'hitRates': figures.hit_rates(entries), 'maps': maps}),
-        plotly=offline.get_plotlyjs(), script=page_template.SCRIPT)
+            'frontier': figures.frontier(findings, about.suggested),
+            'hitRates': figures.hit_rates(findings), 'maps': {
+                finding.policy.name: figures.heat_map(finding.result)
+                for finding in findings}}),
+        style=as_it_is('page.css'), script=as_it_is('page.js'),
+        plotly=markupsafe.Markup(offline.get_plotlyjs()))
 
 
-def _filled(template: str, **texts: str) -> str:
-    """Return a template with its places filled, and no place in these."""
-    return _PLACE.sub(lambda place: texts[place[1]], template)
-
-
-def _script_data(value: Any) -> str:
+def _script_data(value: Any) -> markupsafe.Markup:
     """Return JSON in which nothing ends the script element that has it."""
-    return json.dumps(value, separators=(',', ':')).replace('<', '\\u003c')
+    return markupsafe.Markup(
+        json.dumps(value, separators=(',', ':')).replace('<', '\\u003c'))
 
 
-def _suggestion(text: str) -> str:
-    return (f'<section><h2>Suggestion</h2><pre>{html.escape(text)}</pre>'
-            f'</section>') if text else ''
-
-
-def _table(entries: Sequence[Entry]) -> str:
-    stock = figures.stock_of(entries)
-    shown = list(columns.COLUMNS)
+def _table(about: About, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return the columns and the rows of the results."""
+    stock = figures.stock_of(findings)
+    shown = [columns.BY_NAME[name] for name in columns.SHOWN]
+    values = [finding.result.columns() for finding in findings]
     if stock and stock.fetched_bytes:
-        shown.insert(4, columns.Column(
-            'of_stock', '', 'of stock,\n%',
-            'The same, of what stock nova fetched.', '{:.1f}'.format))
-    head = ''.join(
-        f'<th scope="col"><abbr title="{html.escape(column.meaning)}">'
-        f'{html.escape(column.title)}</abbr></th>' for column in shown)
-    colours = figures.colours(entries)
-    rows = []
-    for entry in entries:
-        values = entry.result.columns()
-        if stock and stock.fetched_bytes:
-            values['of_stock'] = (
-                100 * entry.result.fetched_bytes / stock.fetched_bytes)
-        cells = [html.escape(column.text(values[column.name]))
-                 for column in shown]
-        cells[0] = (f'<span class="swatch" style="background:'
-                    f'{colours[entry.family]}"></span>{cells[0]}')
-        rows.append('<tr>' + ''.join(
-            f'<td>{cell}</td>' for cell in cells) + '</tr>')
-    return (f'<table class="results"><thead><tr>{head}</tr></thead><tbody>'
-            f'{"".join(rows)}</tbody></table>')
-
-
-def _busiest(entries: Sequence[Entry]) -> str:
-    return f'{entries[0].result.heat_map.at / 3600:,.1f} hours after the start'
-
-
-def _maps(entries: Sequence[Entry]) -> str:
-    """Return two places for heat maps, with all policies to choose from."""
-    names = [entry.policy.name for entry in entries]
-    chosen = (names[0], names[1]) if len(names) > 1 else (names[0],)
-    return ''.join(
-        f'<div data-side="{side}"><select aria-label="policy">'
-        + ''.join(
-            f'<option{" selected" if name == selected else ""}>'
-            f'{html.escape(name)}</option>' for name in names)
-        + f'</select><div class="figure" id="map-{side}"></div></div>'
-        for side, selected in zip(('left', 'right'), chosen, strict=False))
-
-
-def _assumptions(
-        groups: Sequence[tuple[str, Sequence[Assumption]]]) -> str:
-    return ''.join(
-        f'<details><summary>{html.escape(title)}</summary>'
-        f'<div class="scroll"><table class="assumptions">'
-        + ''.join(
-            f'<tr><td><code>{html.escape(row.name)}</code></td>'
-            f'<td>{html.escape(row.value)}</td>'
-            f'<td>{html.escape(row.meaning)}</td></tr>' for row in rows)
-        + '</table></div></details>' for title, rows in groups)
-
-
-def _footer(about: About) -> str:
-    lines = [f'cache-aware-sched {about.version}']
-    if about.attribution:
-        lines.insert(0, about.attribution)
-    return ''.join(f'<p>{html.escape(line)}</p>' for line in lines)
+        shown.insert(4, columns.OF_STOCK)
+        for row in values:
+            row['of_stock'] = (
+                100 * float(row['fetched_bytes']) / stock.fetched_bytes)
+    colours = figures.colours(findings)
+    return {'columns': shown, 'rows': [{
+        'texts': [column.text(row[column.name]) for column in shown],
+        'colour': colours[finding.policy.family],
+        'suggested': finding.policy.name == about.suggested,
+    } for finding, row in zip(findings, values, strict=True)]}

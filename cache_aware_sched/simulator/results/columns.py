@@ -24,11 +24,12 @@ from cache_aware_sched.simulator.results.result import TB
 class Column:
     """A figure.
 
-    :param name: as :meth:`.result.Result.columns` has it
+    :param name: what programs get
     :param short: title where there is little room
     :param title: with its unit, in lines
     :param meaning: a sentence
     :param text: how its value is written
+    :param shown: whether people see it without asking for it
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     title: str
     meaning: str
     text: Callable[[Any], str]
+    shown: bool = True
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -66,7 +68,11 @@ def _ratio(value: float) -> str:
     return f'{value:.3f}'
 
 
-#: What a table shows, in this order.
+def _share(value: float) -> str:
+    return f'{value:g}'
+
+
+#: All figures of a result, by :meth:`.result.Result.columns`, in this order.
 COLUMNS = (
     Column('policy', 'Policy', 'Policy',
            'What decides where servers go.', str),
@@ -104,6 +110,30 @@ COLUMNS = (
     Column('rescheduled', 'Resched.', 'Resched-\nuled',
            'Times that a host sent a server to another one because of the '
            'cap.', _count),
+    Column('kind', 'Kind', 'Kind', 'Stock nova, this package, or the score of '
+           'a peer.', str, shown=False),
+    Column('multiplier', 'x', 'Multi-\nplier', 'The multiplier of the image '
+           "cache's weight; 0 for stock nova.", _share, shown=False),
+    Column('boots', 'Boots', 'Boots', 'Servers that were asked for.', _count,
+           shown=False),
+    Column('late_boots', 'Late', 'Late\nboots', 'Servers that waited for an '
+           'image that was being fetched already.', _count, shown=False),
+    Column('evicted', 'Evicted', 'Evicted', 'Images that left a cache.',
+           _count, shown=False),
+    Column('worst_host_share_p95', 'Loss p95 %', 'Worst host\np95, %',
+           'As the worst host, exceeded by one project in twenty.', _percent,
+           shown=False),
+    Column('seconds', 'Run s', 'Run\ns', 'Seconds that the simulation took.',
+           _seconds, shown=False),
+    Column('cap', 'Cap', 'Cap', 'The cap of servers of one image on a host '
+           'that was in force; 0 for none.', _count, shown=False),
+    Column('fetched_tb', 'TB', 'Fetched\nTB', 'As fetched_bytes, in TB; '
+           '10**12 bytes.', significant, shown=False),
 )
 
 BY_NAME = {column.name: column for column in COLUMNS}
+SHOWN = tuple(column.name for column in COLUMNS if column.shown)
+
+#: Beside what a policy fetched; only where stock nova is among the policies.
+OF_STOCK = Column('of_stock', 'of stock', 'of stock,\n%',
+                  'The same, of what stock nova fetched.', '{:.1f}'.format)

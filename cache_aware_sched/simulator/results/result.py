@@ -15,6 +15,8 @@
 import dataclasses
 from typing import Any
 
+from cache_aware_sched.simulator.policy import Policy
+
 TB = 10 ** 12
 
 
@@ -127,3 +129,11 @@ class Result:
             'hit_rate_over_time': [
                 list(point) for point in self.hit_rate_over_time],
             'heat_map': dataclasses.asdict(self.heat_map)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """A policy, and what came of it."""
+
+    policy: Policy
+    result: Result

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import warnings
 
 from cache_aware_sched.simulator.results import columns
-from cache_aware_sched.simulator import suggest
 from cache_aware_sched.simulator.suggest import Limits
 from cache_aware_sched.simulator.suggest import Suggestion
 from cache_aware_sched.simulator.suggest import Trial
@@ -30,24 +29,20 @@ _ABOUT_LISTS = (
     'instead, and simulate again with your lists in --common.')
 
 
-def text(found: Suggestion, limits: Limits, own: str = '') -> str:
+def text(found: Suggestion, limits: Limits, hide: bool = False) -> str:
     """Return the suggestion: lines for nova.conf, and what to expect of them.
 
-    All but the lines of nova.conf are comments of it.
+    All but the lines of nova.conf are comments of it. What is common to all
+    policies, nova.conf has already.
 
-    :param own: the fragment of nova.conf that goes with what is suggested;
-        what is common to all policies, nova.conf has already
+    :param hide: whether to hide what may be a secret
     """
     wanted = (f'a vCPU imbalance up to {limits.max_imbalance:g} and at most '
               f'{limits.max_same_image:,} servers of an image on a host')
     if found.best:
         lines = [f'For {wanted}, expect:',
                  *_expected(found.best, found)]
-        return _comment(lines) + _configuration(
-            found.best, suggest.ours(
-                own, found.best.multiplier, limits.max_same_image,
-                best_host=suggest.subset_size(
-                    found.best.policy.fragment) == 1).fragment)
+        return _comment(lines) + _configuration(found.best, hide)
     return _comment([
         f'Nothing that was tried keeps to {wanted}, with no more refused '
         f'servers than stock nova has.',
@@ -79,7 +74,7 @@ def _expected(trial: Trial, found: Suggestion) -> list[str]:
             for label, value, other in figures]
 
 
-def _configuration(trial: Trial, fragment: str) -> str:
+def _configuration(trial: Trial, hide: bool) -> str:
     """Return lines that can be added to a nova.conf as they are."""
     with warnings.catch_warnings():
         # Of libraries that nova imports; nobody can do anything about it.
@@ -89,8 +84,9 @@ def _configuration(trial: Trial, fragment: str) -> str:
         from cache_aware_sched.simulator.real_nova import fragments
         lists = configuration.plugins(
             trial.policy, fragments.read(trial.policy.fragment))
+        read = fragments.shown if hide else fragments.read
         sections = fragments.lines({**lists, **{
-            key: value for key, value in fragments.read(fragment).items()
+            key: value for key, value in read(trial.policy.own).items()
             if key not in lists}})
     scheduler = _section(_SCHEDULER, sections.pop(_SCHEDULER))
     return (
