@@ -12,10 +12,12 @@
 
 """Which entries are backing files of disks, down the whole chain."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 import errno
 import json
+import math
 import os
 import re
 import stat
@@ -23,8 +25,11 @@ import struct
 import time
 from typing import Any
 from typing import NamedTuple
+from typing import TypeVar
 
 from cache_aware_sched.imagecache.entry import Entry
+
+T = TypeVar('T')
 
 #: The head of a qcow or qcow2 file: magic, version, where the name of the
 #: backing file is, and how long it is, at most 1,023 bytes (QEMU,
@@ -66,14 +71,34 @@ class UnreadableDisk(Exception):
 
 
 class TooManyDisks(Exception):
-    """It takes too long to look into all disks at once.
+    """It takes too long to look into all disks at once."""
 
-    :param seen: directories of instances that were looked into
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f'not all of its disks could be looked into within '
+                         f'{seconds:g} s')
+
+
+class _Patience:
+    """Keeps account of how long files are looked into.
+
+    :param seconds: that it may take
     """
 
-    def __init__(self, seen: int, of: int, seconds: float) -> None:
-        super().__init__(f'{seen} of {of} directories of instances were '
-                         f'looked into within {seconds:.0f} s')
+    def __init__(self, seconds: float) -> None:
+        self._seconds = self._left = seconds
+
+    def look(self, function: Callable[..., T], *args: Any) -> T:
+        """Return what a function that looks into a file returns.
+
+        :raises TooManyDisks: if those before took too long
+        """
+        if self._left < 0:
+            raise TooManyDisks(self._seconds)
+        start = time.monotonic()
+        try:
+            return function(*args)
+        finally:
+            self._left -= time.monotonic() - start
 
 
 class _Disks(NamedTuple):
@@ -83,11 +108,14 @@ class _Disks(NamedTuple):
     :param changed_ns: when files of it came or went, nanoseconds since the
         epoch; 0 if that would not tell
     :param names: of what the disks are made on top of
+    :param settled: whether it had not changed for a while when it was looked
+        into; what is made on top of what may change in a new one
     """
 
     inode: int
     changed_ns: int
     names: tuple[str, ...]
+    settled: bool = False
 
 
 class _Head(NamedTuple):
@@ -114,7 +142,8 @@ class Disks:
 
     def used(self, instances_path: str, cache_path: str,
              entries: Collection[Entry], known: Collection[str],
-             settled: float, patience: float) -> set[str]:
+             settled: float, patience: float = math.inf,
+             anew: bool = False) -> set[str]:
         """Return the names of the entries that disks are made on top of.
 
         :param instances_path: the directory with one directory for each
@@ -123,63 +152,63 @@ class Disks:
         :param entries: all of them
         :param known: names of entries that are in use anyway; what they are
             backed by is, too
-        :param settled: directories are believed that have not changed since
-            they were looked into, nor since this time; seconds since the epoch
-        :param patience: seconds that it may take
+        :param settled: what was seen in a directory is believed if it had not
+            changed since this time, and did not since; seconds since the epoch
+        :param patience: seconds for which files may be looked into
+        :param anew: whether to look into all of them, whatever is known
         :raises UnreadableDisk: if a disk is there and cannot be read
-        :raises TooManyDisks: if it takes longer; the next time begins with
-            what was seen
+        :raises TooManyDisks: if it takes longer; what was seen is known the
+            next time
         """
-        until = time.monotonic() + patience
         found = set(known)
         names = {entry.name for entry in entries}
         seen: dict[str, _Disks] = {}
-        settled_ns = settled * 1e9
+        wait = _Patience(patience)
         others = (os.path.basename(cache_path), _LOCKS)
-        there = _list(instances_path, needed=True)
-        for number, entry in enumerate(there):
-            if time.monotonic() > until:
-                self._known.update(seen)
-                raise TooManyDisks(number, len(there), patience)
-            if entry.name in others or not _is_dir(entry):
-                continue
-            before = self._known.get(entry.name)
-            inode, changed_ns = _version(entry)
-            if (before is None or changed_ns > settled_ns
-                    or before.inode != inode
-                    or before.changed_ns != changed_ns):
-                disks = _look(entry, inode, changed_ns)
-                # One object for as long as it is so, not one a pass.
-                if disks != before:
-                    before = disks
-            seen[entry.name] = before
-            found.update(before.names)
+        try:
+            for entry in _list(instances_path, needed=True):
+                if entry.name in others or not _is_dir(entry):
+                    continue
+                before = self._known.get(entry.name)
+                version = _version(entry)
+                if (anew or before is None or not before.settled
+                        or (before.inode, before.changed_ns) != version):
+                    disks = wait.look(_look, entry, *version, settled * 1e9)
+                    # One object for as long as it is so, not one a pass.
+                    if disks != before:
+                        before = disks
+                seen[entry.name] = before
+                found.update(before.names)
+        except TooManyDisks:
+            self._known.update(seen)
+            raise
         self._known = seen
         found &= names
-        return self._whole_chains(cache_path, entries, found)
+        return self._whole_chains(cache_path, entries, found, wait)
 
     def _whole_chains(self, cache_path: str, entries: Collection[Entry],
-                      found: set[str]) -> set[str]:
+                      found: set[str], wait: _Patience) -> set[str]:
         """Return entries with what they are made on top of themselves.
 
         An entry is written once and never changed, so its head is read once.
         """
         by_name = {entry.name: entry for entry in entries}
-        heads: dict[str, _Head] = {}
+        self._heads = heads = {
+            name: head for name, head in self._heads.items()
+            if name in by_name}
         todo = list(found)
         while todo:
             entry = by_name.get(todo.pop())
             if entry is None:
                 continue
-            head = self._heads.get(entry.name)
+            head = heads.get(entry.name)
             if head is None or head.version != (entry.inode, entry.length):
-                head = _Head((entry.inode, entry.length), _backing(
-                    os.path.join(cache_path, entry.name)))
-            heads[entry.name] = head
+                head = heads[entry.name] = _Head(
+                    (entry.inode, entry.length), wait.look(
+                        _backing, os.path.join(cache_path, entry.name)))
             if head.backing in by_name and head.backing not in found:
                 found.add(head.backing)
                 todo.append(head.backing)
-        self._heads = heads
         return found
 
 
@@ -192,7 +221,8 @@ def _version(entry: 'os.DirEntry[str]') -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
-def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int) -> _Disks:
+def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int,
+          settled_ns: float) -> _Disks:
     """Look at the disks of an instance."""
     names: list[str] = []
     for file in _list(entry.path, _INSTANCE.match(entry.name) is not None):
@@ -202,7 +232,8 @@ def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int) -> _Disks:
             names.extend(map(_backing, _files(file.path, _DEPTH - 1)))
         else:
             names.append(_backing(file.path))
-    return _Disks(inode, changed_ns, tuple(names))
+    return _Disks(inode, changed_ns, tuple(names),
+                  bool(inode) and changed_ns <= settled_ns)
 
 
 def _backing(path: str) -> str:

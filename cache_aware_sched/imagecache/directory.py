@@ -150,10 +150,10 @@ class Directory(Store):
             return time.time()
 
     def backing(self, entries: Collection[Entry], known: Collection[str],
-                settled: float, patience: float) -> set[str]:
+                settled: float, patience: float, anew: bool) -> set[str]:
         """Look into the disks below the directory of the instances."""
         return self._disks.used(self.instances_path, self.cache_dir, entries,
-                                known, settled, patience)
+                                known, settled, patience, anew)
 
     def disk(self) -> Disk | None:
         """Return how full the file system is."""

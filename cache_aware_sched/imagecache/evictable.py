@@ -31,6 +31,8 @@ lock of the file held, and looks whether anybody has touched it since.
 from collections.abc import Container
 from collections.abc import Iterable
 import dataclasses
+import math
+import time
 
 from oslo_log import log as logging
 
@@ -62,6 +64,10 @@ GRACE_SECONDS = 300
 #: Judgement: beside the seconds that a fetch takes. A local file system shows
 #: the disks of 2,000 servers in 0.06 s (tests.bench).
 LOOK_SECONDS = 5
+
+#: Seconds after that in which no boot waits so again. Judgement: a boot looks
+#: for its kernel, its ramdisk, its image, and once more when that is there.
+LOOK_AGAIN_SECONDS = 60
 
 #: Seconds without a write after which a fetch is over that left its files
 #: behind. Both files of one that is converted count as one. Judgement: longer
@@ -151,13 +157,16 @@ class Evictable:
         self._store = where
         self._keep = keep
         self.busy = busy.Busy()
+        self._look_again = 0.0
         self.fetching: dict[str, limits.Fetch] = {}
 
-    def view(self, listing: Listing, used: Used, anew: bool = False) -> View:
+    def view(self, listing: Listing, used: Used, anew: bool = False,
+             waits: bool = False) -> View:
         """Return what may be evicted: nothing, if that cannot be told.
 
         :param used: what instances use, asked after the listing was made
-        :param anew: whether to look at all disks, however long it takes
+        :param anew: whether to look at all disks, whatever is known
+        :param waits: whether a server waits for the answer
         """
         entries = listing.entries
         names = {entry.name for entry in entries}
@@ -169,16 +178,12 @@ class Evictable:
         if self.busy:  # a disk may be made of them at this very moment
             in_use |= {entry.name for entry in entries if entry.is_blank}
         try:
-            in_use = self._store.backing(
-                entries, in_use,
-                float('-inf') if anew else listing.now - GRACE_SECONDS,
-                float('inf') if anew else LOOK_SECONDS)
+            in_use = self._backing(listing, in_use, anew, waits)
         except backing.TooManyDisks as error:
             LOG.info(
-                'Host %(host)s evicts nothing from its image cache, so that '
-                'no server waits for its disks: %(error)s. It looks into the '
-                'rest at the next image, or in the next pass.',
-                {'host': self._host, 'error': error})
+                'Host %(host)s evicts nothing from its image cache now, so '
+                'that no server waits for its disks: %(error)s. It looks into '
+                'the others later.', {'host': self._host, 'error': error})
             in_use = names
         except backing.UnreadableDisk as error:
             _ONCE.warning(
@@ -198,6 +203,19 @@ class Evictable:
         return View(listing, in_use, {
             entry.name for entry in entries if _is_one_of(entry, images)
             and entry.kind is not Kind.TEMPORARY})
+
+    def _backing(self, listing: Listing, known: set[str], anew: bool,
+                 waits: bool) -> set[str]:
+        """Return the known names, and those of entries that disks need."""
+        if waits and time.monotonic() < self._look_again:
+            raise backing.TooManyDisks(LOOK_SECONDS)
+        try:
+            return self._store.backing(
+                listing.entries, known, listing.now - GRACE_SECONDS,
+                LOOK_SECONDS if waits else math.inf, anew)
+        except backing.TooManyDisks:
+            self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
+            raise
 
     def still(self, entry: Entry) -> bool:
         """Return whether an entry may be evicted that might be a moment ago.

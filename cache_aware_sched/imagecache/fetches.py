@@ -137,6 +137,9 @@ class Fetches:
             size, disk_format = (
                 (purpose.size_of(), _RAW[0]) if purpose.size_of
                 else _in_glance(context, image_id))
+        except exception.ImageNotFound:
+            # Then nova fetches nothing; it may copy the image instead.
+            return None
         except Exception as error:
             LOG.warning(
                 'Host %(host)s makes no room for image %(image)s: it cannot '
@@ -209,7 +212,8 @@ class Fetches:
         listing = self._evictor.look()
         if not self._evictor.is_exceeded(listing):
             return
-        view = self._evictor.evictable.view(listing, self._used())
+        view = self._evictor.evictable.view(
+            listing, self._used(), waits=not ahead)
         if ahead:
             lacking = self._evictor.unattainable(view)
             if lacking:  # then nothing has to be evicted for it

@@ -55,14 +55,15 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def backing(self, entries: Collection[Entry], known: Collection[str],
-                settled: float, patience: float) -> set[str]:
+                settled: float, patience: float, anew: bool) -> set[str]:
         """Return the known names and those of entries that disks need.
 
         :param entries: all of them
-        :param settled: what was seen of disks is believed of those that look
-            as they did, and have not changed since this time, in seconds since
-            the epoch
-        :param patience: seconds that it may take
+        :param settled: what was seen of disks is believed of those that had
+            not changed since this time, and did not since; seconds since the
+            epoch
+        :param patience: seconds for which files may be looked into
+        :param anew: whether to look into all of them, whatever is known
         :raises cache_aware_sched.imagecache.backing.UnreadableDisk: if a disk
             cannot be read
         :raises cache_aware_sched.imagecache.backing.TooManyDisks: if it takes

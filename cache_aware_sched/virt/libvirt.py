@@ -169,15 +169,22 @@ def _bytes_on_disk(path: str) -> int:
 
 
 def _bytes_on_host(host: str, path: str) -> int:
-    """Return what a file of another host takes up there.
+    """Return what a copy of a file of another host takes up.
 
     Asked as nova is about to copy it, with the same account.
 
-    :raises Exception: if the host does not tell
+    :raises ValueError: if the host does not tell
     """
-    blocks, block_size = utils.ssh_execute(
-        host, 'stat', '-c', "'%b %B'", shlex.quote(path),
-        timeout=_ANSWER_SECONDS,
-        # It is over, or it did not answer.
-        on_completion=lambda process: process.kill())[0].split()
-    return int(blocks) * int(block_size)
+    try:
+        blocks, block_size, length = map(int, utils.ssh_execute(
+            host, 'stat', '-c', "'%b %B %s'", shlex.quote(path),
+            timeout=_ANSWER_SECONDS,
+            # It is over, or it did not answer.
+            on_completion=lambda process: process.kill())[0].split())
+    except Exception as error:
+        raise ValueError(f'host {host} does not tell over ssh how large '
+                         f'{path} is: {error}') from error
+    # Of the two ways that nova has, scp fills the holes of a file.
+    return (blocks * block_size
+            if CONF.libvirt.remote_filesystem_transport == 'rsync'
+            else max(blocks * block_size, length))

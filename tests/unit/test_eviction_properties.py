@@ -209,7 +209,7 @@ class MemoryStore(store.Store):
     def entries(self, now):
         return list(self.there.values())
 
-    def backing(self, entries, known, settled, patience):
+    def backing(self, entries, known, settled, patience, anew):
         found = self._case.disks | set(known)
         return (found | self._case.backing(found)) & {
             entry.name for entry in entries}

@@ -27,7 +27,6 @@ from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagebackend
 from nova.virt import storage_users
 from oslo_concurrency import lockutils
-from oslo_concurrency import processutils
 from oslo_versionedobjects import base as ovo
 
 from cache_aware_sched.imagecache import directory
@@ -364,10 +363,15 @@ class TestFetch(LibvirtTestCase):
         self.useFixture(fixtures.EnvironmentVariable(
             'PATH', f'{bin_dir}:{os.environ["PATH"]}'))
 
-        self.assertEqual(os.stat(path).st_blocks * 512,
-                         libvirt._bytes_on_host('there', path))
-        self.assertRaises(processutils.ProcessExecutionError,
-                          libvirt._bytes_on_host, 'elsewhere', path)
+        os.truncate(path, 300_000)  # most of which is a hole
+        for transport, expected in (
+                ('ssh', 300_000), ('rsync', os.stat(path).st_blocks * 512)):
+            self.set_nova('libvirt', remote_filesystem_transport=transport)
+
+            self.assertEqual(expected, libvirt._bytes_on_host('there', path))
+        self.assertRaisesRegex(
+            ValueError, 'host elsewhere does not tell over ssh how large',
+            libvirt._bytes_on_host, 'elsewhere', path)
 
     def test_other_host_does_not_answer(self):
         bin_dir = self.useFixture(fixtures.TempDir()).path
@@ -380,8 +384,7 @@ class TestFetch(LibvirtTestCase):
             'PATH', f'{bin_dir}:{os.environ["PATH"]}'))
 
         with mock.patch.object(libvirt, '_ANSWER_SECONDS', 0.5):
-            # Of which subprocess the class is, is eventlet's secret.
-            self.assertRaisesRegex(Exception, ' timed out ',
+            self.assertRaisesRegex(ValueError, ' timed out ',
                                    libvirt._bytes_on_host, 'there', 'path')
 
         with open(f'{bin_dir}/pid') as file:
