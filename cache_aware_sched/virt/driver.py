@@ -23,11 +23,13 @@ cache::
 
 import abc
 import collections
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import inspect
 import threading
 import time
 from typing import Any
@@ -35,6 +37,7 @@ from typing import Any
 from nova.compute import vm_states
 from nova import context as nova_context
 from nova import objects
+from nova.virt import driver as nova_driver
 from oslo_log import log as logging
 
 from cache_aware_sched import config
@@ -49,6 +52,19 @@ from cache_aware_sched.virt import stats_row
 
 LOG = logging.getLogger(__name__)
 _ONCE = once.Once(LOG)
+
+
+def in_front_of_novas(method: Callable[..., Any]) -> Any:
+    """Let a method of a mixin take what nova's takes.
+
+    It hands on whatever it is called with, as the arguments differ between
+    releases of nova. Without this it would look as if it took anything, and
+    nova holds a driver to the arguments of its own.
+    """
+    novas = getattr(nova_driver.ComputeDriver, method.__name__)
+    method.__doc__ = method.__doc__ or novas.__doc__
+    method.__dict__['__signature__'] = inspect.signature(novas)
+    return method
 
 
 class CacheAwareMixin(abc.ABC):
@@ -89,7 +105,7 @@ class CacheAwareMixin(abc.ABC):
         if self._cache_options.report_changes_at_once:
             self._cache_refresher.request(settles=True)
 
-    def servers_changed(self) -> None:
+    def _cache_servers_changed(self) -> None:
         """Have it reported that a server came or went; returns immediately.
 
         nova writes so to its database a moment later than to the driver, so
@@ -147,6 +163,7 @@ class CacheAwareMixin(abc.ABC):
                           self._cache_host)
         return resources
 
+    @in_front_of_novas
     def spawn(self, context: nova_context.RequestContext,
               instance: 'objects.Instance', *args: Any, **kwargs: Any) -> Any:
         """Start a server if the cap of same-image servers lets it.
@@ -156,18 +173,19 @@ class CacheAwareMixin(abc.ABC):
         """
         self._cache_late_check.admit(context, instance)
         try:
-            with self.starting(context, instance):
+            with self._cache_starting(context, instance):
                 return super().spawn(  # type: ignore[misc]
                     context, instance, *args, **kwargs)
         except BaseException:
             self._cache_late_check.forget(instance.uuid)
             raise
         finally:
-            self.servers_changed()
+            self._cache_servers_changed()
 
-    def starting(self, context: nova_context.RequestContext,
-                 instance: 'objects.Instance',
-                 ) -> contextlib.AbstractContextManager[None]:
+    def _cache_starting(
+        self, context: nova_context.RequestContext,
+        instance: 'objects.Instance',
+    ) -> contextlib.AbstractContextManager[None]:
         """Return what surrounds the start of a server that was admitted."""
         return contextlib.nullcontext()
 
@@ -245,10 +263,10 @@ def _reporting(name: str) -> Any:
             return getattr(super(CacheAwareMixin, self), name)(
                 *args, **kwargs)
         finally:
-            self.servers_changed()
+            self._cache_servers_changed()
 
     method.__name__ = name
-    return method
+    return in_front_of_novas(method)
 
 
 #: What nova calls when a server leaves a host, comes to it, or may not come

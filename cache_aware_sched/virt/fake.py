@@ -129,13 +129,13 @@ class _FetchingDriver(nova_fake.FakeDriver):
               instance: 'objects.Instance', image_meta: Any, *args: Any,
               **kwargs: Any) -> Any:
         if instance.image_ref and image_meta is not None:
-            self.boot_image(
+            self._boot_image(
                 context, instance,
                 image_meta.size if 'size' in image_meta else _SOME_SIZE)
         return super().spawn(context, instance, image_meta, *args, **kwargs)
 
-    def boot_image(self, context: nova_context.RequestContext,
-                   instance: 'objects.Instance', size: int) -> None:
+    def _boot_image(self, context: nova_context.RequestContext,
+                    instance: 'objects.Instance', size: int) -> None:
         raise NotImplementedError
 
 
@@ -164,12 +164,12 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
             context, objects.InstanceList.get_by_host(
                 context, self._cache_host, expected_attrs=[]))
 
-    def boot_image(self, context: nova_context.RequestContext,
-                   instance: 'objects.Instance', size: int) -> None:
+    def _boot_image(self, context: nova_context.RequestContext,
+                    instance: 'objects.Instance', size: int) -> None:
         """Have the image of a server in the cache."""
         image_id = instance.image_ref
         with self.image_used(image_id, instance) as boot:
-            boot.hit = not self.fetch(
+            boot.hit = not self._fetch(
                 image_id, size,
                 lambda: self.image_cache_manager.cache.fetching(
                     context, image_id))
@@ -185,15 +185,15 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         image = glance.API().get(context, image_id)
         manager = self.image_cache_manager
         with manager.cache.using(image_id):
-            fetched = self.fetch(
+            fetched = self._fetch(
                 image_id, image.get('size') or _SOME_SIZE,
                 lambda: manager.cache.fetching(context, image_id, ahead=True))
         if fetched:
             manager.cache.fetched(image_id)
         return fetched
 
-    def fetch(self, image_id: str, size: int, room: Callable[
-            [], contextlib.AbstractContextManager[None]]) -> bool:
+    def _fetch(self, image_id: str, size: int, room: Callable[
+               [], contextlib.AbstractContextManager[None]]) -> bool:
         """Have an image in the cache, as nova's libvirt driver does.
 
         :param room: makes room for it

@@ -75,8 +75,8 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         return super().get_available_resource(nodename)
 
     @contextlib.contextmanager
-    def starting(self, context: nova_context.RequestContext,
-                 instance: 'objects.Instance') -> Iterator[None]:
+    def _cache_starting(self, context: nova_context.RequestContext,
+                        instance: 'objects.Instance') -> Iterator[None]:
         """Keep the images of a server in the cache while it is started.
 
         A server that was started is a hit or a miss. That it was not is none:
@@ -138,7 +138,7 @@ def _keeping(name: str) -> Any:
                 *args, **kwargs)
 
     method.__name__ = name
-    return method
+    return driver.in_front_of_novas(method)
 
 
 #: What makes disks besides spawn (nova.virt.driver, nova 34.0.0). To rescue a

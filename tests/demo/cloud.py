@@ -86,8 +86,8 @@ class CountingDriver(fake.FakeDriver):
         super().spawn(context, instance, *args, **kwargs)
         self.started.add(instance.uuid)
 
-    def fetch(self, image_id, size, room):
-        fetched = super().fetch(image_id, size, room)
+    def _fetch(self, image_id, size, room):
+        fetched = super()._fetch(image_id, size, room)
         if fetched:
             self.fetched.add(self._spawning.uuid)
         return fetched
