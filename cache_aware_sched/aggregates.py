@@ -23,7 +23,6 @@ from oslo_log import log as logging
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Sets of aggregates whose numbers are remembered; beyond it all are
 #: forgotten, which costs a request some microseconds for each host. Each set
@@ -91,8 +90,8 @@ class Numbers(Generic[T]):
         except ValueError as error:
             if self._quiet:
                 return None
-            _ONCE.warning(
-                (aggregate.name, self._key, text),
+            once.warning(
+                LOG, (aggregate.name, self._key, text),
                 'Metadata %(key)s of aggregate %(aggregate)s is %(text)r: '
                 '%(error)s. It has no effect; set it to another value or '
                 'remove it.',

@@ -27,7 +27,6 @@ from cache_aware_sched import once
 from cache_aware_sched import request as request_mod
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 OPTION = 'max_same_image_instances_per_host'
 SHARE_OPTION = 'max_same_image_share_per_host'
@@ -128,8 +127,8 @@ def _of_flavor(request: request_mod.Request, key: str, parse: Any) -> Any:
     try:
         return parse(text)
     except ValueError as error:
-        _ONCE.warning(
-            ('flavor', key, text),
+        once.warning(
+            LOG, ('flavor', key, text),
             'Extra spec %(key)s of flavor %(flavor)s is %(text)r: %(error)s. '
             'It has no effect; correct the flavor.',
             {'key': key, 'flavor': request.flavor, 'text': text,
@@ -147,8 +146,8 @@ def _of_hint(request: request_mod.Request) -> int:
             bad = True
     if bad:
         # Without the user's text: it would make each request a new cause.
-        _ONCE.warning(
-            ('hint', request.project),
+        once.warning(
+            LOG, ('hint', request.project),
             'A scheduler hint %(key)s of project %(project)s cannot be read. '
             'It has no effect; a whole number from 1 up is wanted. This is '
             'logged once for the project.',

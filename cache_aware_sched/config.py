@@ -22,7 +22,6 @@ from cache_aware_sched import nova_release
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
@@ -47,8 +46,8 @@ def checked() -> cfg.ConfigOpts.GroupAttr:
 def _warn_of_release() -> None:
     """Warn once if nova may have changed what this package relies on."""
     if not nova_release.is_tried():
-        _ONCE.warning(
-            ('release',),
+        once.warning(
+            LOG, ('release',),
             'cache_aware_sched was tried with nova %(tried)s, and this is '
             'nova %(release)s: what it relies on may have changed. Install a '
             'release of cache_aware_sched that was made for it.',

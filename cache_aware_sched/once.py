@@ -10,52 +10,66 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Say a thing once for its cause, however often it comes up."""
+"""Say a thing once for its cause, however often it comes up.
 
+What was said is remembered for the process: it is the process that has the
+log.
+"""
+
+import collections
 import logging
+import threading
 
-#: Causes that are remembered, and characters of each text in them: what names
-#: a cause may come from outside. The oldest cause is said again.
+#: Causes that are remembered of each logger, and characters of each text in
+#: them: what names a cause may come from outside. The oldest cause is said
+#: again.
 MAX_CAUSES, MAX_TEXT = 10_000, 200
 
+_Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+_Cause = tuple[object, ...]
 
-class Once:
-    """Logs a message the first time its cause is seen.
+#: The causes by the name of the logger, the oldest first.
+_said: collections.defaultdict[str, dict[_Cause, None]] = (
+    collections.defaultdict(dict))
+_lock = threading.Lock()
 
-    :param log: where the messages go
-    """
 
-    def __init__(self, log: logging.Logger | logging.LoggerAdapter[
-            logging.Logger]) -> None:
-        self._log = log
-        self._seen: dict[tuple[object, ...], None] = {}
+def warning(log: _Log, cause: _Cause, message: str, *args: object) -> None:
+    """Log a message as a warning if its cause was not seen before."""
+    if _first(log, cause):
+        log.warning(message, *args)
 
-    def warning(self, cause: tuple[object, ...], message: str,
-                *args: object) -> None:
-        """Log ``message`` as a warning if ``cause`` was not seen before."""
-        if self._first(cause):
-            self._log.warning(message, *args)
 
-    def info(self, cause: tuple[object, ...], message: str,
-             *args: object) -> None:
-        """Log ``message`` as information if ``cause`` was not seen before."""
-        if self._first(cause):
-            self._log.info(message, *args)
+def info(log: _Log, cause: _Cause, message: str, *args: object) -> None:
+    """Log a message as information if its cause was not seen before."""
+    if _first(log, cause):
+        log.info(message, *args)
 
-    def forget(self, cause: tuple[object, ...]) -> None:
-        """Warn again when ``cause`` comes back."""
-        self._seen.pop(_cut(cause), None)
 
-    def _first(self, cause: tuple[object, ...]) -> bool:
-        cause = _cut(cause)
-        if cause in self._seen:
+def forget(log: _Log, cause: _Cause) -> None:
+    """Say it again when the cause comes back."""
+    with _lock:
+        _said[log.name].pop(_cut(cause), None)
+
+
+def forget_all() -> None:
+    """Say everything again, as after a start of the process; for tests."""
+    with _lock:
+        _said.clear()
+
+
+def _first(log: _Log, cause: _Cause) -> bool:
+    cause = _cut(cause)
+    with _lock:
+        said = _said[log.name]
+        if cause in said:
             return False
-        if len(self._seen) >= MAX_CAUSES:
-            self._seen.pop(next(iter(self._seen)), None)
-        self._seen[cause] = None
+        if len(said) >= MAX_CAUSES:
+            del said[next(iter(said))]
+        said[cause] = None
         return True
 
 
-def _cut(cause: tuple[object, ...]) -> tuple[object, ...]:
+def _cut(cause: _Cause) -> _Cause:
     return tuple(part[:MAX_TEXT] if isinstance(part, str) else part
                  for part in cause)

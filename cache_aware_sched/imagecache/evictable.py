@@ -49,7 +49,6 @@ from cache_aware_sched import once
 from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Seconds for which what was just used stays, if a limit can be kept without
 #: it. Whoever uses an entry touches it first, and then takes a moment until
@@ -186,8 +185,8 @@ class Evictable:
                 'the others later.', {'host': self._host, 'error': error})
             in_use = names
         except backing.UnreadableDisk as error:
-            _ONCE.warning(
-                ('disk', str(error)),
+            once.warning(
+                LOG, ('disk', str(error)),
                 'Host %(host)s evicts nothing from its image cache: it cannot '
                 'tell what this disk is made on top of: %(error)s',
                 {'host': self._host, 'error': error})

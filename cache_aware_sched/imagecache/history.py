@@ -35,7 +35,6 @@ from cache_aware_sched import once
 from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Images remembered; beyond it those go whose boots count least.
 MAX_IMAGES = 10_000
@@ -119,10 +118,10 @@ class ImageHistory:
             try:
                 _write(self._path, self._images)
                 self._changed = False
-                _ONCE.forget(('write', self._path))
+                once.forget(LOG, ('write', self._path))
             except OSError as error:
-                _ONCE.warning(
-                    ('write', self._path),
+                once.warning(
+                    LOG, ('write', self._path),
                     'Cannot write %(path)s: %(error)s. How popular the images '
                     'of this host are will be forgotten when nova-compute '
                     'ends. Check [DEFAULT] instances_path.',

@@ -28,7 +28,6 @@ from oslo_log import log as logging
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,8 +101,8 @@ def send(event: Event,
                 context, event_type,
                 ImageCachePayload(event).obj_to_primitive())
     except Exception as error:
-        _ONCE.warning(
-            (type(error),),
+        once.warning(
+            LOG, (type(error),),
             'Host %(host)s cannot send the notification %(event)s: %(error)s. '
             'Check [oslo_messaging_notifications].',
             {'host': event.host, 'event': event_type, 'error': error})

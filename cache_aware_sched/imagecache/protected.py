@@ -24,7 +24,6 @@ from cache_aware_sched import once
 from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Bytes of the file that are read: some 10,000 ids.
 MAX_BYTES = 2 ** 20
@@ -65,8 +64,8 @@ class ProtectedImages:
             try:
                 self._read_if_changed(self._path)
             except OSError as error:
-                _ONCE.warning(
-                    ('file', self._path),
+                once.warning(
+                    LOG, ('file', self._path),
                     'Cannot read [cache_aware_sched] protected_images_file '
                     '%(path)s: %(error)s. %(number)d images that it listed '
                     'stay protected. Create the file, or correct the option.',
@@ -89,7 +88,7 @@ class ProtectedImages:
                 self._version = version
         finally:
             os.close(descriptor)
-        _ONCE.forget(('file', path))
+        once.forget(LOG, ('file', path))
 
 
 def _ids(data: bytes, path: str) -> list[str]:

@@ -24,7 +24,6 @@ from oslo_log import log as logging
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: How long it is believed who shares the storage, and after how long a host
 #: says so again; nova forgets a host after a day.
@@ -73,10 +72,10 @@ class Sharing:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             storage_users.register_storage_use(path, self._host())
             self._register_at = now + _REGISTER_SECONDS
-            _ONCE.forget(('register', path))
+            once.forget(LOG, ('register', path))
         except Exception as error:
-            _ONCE.warning(
-                ('register', path),
+            once.warning(
+                LOG, ('register', path),
                 'Host %(host)s cannot note in %(path)s that it uses this '
                 'storage: %(error)s. If other hosts share it, they may evict '
                 'images that its servers are about to use.',

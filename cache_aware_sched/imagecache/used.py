@@ -30,7 +30,6 @@ from cache_aware_sched import presence
 from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,8 +112,8 @@ def moving(hosts: Collection[str]) -> list[Any]:
             nova_context.get_admin_context(), hosts)]
     except Exception as error:
         # The disks themselves still tell what they need.
-        _ONCE.warning(
-            (type(error),),
+        once.warning(
+            LOG, (type(error),),
             'Cannot tell which instances move to or from %(hosts)s: '
             '%(error)s. The images of those without a disk here may be '
             'evicted, and are fetched again when they arrive.',

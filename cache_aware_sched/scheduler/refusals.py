@@ -25,7 +25,6 @@ from cache_aware_sched.scheduler.same_image import count as count_mod
 from cache_aware_sched.scheduler.same_image import progress as progress_mod
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 MAX_LOGGED_HOSTS = 10
 
@@ -125,8 +124,8 @@ def warn_if_everywhere(
     counts = counter.asking.counts_everywhere(progress, candidates)
     limit = max(candidate.limit for candidate in candidates)
     if counts and min(counts) >= limit:
-        _ONCE.warning(
-            ('everywhere', request.image),
+        once.warning(
+            LOG, ('everywhere', request.image),
             'Every host is at the same-image cap: %(servers)s servers of '
             'image %(image)s on %(hosts)d hosts: %(average).0f on average, '
             'cap %(cap)d (%(source)s). No more servers of this image can be '

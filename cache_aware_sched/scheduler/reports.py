@@ -25,7 +25,6 @@ from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler import columns
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: MB/s that no fetch exceeds: 16 Gbit/s, and conversion besides. Judgement. A
 #: host that reports more must not make images look worthless.
@@ -161,14 +160,14 @@ def _note_unread(host: Any, error: Exception) -> None:
     stats = getattr(host, 'stats', None)
     if not isinstance(stats, dict) or stats.get(report.STATS_KEY) is None:
         # Not a warning: a cloud may have hosts with other drivers.
-        _ONCE.info(
-            (host.host, 'absent'),
+        once.info(
+            LOG, (host.host, 'absent'),
             'Host %(host)s does not report its image cache. What it holds '
             'counts as unknown. This is logged once for the host.',
             {'host': host.host})
         return
-    _ONCE.warning(
-        (host.host, str(error)),
+    once.warning(
+        LOG, (host.host, str(error)),
         'The image cache report of host %(host)s cannot be read: %(error)s. '
         'What it holds counts as unknown. Check that its cache_aware_sched is '
         'not newer than the scheduler\'s. This is logged once for the host '

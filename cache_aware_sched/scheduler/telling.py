@@ -28,7 +28,6 @@ from cache_aware_sched.scheduler.same_image import watch
 from cache_aware_sched.scheduler import scoring
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 _CLASS = 'ImageCacheWeigher'
 
@@ -171,15 +170,15 @@ class Warnings:
             self._seen_a_report = any(
                 candidate.answer.readable for candidate in candidates)
         if not self._seen_a_report:
-            _ONCE.warning(
-                ('no reports',),
+            once.warning(
+                LOG, ('no reports',),
                 'ImageCacheWeigher has no effect: none of %(number)d '
                 'candidate hosts, %(host)s for one, reports its image cache. '
                 'Set compute_driver = cache_aware.LibvirtDriver on the hosts.',
                 {'number': len(candidates), 'host': candidates[0].host})
         if not self._is_last:
-            _ONCE.warning(
-                ('not last',),
+            once.warning(
+                LOG, ('not last',),
                 'ImageCacheWeigher is not the last of [filter_scheduler] '
                 'weight_classes. It does not see the weights of those behind '
                 'it, so requests that come at once may all choose the same '
@@ -195,8 +194,8 @@ class Warnings:
         if number >= limit or (
                 len(known) > limit
                 and known.recent_hosts(self._counter.clock()) > limit):
-            _ONCE.warning(
-                ('cut', limit),
+            once.warning(
+                LOG, ('cut', limit),
                 'ImageCacheWeigher only sees %(limit)d hosts of a request at '
                 'most, because of [scheduler] max_placement_results, and '
                 'there are as many or more: hosts that hold an image may be '
@@ -207,8 +206,8 @@ class Warnings:
         subset = CONF.filter_scheduler.host_subset_size
         if subset > 1 and number > 1:
             chosen = min(subset, number)
-            _ONCE.warning(
-                ('subset', subset),
+            once.warning(
+                LOG, ('subset', subset),
                 'ImageCacheWeigher has little effect: nova picks at random '
                 'among the %(subset)d best hosts, because of '
                 '[filter_scheduler] host_subset_size = %(subset)d. With one '
@@ -225,8 +224,8 @@ def wish(request: request_mod.Request) -> str:
     if not hint.unread and hint.values[0] in (PREFER, IGNORE, AVOID):
         return hint.values[0]
     # Without the user's text: it would make each request a new cause.
-    _ONCE.warning(
-        ('hint', request.project),
+    once.warning(
+        LOG, ('hint', request.project),
         'Scheduler hint %(key)s of project %(project)s cannot be read. It has '
         'no effect; prefer, ignore or avoid is wanted. This is logged once '
         'for the project.',

@@ -51,7 +51,6 @@ from cache_aware_sched.virt import refresh
 from cache_aware_sched.virt import stats_row
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 
 def in_front_of_novas(method: Callable[..., Any]) -> Any:
@@ -209,8 +208,8 @@ class CacheAwareMixin(abc.ABC):
                 for instance in there),
             max_bytes=max_bytes)
         if len(text) > max_bytes:
-            _ONCE.warning(
-                ('no room',),
+            once.warning(
+                LOG, ('no room',),
                 'Host %(host)s does not report its image cache: its other '
                 'statistics leave no room for it.',
                 {'host': self._cache_host})

@@ -45,7 +45,6 @@ from cache_aware_sched.virt import same_image_servers as servers_mod
 from cache_aware_sched.virt.same_image_servers import Server
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Seconds after which the API database is tried again when it could not be
 #: reached: trying costs the conductor an error in its log.
@@ -219,8 +218,8 @@ class _Limits:
                 spec = _spec(context, instance.uuid)
             except Exception as error:
                 self._unreachable_until = time.monotonic() + _RETRY_AFTER
-                _ONCE.warning(
-                    ('unreachable',),
+                once.warning(
+                    LOG, ('unreachable',),
                     'Host %(host)s cannot read aggregates and scheduler hints '
                     'from the API database: %(error)s. Its late check of '
                     'same-image servers goes by nova.conf and the flavor.',

@@ -29,7 +29,6 @@ from cache_aware_sched import nova_release
 from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Seconds after which nova has surely written what it had the driver do: it
 #: saves the instance and the migration right after. Judgement.
@@ -123,8 +122,8 @@ class Refresher:
             return wait
 
     def _warn(self, reason: object) -> None:
-        _ONCE.warning(
-            (type(reason), str(reason)),
+        once.warning(
+            LOG, (type(reason), str(reason)),
             'A change of the image cache could not be reported at once: '
             '%(reason)s. It is reported with the next periodic update of the '
             'resources ([DEFAULT] update_resources_interval).',

@@ -33,6 +33,7 @@ from cache_aware_sched.scheduler.same_image import memory
 from cache_aware_sched.scheduler import weights as our_weights
 from tests.bench import cloud as cloud_mod
 from tests.bench import timing
+from tests import process
 
 #: Servers that the scheduler placed and no host shows yet, in a busy cloud.
 RECENT = 20
@@ -144,7 +145,7 @@ def ours() -> Scheduler:
 
 def _start_anew() -> None:
     """Forget all that a process remembers."""
-    count._shared = None
+    process.forget()
     for name, module in list(sys.modules.items()):
         if name.startswith('cache_aware_sched'):
             for thing in vars(module).values():

@@ -31,6 +31,7 @@ from nova.scheduler import manager
 from cache_aware_sched import report
 from cache_aware_sched.scheduler.same_image import count
 from cache_aware_sched.virt import fake
+from tests import process
 
 CONF = nova.conf.CONF
 
@@ -84,7 +85,7 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         self.flags(group='wsgi', api_paste_config=api_paste())
         self.configure()
         self.flags(instances_path=self.useFixture(fixtures.TempDir()).path)
-        count._shared = None
+        process.forget()
         for name, value in (('vcpus', self.VCPUS),
                             ('memory_mb', self.VCPUS * 4096)):
             patch = fixtures.MonkeyPatch(
@@ -118,7 +119,7 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
 
     def restart_scheduler(self):
         """Restart the scheduler, which loses all it remembered."""
-        count._shared = None
+        count.share(None)
         self.scheduler_service.stop()
         self.scheduler_service.manager = manager.SchedulerManager()
         self.scheduler_service.start()

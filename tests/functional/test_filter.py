@@ -531,7 +531,7 @@ class TwoSchedulersTests(CapTestCase):
     def setUp(self):
         super().setUp()
         # A second one with a memory of its own; nova's tests have one only.
-        base.count._shared = None
+        base.count.share(None)
         from nova.scheduler import manager
         self.second = manager.SchedulerManager()
         first = self.scheduler_service.manager

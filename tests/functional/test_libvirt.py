@@ -33,8 +33,8 @@ from nova.virt.libvirt import driver as libvirt_driver
 
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
-from cache_aware_sched.scheduler.same_image import count
 from tests.functional import base
+from tests import process
 
 MIB = 2 ** 20
 
@@ -68,7 +68,7 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
         self.useFixture(fixtures.MonkeyPatch(
             'nova.virt.libvirt.LibvirtDriver._create_image', create_image))
         self.useFixture(nova_fixtures.PrivsepFixture())
-        count._shared = None
+        process.forget()
         self.addCleanup(lambda: base.end_reports(self.computes.values()))
         self.start_compute('host1')
         self.driver = self.computes['host1'].driver

@@ -48,7 +48,7 @@ class SeveralSchedulersTestCase(base.CloudTestCase):
         self.useFixture(fixtures.MockPatchObject(first, '_schedule', in_turn))
 
     def another(self):
-        base.count._shared = None
+        base.count.share(None)
         return manager.SchedulerManager()._schedule
 
     def burst(self):

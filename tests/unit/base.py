@@ -12,7 +12,6 @@
 
 import logging
 import shutil
-import sys
 import threading
 
 import fixtures
@@ -21,8 +20,7 @@ from nova import context as nova_context
 from oslo_config import fixture as config_fixture
 from oslotest import base
 
-from cache_aware_sched import once
-from cache_aware_sched.scheduler.same_image import count
+from tests import process
 
 PACKAGE = 'cache_aware_sched'
 
@@ -67,15 +65,10 @@ class TestCase(base.BaseTestCase):
         self.addCleanup(logger.removeHandler, self._log)
 
     def _forget(self):
-        for name, module in list(sys.modules.items()):
-            if name.startswith(PACKAGE) and hasattr(module, '_ONCE'):
-                self.useFixture(fixtures.MonkeyPatch(
-                    f'{name}._ONCE', once.Once(module.LOG)))
+        process.forget()
         # oslo.config keeps where an option was set when it is reset.
         for option in nova.conf.CONF._groups[PACKAGE]._opts.values():
             option.pop('location', None)
-        self.useFixture(fixtures.MonkeyPatch(
-            f'{count.__name__}._shared', None))
 
     # Given.
 

@@ -12,6 +12,7 @@
 
 import logging
 
+from cache_aware_sched import once
 from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import load
@@ -230,7 +231,7 @@ class TestWish(base.TestCase):
         for number in range(2000):
             self.wish(f'{number}' + 'x' * 100_000)
 
-        self.assertLess(len(repr(telling._ONCE._seen)), 1000)
+        self.assertLess(len(repr(once._said)), 1000)
 
 
 class TestWarnings(base.TestCase):

@@ -20,38 +20,34 @@ LOG = logging.getLogger(f'{base.PACKAGE}.test')
 
 class TestOnce(base.TestCase):
 
-    def setUp(self):
-        super().setUp()
-        self.once = once.Once(LOG)
-
     def test_warns_of_a_cause_once(self):
         for number in range(3):
-            self.once.warning(('disk',), 'the %s', number)
+            once.warning(LOG, ('disk',), 'the %s', number)
 
         self.assertEqual(['the 0'], self.warnings())
 
     def test_warns_of_each_cause(self):
         for host in ('a', 'b', 'a'):
-            self.once.warning(('disk', host), 'disk of %(host)s',
+            once.warning(LOG, ('disk', host), 'disk of %(host)s',
                               {'host': host})
 
         self.assertEqual(['disk of a', 'disk of b'], self.warnings())
 
     def test_warns_again_of_what_came_back(self):
-        self.once.warning(('disk',), 'full')
-        self.once.forget(('disk',))
-        self.once.warning(('disk',), 'full')
+        once.warning(LOG, ('disk',), 'full')
+        once.forget(LOG, ('disk',))
+        once.warning(LOG, ('disk',), 'full')
 
         self.assertEqual(['full', 'full'], self.warnings())
 
     def test_forgets_what_it_never_saw(self):
-        self.once.forget(('disk',))
+        once.forget(LOG, ('disk',))
 
         self.assertEqual([], self.warnings())
 
     def test_informs_of_a_cause_once(self):
         for _again in range(3):
-            self.once.info(('disk',), 'seen')
+            once.info(LOG, ('disk',), 'seen')
 
         self.assertEqual(['seen'], self.logged(logging.INFO))
         self.assertEqual([], self.warnings())
@@ -59,27 +55,48 @@ class TestOnce(base.TestCase):
     def test_long_text_that_names_a_cause_is_cut(self):
         """It may come from outside, and be as long as it likes."""
         text = 'x' * 100_000
-        self.once.warning(('hint', text), 'seen')
-        self.once.warning(('hint', f'{text} and more'), 'seen')
+        once.warning(LOG, ('hint', text), 'seen')
+        once.warning(LOG, ('hint', f'{text} and more'), 'seen')
 
-        [(_, kept)] = self.once._seen
+        [(_, kept)] = once._said[LOG.name]
         self.assertEqual(once.MAX_TEXT, len(kept))
         self.assertEqual(1, len(self.warnings()))
 
     def test_long_text_comes_back(self):
         cause = ('hint', 'x' * 100_000)
-        self.once.warning(cause, 'seen')
-        self.once.forget(cause)
-        self.once.warning(cause, 'seen')
+        once.warning(LOG, cause, 'seen')
+        once.forget(LOG, cause)
+        once.warning(LOG, cause, 'seen')
 
         self.assertEqual(2, len(self.warnings()))
 
     def test_memory_is_bounded(self):
         for number in range(once.MAX_CAUSES + 5):
-            self.once.warning((number,), 'seen')
+            once.warning(LOG, (number,), 'seen')
 
-        self.assertEqual(once.MAX_CAUSES, len(self.once._seen))
+        self.assertEqual(once.MAX_CAUSES, len(once._said[LOG.name]))
         # The oldest was forgotten, the newest was not.
-        self.once.warning((0,), 'again')
-        self.once.warning((once.MAX_CAUSES,), 'again')
+        once.warning(LOG, (0,), 'again')
+        once.warning(LOG, (once.MAX_CAUSES,), 'again')
         self.assertEqual(1, self.warnings().count('again'))
+
+    def test_loggers_do_not_share_a_cause(self):
+        for log in (LOG, LOG.getChild('other'), LOG):
+            once.warning(log, ('disk',), 'full')
+
+        self.assertEqual(['full', 'full'], self.warnings())
+
+    def test_many_causes_of_one_logger_leave_those_of_others(self):
+        once.warning(LOG, ('disk',), 'full')
+        for number in range(once.MAX_CAUSES + 1):
+            once.warning(LOG.getChild('other'), (number,), 'seen')
+        once.warning(LOG, ('disk',), 'full')
+
+        self.assertEqual(1, self.warnings().count('full'))
+
+    def test_all_is_forgotten(self):
+        once.warning(LOG, ('disk',), 'full')
+        once.forget_all()
+        once.warning(LOG, ('disk',), 'full')
+
+        self.assertEqual(['full', 'full'], self.warnings())

@@ -19,6 +19,7 @@ from nova.scheduler import weights as nova_weights
 from nova.scheduler.weights import cpu
 from nova.scheduler.weights import ram
 
+from cache_aware_sched import once
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
@@ -26,7 +27,6 @@ from cache_aware_sched.scheduler import load
 from cache_aware_sched.scheduler.same_image import cells
 from cache_aware_sched.scheduler.same_image import count
 from cache_aware_sched.scheduler import scoring
-from cache_aware_sched.scheduler import telling
 from cache_aware_sched.scheduler import weights
 from tests.unit import base
 from tests.unit import factories
@@ -465,7 +465,7 @@ class TestWish(WeigherTestCase):
 
         # Nor is each of them told.
         self.assertEqual(1, len(self.warnings()))
-        self.assertLess(len(repr(telling._ONCE._seen)), 2000)
+        self.assertLess(len(repr(once._said)), 2000)
         self.assertEqual(0, len(self.counter._requests))
 
 

@@ -37,7 +37,6 @@ from cache_aware_sched.scheduler.same_image.servers import Server
 from cache_aware_sched.scheduler.same_image.servers import Spot
 
 LOG = logging.getLogger(__name__)
-_ONCE = once.Once(LOG)
 
 #: Servers that one query asks for by their uuid; more would make a statement
 #: that is longer than databases like (SQLite takes 32,766 values).
@@ -134,15 +133,15 @@ class CellQuery:
         for cell_uuid, result in results.items():
             if nova_context.is_cell_failure_sentinel(result):
                 self._cells.pop(cell_uuid, None)
-                _ONCE.warning(
-                    ('cell', cell_uuid),
+                once.warning(
+                    LOG, ('cell', cell_uuid),
                     'Cell %(cell)s did not say which servers of image '
                     '%(image)s its hosts run; counting those that the '
                     'scheduler knows of. See the errors logged before this '
                     'line. This is logged once until the cell answers.',
                     {'cell': cell_uuid, 'image': image})
                 continue
-            _ONCE.forget(('cell', cell_uuid))
+            once.forget(LOG, ('cell', cell_uuid))
             answered[cell_uuid] = result
         return answered
 
@@ -169,11 +168,11 @@ class CellQuery:
                 self._cells[cell_uuid] = objects.CellMapping.get_by_uuid(
                     context, cell_uuid)
             except Exception as error:  # whatever the database does
-                _ONCE.warning(
-                    ('mapping', cell_uuid),
+                once.warning(
+                    LOG, ('mapping', cell_uuid),
                     'No cell mapping of cell %(cell)s could be read: '
                     '%(error)s. Servers that are being built there are not '
                     'counted.', {'cell': cell_uuid, 'error': error})
                 return None
-            _ONCE.forget(('mapping', cell_uuid))
+            once.forget(LOG, ('mapping', cell_uuid))
         return self._cells[cell_uuid]

@@ -212,6 +212,7 @@ class SameImageCounter:
                 self._open.pop(uuid, None)
         self._sources.sweep()
 
+
 def _cannot_tell(
         candidates: Sequence[candidates_mod.Candidate]) -> bool:
     """Return whether only the cells know if there is room."""
@@ -221,15 +222,17 @@ def _cannot_tell(
         for candidate in room)
 
 
-#: nova makes the filters and the weighers of a scheduler one after the other;
-#: whoever comes first makes the counter.
+#: nova makes the filters and the weighers of a scheduler one after the other,
+#: gives them nothing, and tells them nothing of each other. So what they share
+#: belongs to the process; whoever comes first makes it. Nothing else of the
+#: scheduler half is kept here, but for what only saves time.
 _shared: SameImageCounter | None = None
 
 
 def share(counter: SameImageCounter | None) -> None:
     """Let the filters and weighers that are made from now on share a counter.
 
-    :param counter: None for one that whoever comes first makes
+    :param counter: None for a new one, as after a start of the process
     """
     global _shared
     _shared = counter
