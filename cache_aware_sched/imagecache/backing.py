@@ -101,7 +101,7 @@ class _Patience:
             self._left -= time.monotonic() - start
 
 
-class _Disks(NamedTuple):
+class _InstanceDirectory(NamedTuple):
     """The disks in a directory of an instance.
 
     :param inode: of the directory
@@ -137,7 +137,7 @@ class Disks:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, _Disks] = {}
+        self._known: dict[str, _InstanceDirectory] = {}
         self._heads: dict[str, _Head] = {}
 
     def used(self, instances_path: str, cache_path: str,
@@ -162,7 +162,7 @@ class Disks:
         """
         found = set(known)
         names = {entry.name for entry in entries}
-        seen: dict[str, _Disks] = {}
+        seen: dict[str, _InstanceDirectory] = {}
         wait = _Patience(patience)
         others = (os.path.basename(cache_path), _LOCKS)
         try:
@@ -222,7 +222,7 @@ def _version(entry: 'os.DirEntry[str]') -> tuple[int, int]:
 
 
 def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int,
-          settled_ns: float) -> _Disks:
+          settled_ns: float) -> _InstanceDirectory:
     """Look at the disks of an instance."""
     names: list[str] = []
     for file in _list(entry.path, _INSTANCE.match(entry.name) is not None):
@@ -232,7 +232,7 @@ def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int,
             names.extend(map(_backing, _files(file.path, _DEPTH - 1)))
         else:
             names.append(_backing(file.path))
-    return _Disks(inode, changed_ns, tuple(names),
+    return _InstanceDirectory(inode, changed_ns, tuple(names),
                   bool(inode) and changed_ns <= settled_ns)
 
 

@@ -46,7 +46,7 @@ class Kind(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Name:
+class ParsedName:
     """What the name of an entry says.
 
     :param sha1: of the image id; None for swap and ephemeral disks
@@ -58,20 +58,20 @@ class Name:
     grown: int | None = None
 
 
-def parse(name: str) -> Name | None:
+def parse(name: str) -> ParsedName | None:
     """Return what a file name says; None if it is no entry's."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
     if match['swap']:
-        return Name(Kind.SWAP)
+        return ParsedName(Kind.SWAP)
     if match['ephemeral']:
-        return Name(Kind.EPHEMERAL)
+        return ParsedName(Kind.EPHEMERAL)
     if match['temporary']:
-        return Name(Kind.TEMPORARY, match['sha1'])
+        return ParsedName(Kind.TEMPORARY, match['sha1'])
     if match['size']:
-        return Name(Kind.RESIZED, match['sha1'], _grown(match['size']))
-    return Name(Kind.IMAGE, match['sha1'])
+        return ParsedName(Kind.RESIZED, match['sha1'], _grown(match['size']))
+    return ParsedName(Kind.IMAGE, match['sha1'])
 
 
 def _grown(size: str) -> int | None:

@@ -37,7 +37,7 @@ _LEFT_BEHIND = 'left_behind'
 
 
 @dataclasses.dataclass(slots=True)
-class Outcome:
+class EvictionResult:
     """What became of a cache.
 
     :param evicted: entries and the reason of each
@@ -102,14 +102,14 @@ class Evictor:
             budget.without(entry)
         return budget.exceeded()
 
-    def evict_expired(self, view: View, outcome: Outcome) -> None:
+    def evict_expired(self, view: View, outcome: EvictionResult) -> None:
         """Evict what the policy does not want to keep."""
         for entry in self._ask(self._policy.expired, [
                 entry for entry in view.evictable(view.listing.recent())
                 if entry.kind is not Kind.TEMPORARY]):
             self._evict(entry, self._policy.reason, outcome)
 
-    def evict_to_limits(self, view: View, outcome: Outcome,
+    def evict_to_limits(self, view: View, outcome: EvictionResult,
                         first: str | None = None) -> None:
         """Evict what the limits do not allow.
 
@@ -128,7 +128,7 @@ class Evictor:
             lambda entry, limit: self._evict(entry, limit.value, outcome),
             self._disk_now, recent)
 
-    def note_too_large(self, view: View, outcome: Outcome) -> None:
+    def note_too_large(self, view: View, outcome: EvictionResult) -> None:
         """Note the limit of size if something stays that exceeds it alone.
 
         It is evicted before all others, if the policy lets it.
@@ -169,7 +169,8 @@ class Evictor:
             return []
         return [by_name[name] for name in names if name in by_name]
 
-    def _evict(self, entry: Entry, reason: str, outcome: Outcome) -> bool:
+    def _evict(self, entry: Entry, reason: str,
+               outcome: EvictionResult) -> bool:
         """Evict an entry; return whether it is there no more."""
         if entry.kind is Kind.TEMPORARY:
             reason = _LEFT_BEHIND

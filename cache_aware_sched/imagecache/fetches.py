@@ -84,7 +84,7 @@ class Fetches:
 
     def __init__(self, evictor: evictor_mod.Evictor, lock: threading.Lock,
                  host: str, used: Callable[[], Used],
-                 tell: Callable[[evictor_mod.Outcome], None]) -> None:
+                 tell: Callable[[evictor_mod.EvictionResult], None]) -> None:
         self._evictor = evictor
         self._limits = evictor.limits
         self._lock = lock
@@ -180,7 +180,7 @@ class Fetches:
 
         :raises NoRoom: if that is not enough, and no server waits for it
         """
-        outcome = evictor_mod.Outcome()
+        outcome = evictor_mod.EvictionResult()
         try:
             if self._lock.acquire(timeout=PATIENCE):
                 try:
@@ -208,7 +208,7 @@ class Fetches:
                  'limits': _names(outcome.exceeded)})
 
     def _evict(self, image_id: str, ahead: bool, in_vain: bool,
-               outcome: evictor_mod.Outcome) -> None:
+               outcome: evictor_mod.EvictionResult) -> None:
         listing = self._evictor.look()
         if not self._evictor.is_exceeded(listing):
             return

@@ -46,7 +46,7 @@ _SHA1 = re.compile('[0-9a-f]{40}')
 
 
 @dataclasses.dataclass(slots=True)
-class _Image:
+class _ImageRecord:
     """What is known of an image.
 
     :param image_id: None if it was never told
@@ -127,10 +127,11 @@ class ImageHistory:
                     'ends. Check [DEFAULT] instances_path.',
                     {'path': self._path, 'error': error.strerror or error})
 
-    def _image(self, image_id: str) -> _Image:
-        return self._images.setdefault(report.image_sha1(image_id), _Image())
+    def _image(self, image_id: str) -> _ImageRecord:
+        return self._images.setdefault(
+            report.image_sha1(image_id), _ImageRecord())
 
-    def _boots(self, image: _Image, now: float) -> float:
+    def _boots(self, image: _ImageRecord, now: float) -> float:
         # A clock that was set back makes no boot count more.
         age = max(0.0, now - image.at)
         return image.boots * math.pow(0.5, age / self._half_life)
@@ -144,7 +145,7 @@ class ImageHistory:
             self._images = dict(kept[:MAX_IMAGES])
 
 
-def _write(path: str, images: dict[str, _Image]) -> None:
+def _write(path: str, images: dict[str, _ImageRecord]) -> None:
     data = jsonutils.dump_as_bytes({
         'version': 1, 'images': {
             sha1: [image.image_id, round(image.boots, 4), round(image.at)]
@@ -164,7 +165,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
-def _load(path: str) -> dict[str, _Image]:
+def _load(path: str) -> dict[str, _ImageRecord]:
     """Return what a file has; nothing if it is missing or unreadable."""
     try:
         with open(path, 'rb', opener=_regular) as file:
@@ -200,10 +201,10 @@ def _regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def _image_of(fields: Any) -> _Image | None:
+def _image_of(fields: Any) -> _ImageRecord | None:
     try:
         image_id, boots, at = fields
-        image = _Image(image_id, float(boots), float(at))
+        image = _ImageRecord(image_id, float(boots), float(at))
     except (TypeError, ValueError, OverflowError):
         return None
     finite = (math.isfinite(image.boots) and math.isfinite(image.at)

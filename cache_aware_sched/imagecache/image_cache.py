@@ -152,7 +152,7 @@ class ImageCache:
         uses = self._used_by(context, instances)
         self._history.add_ids(
             *uses.image_ids, *self._protected.by_sha1().values())
-        outcome = evictor.Outcome()
+        outcome = evictor.EvictionResult()
         with self._lock:
             view = self._evictor.evictable.view(listing, uses, anew=True)
             self._evictor.evict_expired(view, outcome)
@@ -168,7 +168,7 @@ class ImageCache:
                           self._options.image_cache_dry_run)
         self._tell(outcome)
 
-    def _tell(self, outcome: evictor.Outcome) -> None:
+    def _tell(self, outcome: evictor.EvictionResult) -> None:
         """Tell the scheduler and the bus of what was evicted."""
         if not outcome.evicted or self._options.image_cache_dry_run:
             return

@@ -49,7 +49,7 @@ def of_the_start(host: str, options: cfg.ConfigOpts.GroupAttr,
             {'host': host, 'manager': options.image_cache_manager})
 
 
-def of_a_pass(host: str, view: View, outcome: evictor.Outcome,
+def of_a_pass(host: str, view: View, outcome: evictor.EvictionResult,
               dry_run: bool) -> None:
     """Tell in one line what a pass found and did."""
     why = collections.Counter(reason for _entry, reason in outcome.evicted)

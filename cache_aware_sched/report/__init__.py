@@ -37,7 +37,7 @@ one base file, in characters of base64 (6 bits each):
 0-11  the first 9 bytes of the sha1 of the image id
 12-13 size in MiB: 5 bits exponent, 7 bits mantissa (below 1 %)
 14    lower 6 bits of the number of instances here that use the image
-15    2 bits :class:`Kind`, 4 upper bits of that number
+15    2 bits :class:`FileKind`, 4 upper bits of that number
 ===== =============================================================
 
 The records are sorted, so that the report does not change while nothing else
@@ -47,14 +47,14 @@ characters; that two of a million images share them has a probability of 1e-10.
 """
 
 from cache_aware_sched.report.reader import Found
-from cache_aware_sched.report.reader import Header
 from cache_aware_sched.report.reader import Holding
 from cache_aware_sched.report.reader import Report
-from cache_aware_sched.report.reader import Unreadable
+from cache_aware_sched.report.reader import ReportHeader
+from cache_aware_sched.report.reader import UnreadableReport
 from cache_aware_sched.report.records import BaseFile
+from cache_aware_sched.report.records import FileKind
 from cache_aware_sched.report.records import image_key
 from cache_aware_sched.report.records import image_sha1
-from cache_aware_sched.report.records import Kind
 from cache_aware_sched.report.records import MAX_USERS
 from cache_aware_sched.report.records import RECORD_CHARS
 from cache_aware_sched.report.records import size_code
@@ -63,17 +63,21 @@ from cache_aware_sched.report.writer import encode
 
 STATS_KEY = 'cached_images'
 
+#: The name by which drivers know what a file is.
+Kind = FileKind
+
 __all__ = [
     'MAX_USERS',
     'RECORD_CHARS',
     'STATS_KEY',
     'BaseFile',
+    'FileKind',
     'Found',
-    'Header',
     'Holding',
     'Kind',
     'Report',
-    'Unreadable',
+    'ReportHeader',
+    'UnreadableReport',
     'encode',
     'image_key',
     'image_sha1',

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from cache_aware_sched.report.records import BaseFile
 from cache_aware_sched.report.records import decode
+from cache_aware_sched.report.records import FileKind
 from cache_aware_sched.report.records import KEY_CHARS
-from cache_aware_sched.report.records import Kind
 from cache_aware_sched.report.records import RECORD_CHARS
 from cache_aware_sched.report.records import size_code
 from cache_aware_sched.report.records import VERSION
@@ -65,12 +65,12 @@ _TRUNCATED = Found(Holding.UNKNOWN, None, 0)
 _NOT_LISTED = Found(Holding.COLD, 0, 0)
 
 
-class Unreadable(ValueError):
+class UnreadableReport(ValueError):
     """This is no report, or none that this version can read."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Header:
+class ReportHeader:
     """What a report says about the host as a whole."""
 
     width: int
@@ -86,24 +86,24 @@ class Header:
 
 
 @functools.lru_cache(maxsize=16384)
-def parse_header(text: str) -> Header:
+def parse_header(text: str) -> ReportHeader:
     """Read what is before the '|'.
 
-    :raises Unreadable: saying why
+    :raises UnreadableReport: saying why
     """
     fields = dict(field.partition('=')[::2] for field in text.split(';'))
     if 'v' not in fields:
-        raise Unreadable('not a report')
+        raise UnreadableReport('not a report')
     if fields['v'] != VERSION:
-        raise Unreadable(f'version {fields["v"][:16]!r} is not known')
+        raise UnreadableReport(f'version {fields["v"][:16]!r} is not known')
     try:
         numbers = {name: int(fields[name]) for name in 'wcnktr'}
         servers = int(fields.get('i', -1))
     except (KeyError, ValueError):
-        raise Unreadable('damaged header') from None
+        raise UnreadableReport('damaged header') from None
     if numbers['w'] < RECORD_CHARS or min(numbers.values()) < 0:
-        raise Unreadable('damaged header')
-    return Header(
+        raise UnreadableReport('damaged header')
+    return ReportHeader(
         width=numbers['w'], caches=bool(numbers['c']), images=numbers['n'],
         records=numbers['k'], truncated=bool(numbers['t']),
         rate=numbers['r'], chars=numbers['k'] * numbers['w'],
@@ -120,8 +120,8 @@ class Report:
     """A report as it is read; nothing is decoded before it is asked for.
 
     :param text: the value found in the stats
-    :raises Unreadable: if it is anything but a whole report of this version;
-        the message is one of a few and names no value of more than 16
+    :raises UnreadableReport: if it is anything but a whole report of this
+        version; the message is one of a few and names no value of more than 16
         characters
     """
 
@@ -129,15 +129,15 @@ class Report:
 
     def __init__(self, text: object) -> None:
         if not isinstance(text, str):
-            raise Unreadable('not a string')
+            raise UnreadableReport('not a string')
         bar = text.find('|', 0, MAX_HEADER_CHARS)
         if bar < 0 or len(text) > MAX_REPORT_CHARS:
-            raise Unreadable(_why_not(text))
+            raise UnreadableReport(_why_not(text))
         self.header = header = parse_header(text[:bar])
         self._text = text
         self._start = start = bar + 1
         if len(text) - start != header.chars:
-            raise Unreadable('cut or damaged')
+            raise UnreadableReport('cut or damaged')
 
     def files(self, key: str) -> list[BaseFile]:
         """Return the records of one image; their sha1 is the key."""
@@ -163,13 +163,13 @@ class Report:
         users = size = 0
         for size_, kind, users_ in self._values(key, position):
             users = max(users, users_)
-            if kind is Kind.COMPLETE:
+            if kind is FileKind.COMPLETE:
                 holding, size = Holding.WARM, max(size, size_)
-            elif kind is Kind.ARRIVING:
+            elif kind is FileKind.ARRIVING:
                 holding = max(holding, Holding.ARRIVING)
             else:
                 holding = max(holding, Holding.COLD)
-                resized |= (kind is Kind.RESIZED
+                resized |= (kind is FileKind.RESIZED
                             and size_code(size_) == disk_code)
         if holding is Holding.WARM and resized:
             holding = Holding.WARM_RESIZED
@@ -204,7 +204,7 @@ class Report:
         return self._text[:self._start]
 
     def _values(self, key: str, position: int
-                ) -> Iterator[tuple[int, Kind, int]]:
+                ) -> Iterator[tuple[int, FileKind, int]]:
         """Return what the records of an image say, from the first one on."""
         while position >= 0 and self._text.startswith(key, position):
             values = decode(self._text[position + KEY_CHARS:

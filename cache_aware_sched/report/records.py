@@ -32,7 +32,7 @@ VALUE = {char: value for value, char in enumerate(ALPHABET)}
 MAX_USERS = 0x3ff
 
 
-class Kind(enum.IntEnum):
+class FileKind(enum.IntEnum):
     """What a base file is."""
 
     COMPLETE = 0
@@ -56,7 +56,7 @@ class BaseFile:
 
     sha1: str
     size: int
-    kind: Kind = Kind.COMPLETE
+    kind: FileKind = FileKind.COMPLETE
     users: int = 0
 
 
@@ -112,7 +112,7 @@ def record(file: BaseFile) -> str:
 
 
 @functools.lru_cache(maxsize=16384)
-def decode(values: str) -> tuple[int, Kind, int] | None:
+def decode(values: str) -> tuple[int, FileKind, int] | None:
     """Return the size, the kind and the users that a record gives.
 
     :param values: what follows the key; many hosts say the same of an image
@@ -120,7 +120,7 @@ def decode(values: str) -> tuple[int, Kind, int] | None:
     """
     try:
         high, low, users, last = (VALUE[char] for char in values)
-        return (size_of_code(high << 6 | low), Kind(last >> 4),
+        return (size_of_code(high << 6 | low), FileKind(last >> 4),
                 (last & 0xf) << 6 | users)
     except (KeyError, ValueError):
         return None

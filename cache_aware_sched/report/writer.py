@@ -15,7 +15,7 @@
 from collections.abc import Iterable
 
 from cache_aware_sched.report.records import BaseFile
-from cache_aware_sched.report.records import Kind
+from cache_aware_sched.report.records import FileKind
 from cache_aware_sched.report.records import record
 from cache_aware_sched.report.records import RECORD_CHARS
 from cache_aware_sched.report.records import VERSION
@@ -31,7 +31,7 @@ def _worth(file: BaseFile) -> tuple[bool, int, str, int, int]:
     size is a guess.
     """
     in_use = 2 if file.users else 1
-    return (file.kind is Kind.RESIZED, -file.size * in_use, file.sha1,
+    return (file.kind is FileKind.RESIZED, -file.size * in_use, file.sha1,
             file.kind, -file.users)
 
 
@@ -49,7 +49,7 @@ def encode(
         that is shorter than the header
     """
     files = list(files)
-    images = sum(file.kind not in (Kind.RESIZED, Kind.ABSENT)
+    images = sum(file.kind not in (FileKind.RESIZED, FileKind.ABSENT)
                  for file in files)
     about = f'r={rate}' + ('' if servers is None else f';i={servers}')
     room = max(0, max_bytes - len(

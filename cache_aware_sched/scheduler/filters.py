@@ -79,7 +79,7 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
         if not host_states or request.image is None or request.rebuild:
             return host_states
         policy = self._options.same_image_cap_policy
-        chosen = settings.Settings(request, options=True)
+        chosen = settings.HostSettings(request, options=True)
         host_states = self._with_those_set_aside(host_states, spec)
         progress = self._counter.progress(spec, request, host_states)
         candidates = self._counter.gather(

@@ -62,7 +62,7 @@ def multiplier(option: float, host_aggregates: Sequence[Any]) -> float:
     return option if value is None else value
 
 
-class Settings:
+class HostSettings:
     """What is set for the hosts of one request.
 
     :param request: a boot, or a move

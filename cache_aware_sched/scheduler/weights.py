@@ -132,7 +132,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
             _progress, found = gathered
             return gathered if any(
                 candidate.setting.multiplier for candidate in found) else None
-        chosen = settings.Settings(request, cap_sources.is_set_here())
+        chosen = settings.HostSettings(request, cap_sources.is_set_here())
         if not any(chosen.of(host).multiplier for host in hosts):
             return None
         progress = self._counter.progress(spec, request, hosts)

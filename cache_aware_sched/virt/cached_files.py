@@ -21,7 +21,7 @@ from cache_aware_sched.imagecache import entry as entry_mod
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache import evictable
 from cache_aware_sched.report import BaseFile
-from cache_aware_sched.report import Kind
+from cache_aware_sched.report import FileKind
 
 #: Seconds without a change after which a file that grew is complete. nova
 #: gives a file its name when it is complete, but copies from another host, as
@@ -64,7 +64,8 @@ class CachedFiles:
         seen: dict[str, _Seen] = {}
         found: dict[tuple[str, int], BaseFile] = {}
         for file in self._files(entries, arriving, seen):
-            key = (file.sha1, file.size if file.kind is Kind.RESIZED else -1)
+            key = (file.sha1,
+                   file.size if file.kind is FileKind.RESIZED else -1)
             # An image that is there and is fetched again is there. One that
             # is converted has two files: the larger is known.
             before = found.get(key)
@@ -83,19 +84,20 @@ class CachedFiles:
             if entry.kind is entry_mod.Kind.RESIZED:
                 name = entry_mod.parse(entry.name)
                 if name and name.grown:
-                    yield BaseFile(sha1, name.grown, Kind.RESIZED)
+                    yield BaseFile(sha1, name.grown, FileKind.RESIZED)
                 continue
             before = self._look(entry, seen)
             unchanged = time.monotonic() - before.since
             if entry.kind is entry_mod.Kind.IMAGE:
                 grows = before.grew and unchanged < COMPLETE_SECONDS
-                yield BaseFile(sha1, entry.length,
-                               Kind.ARRIVING if grows else Kind.COMPLETE)
+                yield BaseFile(
+                    sha1, entry.length,
+                    FileKind.ARRIVING if grows else FileKind.COMPLETE)
             # What is dated in the future would arrive for ever.
             elif entry.name in arriving and (
                     entry.modified_ns == entry.used_ns
                     or unchanged < evictable.ABANDONED_SECONDS):
-                yield BaseFile(sha1, entry.length, Kind.ARRIVING)
+                yield BaseFile(sha1, entry.length, FileKind.ARRIVING)
 
     def _look(self, entry: Entry, seen: dict[str, _Seen]) -> _Seen:
         """Return how a file was seen, and note that it is."""

@@ -114,14 +114,14 @@ class CacheAwareMixin(abc.ABC):
             self._cache_refresher.request(settles=True, at_once=False)
 
     @contextlib.contextmanager
-    def image_fetched(self, sha1: str) -> Iterator['Fetch']:
+    def image_fetched(self, sha1: str) -> Iterator['MeasuredFetch']:
         """Report that an image arrives, and that it is there or has failed.
 
         Use it around the fetch, and set the size for its rate to be reported.
 
         :param sha1: of the image id
         """
-        fetch = Fetch()
+        fetch = MeasuredFetch()
         start = time.monotonic()
         self._note_arriving(sha1, 1)
         self.image_cache_changed()
@@ -223,7 +223,7 @@ class CacheAwareMixin(abc.ABC):
         files = list(self.cached_files())
         known = {file.sha1 for file in files}
         return files + [
-            report.BaseFile(sha1, 0, report.Kind.ARRIVING)
+            report.BaseFile(sha1, 0, report.FileKind.ARRIVING)
             for sha1 in arriving if sha1 not in known]
 
 
@@ -243,15 +243,15 @@ def _with_users(files: Iterable[report.BaseFile],
                 image_ids.canonical(instance.image_ref))
             images[report.image_sha1(instance.image_ref)] = image
             users[image] += 1
-    found: dict[tuple[str, report.Kind, int], report.BaseFile] = {}
+    found: dict[tuple[str, report.FileKind, int], report.BaseFile] = {}
     for file in files:
         image = images.get(file.sha1, file.sha1)
-        grown = file.size if file.kind is report.Kind.RESIZED else 0
+        grown = file.size if file.kind is report.FileKind.RESIZED else 0
         found[image, file.kind, grown] = dataclasses.replace(
             file, sha1=image, users=users[image])
     absent = users.keys() - {file.sha1 for file in found.values()}
     return [*found.values(), *(
-        report.BaseFile(image, 0, report.Kind.ABSENT, users[image])
+        report.BaseFile(image, 0, report.FileKind.ABSENT, users[image])
         for image in absent)]
 
 
@@ -278,7 +278,7 @@ for _name in SERVER_CHANGES:
     setattr(CacheAwareMixin, _name, _reporting(_name))
 
 
-class Fetch:
+class MeasuredFetch:
     """One fetch of an image.
 
     :ivar size: bytes that were fetched; 0 if they are not known

@@ -42,7 +42,7 @@ from cache_aware_sched import image_ids
 from cache_aware_sched import once
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.virt import same_image_servers as servers_mod
-from cache_aware_sched.virt.same_image_servers import Server
+from cache_aware_sched.virt.same_image_servers import HostedServer
 
 LOG = logging.getLogger(__name__)
 
@@ -52,7 +52,6 @@ _RETRY_AFTER = 60
 
 #: Seconds.
 _LONGEST_BUILD = 24 * 3600
-
 
 
 class SameImageCapReached(exception.GroupAffinityViolation):
@@ -76,7 +75,7 @@ class LateCheck:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._admitted: dict[str, _Admitted] = {}
-        self._limits = _Limits()
+        self._caps = _CapLookup()
 
     def admit(self, context: nova_context.RequestContext,
               instance: 'objects.Instance') -> None:
@@ -117,7 +116,7 @@ class LateCheck:
         if self._try(instance, servers, asked, None):
             return
         # Not alone: now it is worth to look up what the cap is.
-        cap = self._limits.cap(context, instance)
+        cap = self._caps.cap(context, instance)
         try:
             self._try(instance, servers, asked, cap.limit(0, 0.0))
         except SameImageCapReached:
@@ -126,8 +125,9 @@ class LateCheck:
             self._try(instance, servers, asked, servers_mod.limit_by_share(
                 context, instance, cap, servers_mod.known(instance, servers)))
 
-    def _try(self, instance: 'objects.Instance', servers: dict[str, Server],
-             asked: float, cap: int | None) -> bool:
+    def _try(self, instance: 'objects.Instance',
+             servers: dict[str, HostedServer], asked: float,
+             cap: int | None) -> bool:
         """Admit a server if there is room.
 
         :param asked: when the database was asked for the servers
@@ -152,7 +152,7 @@ class LateCheck:
             return True
 
     def _count(self, instance: 'objects.Instance',
-               servers: dict[str, Server]) -> int:
+               servers: dict[str, HostedServer]) -> int:
         """Count what the database shows to run here, and what was admitted.
 
         What it shows to be building was admitted, or will be asked itself.
@@ -169,7 +169,7 @@ class LateCheck:
                    for project in counted.values())
 
     def _forget_gone(
-        self, image: str, node: str | None, servers: dict[str, Server],
+        self, image: str, node: str | None, servers: dict[str, HostedServer],
         asked: float, now: float,
     ) -> None:
         """Forget servers that are not here any more.
@@ -196,7 +196,7 @@ def _spec(context: nova_context.RequestContext, uuid: str) -> Any:
         return None
 
 
-class _Limits:
+class _CapLookup:
     """Finds out the cap that the scheduler went by.
 
     The aggregates and the hints are in the API database, which the conductor

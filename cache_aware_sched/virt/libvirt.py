@@ -140,11 +140,11 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         return result
 
     def _arriving(self, filename: str
-                  ) -> contextlib.AbstractContextManager[driver.Fetch]:
+                  ) -> contextlib.AbstractContextManager[driver.MeasuredFetch]:
         """Report that an image arrives, if the file is named as of one."""
         name = entry.parse(filename)
         if name is None or name.sha1 is None:
-            return contextlib.nullcontext(driver.Fetch())
+            return contextlib.nullcontext(driver.MeasuredFetch())
         return self.image_fetched(name.sha1)
 
 

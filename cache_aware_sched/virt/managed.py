@@ -25,8 +25,8 @@ from cache_aware_sched.virt import driver
 
 
 @dataclasses.dataclass(slots=True)
-class Boot:
-    """A server that is made from an image.
+class ImageUse:
+    """How a server uses the image that its disk is made of.
 
     :param image_id: of the image that its disk is made of, as soon as the
         driver looks for it
@@ -56,7 +56,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
             self._cache_options.image_cache_manager)
         self.image_cache_manager.on_change = self.image_cache_changed
         # By the uuid of the server that is started.
-        self._cache_boots: dict[str, Boot] = {}
+        self._cache_boots: dict[str, ImageUse] = {}
 
     def init_host(self, host: str) -> None:
         """Learn the name of the host."""
@@ -83,7 +83,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         nova may start it on another host.
         """
         cache = self.image_cache_manager.cache
-        boot = self._cache_boots[instance.uuid] = Boot()
+        boot = self._cache_boots[instance.uuid] = ImageUse()
         started = False
         try:
             with cache.using(*_images(instance)):
@@ -99,7 +99,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
 
     @contextlib.contextmanager
     def image_used(self, image_id: str, instance: 'objects.Instance',
-                   ) -> Iterator[Boot]:
+                   ) -> Iterator[ImageUse]:
         """Keep an image in the cache while a disk is made from it.
 
         What is said of the first one while the server is started counts: some
@@ -108,7 +108,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         boot = self._cache_boots.get(instance.uuid)
         counts = boot is not None and not boot.image_id
         if boot is None or not counts:
-            boot = Boot()
+            boot = ImageUse()
         boot.image_id = image_id
         cache = self.image_cache_manager.cache
         made = False

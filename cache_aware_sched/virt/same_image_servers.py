@@ -31,7 +31,7 @@ _ROUNDED = datetime.timedelta(seconds=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Server:
+class HostedServer:
     """A server of the image on this host.
 
     :param was_known: whether the scheduler that chose the host for the server
@@ -50,14 +50,14 @@ def counts(instance: 'objects.Instance', project: str | None) -> bool:
 
 
 def servers_here(context: nova_context.RequestContext,
-                  instance: 'objects.Instance') -> dict[str, Server]:
+                 instance: 'objects.Instance') -> dict[str, HostedServer]:
     """Return the image's servers that are here, come here or may return."""
     image = image_ids.canonical(instance.image_ref)
     here, moving = presence.on_node(context, instance.host, instance.node)
     return {
-        server.uuid: Server(server.project_id,
-                             server.vm_state == vm_states.BUILDING,
-                             _was_known(instance, server))
+        server.uuid: HostedServer(
+            server.project_id, server.vm_state == vm_states.BUILDING,
+            _was_known(instance, server))
         for server in (*here, *moving)
         if server.image_ref and image_ids.canonical(server.image_ref) == image}
 
@@ -77,7 +77,8 @@ def _was_known(instance: 'objects.Instance',
                 and other.launched_at <= instance.created_at + _ROUNDED)
 
 
-def known(instance: 'objects.Instance', servers: dict[str, Server]) -> int:
+def known(instance: 'objects.Instance',
+          servers: dict[str, HostedServer]) -> int:
     """Count the servers that the scheduler knew to run here."""
     return sum(counts(instance, server.project)
                for uuid, server in servers.items()
@@ -85,8 +86,8 @@ def known(instance: 'objects.Instance', servers: dict[str, Server]) -> int:
 
 
 def limit_by_share(context: nova_context.RequestContext,
-                    instance: 'objects.Instance', cap: cap_mod.Cap,
-                    known: int) -> int:
+                   instance: 'objects.Instance', cap: cap_mod.Cap,
+                   known: int) -> int:
     """Return what a share comes to, by the servers of this cell.
 
     The scheduler also lets a host run what its candidates run on average,

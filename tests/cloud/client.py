@@ -68,7 +68,7 @@ class Client:
     def cached_images(self, host: str) -> report.Report | None:
         """Return what a host reports of its image cache, None for nothing.
 
-        :raises cache_aware_sched.report.Unreadable: if it is no report
+        :raises cache_aware_sched.report.UnreadableReport: if it is no report
         """
         text = self.stats(host).get(report.STATS_KEY)
         return None if text is None else report.Report(text)

@@ -225,7 +225,7 @@ class ReportTests(LibvirtTestCase):
         self.report_now()
 
         file, = self.report().files(report.image_key(image_id))
-        self.assertEqual((report.Kind.ABSENT, 1), (file.kind, file.users))
+        self.assertEqual((report.FileKind.ABSENT, 1), (file.kind, file.users))
         self.assertEqual(0, self.report().header.images)
 
     def test_ten_thousand_files_fit_into_the_row(self):

@@ -171,7 +171,8 @@ def hosts(number, prefix='h', **kwargs):
     return [host(f'{prefix}{place}', **kwargs) for place in range(number)]
 
 
-def file_of(image=IMAGE, size=20 * GIB, kind=report.Kind.COMPLETE, users=0):
+def file_of(image=IMAGE, size=20 * GIB, kind=report.FileKind.COMPLETE,
+            users=0):
     return report.BaseFile(report.image_sha1(image), size, kind, users)
 
 
@@ -196,13 +197,13 @@ def using(users, servers=None, image=IMAGE):
 
 
 def arriving():
-    return report.encode([file_of(kind=report.Kind.ARRIVING)],
+    return report.encode([file_of(kind=report.FileKind.ARRIVING)],
                          max_bytes=16384)
 
 
 def resized(disk_gb=20):
     return report.encode(
-        [file_of(), file_of(size=disk_gb * GIB, kind=report.Kind.RESIZED)],
+        [file_of(), file_of(size=disk_gb * GIB, kind=report.FileKind.RESIZED)],
         max_bytes=16384)
 
 

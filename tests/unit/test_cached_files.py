@@ -22,7 +22,7 @@ import fixtures
 from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import evictable
 from cache_aware_sched import report
-from cache_aware_sched.report import Kind
+from cache_aware_sched.report import FileKind
 from cache_aware_sched.virt import cached_files
 from tests.unit import base
 from tests.unit import factories
@@ -89,7 +89,7 @@ class TestCachedFiles(CachedFilesTestCase):
         for suffix in ('.part', '.converted'):
             path = self.write(SHA1 + suffix, 77)
 
-            self.assert_files(report.BaseFile(SHA1, 77, Kind.ARRIVING))
+            self.assert_files(report.BaseFile(SHA1, 77, FileKind.ARRIVING))
             os.unlink(path)
 
     def test_fetch_that_was_killed_long_ago(self):
@@ -102,7 +102,7 @@ class TestCachedFiles(CachedFilesTestCase):
         self.write(f'{SHA1}.part', age=3600)
         self.write(f'{SHA1}.converted', 5)
 
-        self.assert_files(report.BaseFile(SHA1, 1000, Kind.ARRIVING))
+        self.assert_files(report.BaseFile(SHA1, 1000, FileKind.ARRIVING))
 
     def test_complete_image_that_is_fetched_again(self):
         for order in ((SHA1, f'{SHA1}.part'), (f'{SHA1}.part', SHA1)):
@@ -118,14 +118,14 @@ class TestCachedFiles(CachedFilesTestCase):
 
         self.assert_files(
             report.BaseFile(SHA1, 1000),
-            report.BaseFile(SHA1, 20 * GIB, Kind.RESIZED),
-            report.BaseFile(SHA1, 40 * GIB, Kind.RESIZED))
+            report.BaseFile(SHA1, 20 * GIB, FileKind.RESIZED),
+            report.BaseFile(SHA1, 40 * GIB, FileKind.RESIZED))
 
     def test_one_size_named_in_two_ways(self):
         self.write(f'{SHA1}_20')
         self.write(f'{SHA1}_{20 * GIB}')
 
-        self.assert_files(report.BaseFile(SHA1, 20 * GIB, Kind.RESIZED))
+        self.assert_files(report.BaseFile(SHA1, 20 * GIB, FileKind.RESIZED))
 
     def test_foreign_names(self):
         for name in ('swap_512', 'ephemeral_10_abcdef0', 'x', f'{SHA1}.bak',
@@ -190,7 +190,7 @@ class TestChange(CachedFilesTestCase):
         self.listed.files()
         os.truncate(path, 2000)
 
-        self.assert_files(report.BaseFile(SHA1, 2000, Kind.ARRIVING))
+        self.assert_files(report.BaseFile(SHA1, 2000, FileKind.ARRIVING))
 
     def test_file_that_grows_no_more_is_complete(self):
         path = self.write(SHA1, 1)
@@ -206,7 +206,7 @@ class TestChange(CachedFilesTestCase):
         self.write(f'{SHA1}.part', 5, age=-10 ** 6)
 
         for _look in range(2):
-            self.assert_files(report.BaseFile(SHA1, 5, Kind.ARRIVING))
+            self.assert_files(report.BaseFile(SHA1, 5, FileKind.ARRIVING))
 
     def test_fetch_that_was_killed_and_whose_time_is_yet_to_come(self):
         """It must not arrive for a year."""
@@ -239,7 +239,7 @@ class TestChange(CachedFilesTestCase):
 
     def test_image_that_arrived_is_complete(self):
         path = self.write(f'{SHA1}.part', 500)
-        self.assert_files(report.BaseFile(SHA1, 500, Kind.ARRIVING))
+        self.assert_files(report.BaseFile(SHA1, 500, FileKind.ARRIVING))
 
         os.rename(path, os.path.join(self.path, SHA1))
 

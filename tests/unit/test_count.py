@@ -72,7 +72,7 @@ class CountTestCase(base.TestCase):
         request = request_mod.Request.from_spec(spec)
         progress = self.counter.progress(spec, request, hosts)
         return progress, request, self.counter.gather(
-            progress, request, hosts, settings.Settings(request, options))
+            progress, request, hosts, settings.HostSettings(request, options))
 
     def candidates(self, *hosts, spec=None):
         return self.look(spec or factories.spec(), *hosts)[2]
@@ -662,7 +662,7 @@ class TestOneRequest(CountTestCase):
 
         progress = self.counter.progress({}, request, hosts)
         [found] = self.counter.gather(
-            progress, request, hosts, settings.Settings(request, True))
+            progress, request, hosts, settings.HostSettings(request, True))
 
         self.assertEqual(2, found.count)
 

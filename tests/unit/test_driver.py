@@ -17,7 +17,7 @@ import fixtures
 from nova.virt import driver as nova_driver
 
 from cache_aware_sched import report
-from cache_aware_sched.report import Kind
+from cache_aware_sched.report import FileKind
 from cache_aware_sched.virt import driver
 from cache_aware_sched.virt import late_check
 from tests.unit import base
@@ -159,7 +159,7 @@ class TestReport(DriverTestCase):
 
         [file] = self.report()
         self.assertEqual(KEY, file.sha1)
-        self.assertEqual((Kind.COMPLETE, 2), (file.kind, file.users))
+        self.assertEqual((FileKind.COMPLETE, 2), (file.kind, file.users))
 
     def test_two_files_of_an_image_in_two_spellings_are_listed_once(self):
         self.driver.files = [factories.file_of(),
@@ -174,7 +174,7 @@ class TestReport(DriverTestCase):
     def test_copies_of_an_image_are_all_listed(self):
         sizes = (20, 40)
         self.driver.files = [factories.file_of(), *(
-            factories.file_of(size=gib * factories.GIB, kind=Kind.RESIZED)
+            factories.file_of(size=gib * factories.GIB, kind=FileKind.RESIZED)
             for gib in sizes)]
         self.server()
 
@@ -185,7 +185,7 @@ class TestReport(DriverTestCase):
         self.server()
 
         [file] = self.report()
-        self.assertEqual((KEY, Kind.ABSENT, 2),
+        self.assertEqual((KEY, FileKind.ABSENT, 2),
                          (file.sha1, file.kind, file.users))
 
     def test_image_that_is_absent_is_no_image_of_the_cache(self):
@@ -352,7 +352,7 @@ class TestFetch(DriverTestCase):
                 report.Holding.ARRIVING, self.report().holding(KEY))
 
     def test_what_the_driver_lists_is_not_listed_twice(self):
-        self.driver.files = [factories.file_of(kind=Kind.ARRIVING)]
+        self.driver.files = [factories.file_of(kind=FileKind.ARRIVING)]
         with self.driver.image_fetched(self.SHA1):
             self.assertEqual(1, len(list(self.report())))
 

@@ -20,7 +20,7 @@ from nova.virt.libvirt import imagecache as nova_imagecache
 
 from cache_aware_sched.imagecache import entry
 from cache_aware_sched.imagecache.entry import Kind
-from cache_aware_sched.imagecache.entry import Name
+from cache_aware_sched.imagecache.entry import ParsedName
 from tests.unit import base
 from tests.unit import factories
 
@@ -37,41 +37,41 @@ NEAR = st.lists(st.sampled_from([
 class TestParse(base.TestCase):
 
     def test_image(self):
-        self.assertEqual(Name(Kind.IMAGE, SHA1), entry.parse(SHA1))
+        self.assertEqual(ParsedName(Kind.IMAGE, SHA1), entry.parse(SHA1))
 
     def test_fetch(self):
         for suffix in ('.part', '.converted'):
-            self.assertEqual(Name(Kind.TEMPORARY, SHA1),
+            self.assertEqual(ParsedName(Kind.TEMPORARY, SHA1),
                              entry.parse(SHA1 + suffix))
 
     def test_resized_copy_named_in_gib(self):
-        self.assertEqual(Name(Kind.RESIZED, SHA1, 20 * GIB),
+        self.assertEqual(ParsedName(Kind.RESIZED, SHA1, 20 * GIB),
                          entry.parse(f'{SHA1}_20'))
 
     def test_resized_copy_named_in_bytes(self):
-        self.assertEqual(Name(Kind.RESIZED, SHA1, 20 * GIB),
+        self.assertEqual(ParsedName(Kind.RESIZED, SHA1, 20 * GIB),
                          entry.parse(f'{SHA1}_{20 * GIB}'))
 
     def test_between_gib_and_bytes(self):
-        self.assertEqual(Name(Kind.RESIZED, SHA1, (2 ** 20 - 1) * GIB),
+        self.assertEqual(ParsedName(Kind.RESIZED, SHA1, (2 ** 20 - 1) * GIB),
                          entry.parse(f'{SHA1}_{2 ** 20 - 1}'))
-        self.assertEqual(Name(Kind.RESIZED, SHA1, 2 ** 20),
+        self.assertEqual(ParsedName(Kind.RESIZED, SHA1, 2 ** 20),
                          entry.parse(f'{SHA1}_{2 ** 20}'))
 
     def test_resized_copy_of_one_gib(self):
-        self.assertEqual(Name(Kind.RESIZED, SHA1, GIB),
+        self.assertEqual(ParsedName(Kind.RESIZED, SHA1, GIB),
                          entry.parse(f'{SHA1}_1'))
 
     def test_resized_copy_of_a_very_old_release(self):
-        self.assertEqual(Name(Kind.RESIZED, SHA1, None),
+        self.assertEqual(ParsedName(Kind.RESIZED, SHA1, None),
                          entry.parse(f'{SHA1}_sm'))
 
     def test_swap(self):
-        self.assertEqual(Name(Kind.SWAP), entry.parse('swap_512'))
+        self.assertEqual(ParsedName(Kind.SWAP), entry.parse('swap_512'))
 
     def test_ephemeral(self):
         for name in ('ephemeral_10_default', 'ephemeral_10_40d1d2c'):
-            self.assertEqual(Name(Kind.EPHEMERAL), entry.parse(name))
+            self.assertEqual(ParsedName(Kind.EPHEMERAL), entry.parse(name))
 
     def test_what_is_near_an_image(self):
         for name in (SHA1[:-1], f'{SHA1}0', SHA1.upper(), f'x{SHA1}',

@@ -19,7 +19,7 @@ from nova.virt import fake as nova_fake
 from nova.virt import node
 
 from cache_aware_sched import report
-from cache_aware_sched.report import Kind
+from cache_aware_sched.report import FileKind
 from cache_aware_sched.virt import cached_files
 from cache_aware_sched.virt import fake
 from tests.unit import base
@@ -57,7 +57,7 @@ class TestImageCache(base.TestCase):
 
         [file] = self.files()
 
-        self.assertIs(Kind.ARRIVING, file.kind)
+        self.assertIs(FileKind.ARRIVING, file.kind)
         self.assertFalse(self.cache.has(IMAGE))
 
     def test_cache_of_a_host(self):

@@ -711,8 +711,9 @@ class TestHearsay(FilterTestCase):
         now = self.counter.clock()
         self.counter.ledger.record(ledger.Placement(
             factories.new_uuid(), servers.Spot('b', 'b'), factories.IMAGE,
-            factories.PROJECT, False, ledger.Used(1, 512), ledger.Used(0, 0),
-            0, now - ledger.WRITTEN_AFTER - 1, now + 1000))
+            factories.PROJECT, False, ledger.Resources(1, 512),
+            ledger.Resources(0, 0), 0, now - ledger.WRITTEN_AFTER - 1,
+            now + 1000))
 
         placed = self.schedule([factories.host('a'), factories.host('b')], 2)
 

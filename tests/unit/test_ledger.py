@@ -18,7 +18,7 @@ from tests.unit import base
 from tests.unit import factories
 
 IMAGE, PROJECT = factories.IMAGE, factories.PROJECT
-NOTHING = ledger.Used(0, 0)
+NOTHING = ledger.Resources(0, 0)
 
 
 def spot(host):
@@ -37,7 +37,8 @@ class LedgerTestCase(base.TestCase):
     def record(self, uuid, host='h', seconds=10, node=None, move=False):
         self.ledger.record(ledger.Placement(
             uuid, Spot(host, node or host), IMAGE, PROJECT, move,
-            ledger.Used(1, 512), NOTHING, 0, self.now, self.now + seconds))
+            ledger.Resources(1, 512), NOTHING, 0, self.now,
+            self.now + seconds))
 
     def remembered(self):
         return {where.host: list(placed)
@@ -248,5 +249,5 @@ class TestCorrect(LedgerTestCase):
 class TestUsed(base.TestCase):
 
     def test_sum(self):
-        self.assertEqual(ledger.Used(5, 700),
-                         ledger.Used(2, 200) + ledger.Used(3, 500))
+        self.assertEqual(ledger.Resources(5, 700),
+                         ledger.Resources(2, 200) + ledger.Resources(3, 500))

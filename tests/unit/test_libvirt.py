@@ -125,7 +125,7 @@ class TestReport(LibvirtTestCase):
 
         [file] = self.report()
 
-        self.assertEqual((KEY, report.Kind.ABSENT, 1),
+        self.assertEqual((KEY, report.FileKind.ABSENT, 1),
                          (file.sha1, file.kind, file.users))
 
     def test_file_of_another_spelling_of_the_image(self):
@@ -220,7 +220,7 @@ class TestFetch(LibvirtTestCase):
         backend = mock.Mock(spec=('cache',))
         backend.cache.side_effect = cache
         with self.driver.image_cache_manager.cache.using():
-            boot = self.driver._cache_boots[server.uuid] = managed.Boot()
+            boot = self.driver._cache_boots[server.uuid] = managed.ImageUse()
             self.driver._try_fetch_image_cache(
                 backend, mock.Mock(), self.context, filename,
                 factories.IMAGE, server, 10 ** 9, 'other-host')

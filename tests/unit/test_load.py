@@ -119,8 +119,8 @@ class TestRecentPlacements(base.TestCase):
             self.ledger.record(ledger.Placement(
                 factories.new_uuid(), Spot(host.host, host.nodename),
                 factories.OTHER_IMAGE, None, False,
-                ledger.Used(request.vcpus, request.memory_mb),
-                ledger.Used(host.vcpus_used, (
+                ledger.Resources(request.vcpus, request.memory_mb),
+                ledger.Resources(host.vcpus_used, (
                     host.total_usable_ram_mb - host.free_ram_mb)),
                 0, self.now, self.now + 10))
 
@@ -196,7 +196,7 @@ class TestRecentPlacements(base.TestCase):
             progress = counter.progress(spec, request, [host])
             counter.place(progress, request, counter.gather(
                 progress, request, [host],
-                settings.Settings(request, options=False)))
+                settings.HostSettings(request, options=False)))
             host.consume_from_request(spec)
             spec.instance_uuid = factories.new_uuid()
         counter.progress(

@@ -18,7 +18,7 @@ from cache_aware_sched.scheduler.same_image import watch
 from tests.unit import base
 from tests.unit import factories
 
-NOTHING = ledger.Used(0, 0)
+NOTHING = ledger.Resources(0, 0)
 
 
 class ProgressTestCase(base.TestCase):

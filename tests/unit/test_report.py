@@ -18,8 +18,8 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched import report
+from cache_aware_sched.report import FileKind
 from cache_aware_sched.report import Holding
-from cache_aware_sched.report import Kind
 from cache_aware_sched.report import records as records_mod
 from tests.unit import base
 from tests.unit import factories
@@ -31,7 +31,7 @@ KEY = report.image_key(factories.IMAGE)
 SHA1S = st.binary(min_size=20, max_size=20).map(bytes.hex)
 FILES = st.lists(
     st.builds(report.BaseFile, sha1=SHA1S,
-              size=st.integers(0, 2 ** 45), kind=st.sampled_from(Kind),
+              size=st.integers(0, 2 ** 45), kind=st.sampled_from(FileKind),
               users=st.integers(0, 2000)),
     max_size=60, unique_by=lambda file: file.sha1)
 #: Files of few images, so that each has several.
@@ -39,7 +39,7 @@ CROWDED = st.lists(
     st.builds(report.BaseFile, sha1=st.sampled_from(
         [report.image_sha1(str(number)) for number in range(5)]),
         size=st.integers(0, 200).map(lambda gib: gib * GIB),
-        kind=st.sampled_from(Kind), users=st.integers(0, 5)),
+        kind=st.sampled_from(FileKind), users=st.integers(0, 5)),
     max_size=30)
 
 
@@ -118,7 +118,8 @@ class TestRoundTrip(base.TestCase):
 
     def test_order_does_not_matter_where_two_files_are_worth_the_same(self):
         # Given two files of one image, and room for one of them.
-        files = [factories.file_of(), factories.file_of(kind=Kind.ARRIVING)]
+        files = [factories.file_of(),
+                 factories.file_of(kind=FileKind.ARRIVING)]
         max_bytes = len(report.encode(files, max_bytes=MAX_BYTES)) - 1
 
         self.assertEqual(report.encode(files, max_bytes=max_bytes),
@@ -150,7 +151,7 @@ class TestTruncation(base.TestCase):
 
     def test_says_that_it_is_truncated_and_how_many_there_are(self):
         read = report.Report(report.encode(
-            random_files(500) + random_files(20, 2, kind=Kind.RESIZED),
+            random_files(500) + random_files(20, 2, kind=FileKind.RESIZED),
             max_bytes=1024))
 
         self.assertTrue(read.header.truncated)
@@ -180,7 +181,7 @@ class TestTruncation(base.TestCase):
 
     def test_resized_copies_go_first(self):
         copies = [report.BaseFile(
-            report.image_sha1(str(number)), 500 * GIB, Kind.RESIZED, 9)
+            report.image_sha1(str(number)), 500 * GIB, FileKind.RESIZED, 9)
             for number in range(100)]
         images = [report.BaseFile(report.image_sha1(str(number)), GIB)
                   for number in range(50)]
@@ -188,20 +189,20 @@ class TestTruncation(base.TestCase):
         read = report.Report(report.encode(copies + images, max_bytes=1024))
 
         kinds = [file.kind for file in read]
-        self.assertEqual(50, kinds.count(Kind.COMPLETE))
-        self.assertLess(kinds.count(Kind.RESIZED), 20)
+        self.assertEqual(50, kinds.count(FileKind.COMPLETE))
+        self.assertLess(kinds.count(FileKind.RESIZED), 20)
         self.assertTrue(read.header.truncated)
         self.assertEqual(50, read.header.images)
 
     def test_images_that_are_absent_are_worth_less_than_files(self):
         absent = [report.BaseFile(report.image_sha1(str(number)), 0,
-                                  Kind.ABSENT, 9) for number in range(100)]
+                                  FileKind.ABSENT, 9) for number in range(100)]
         images = random_files(50)
 
         read = report.Report(report.encode(absent + images, max_bytes=1024))
 
         kinds = [file.kind for file in read]
-        self.assertEqual(50, kinds.count(Kind.COMPLETE))
+        self.assertEqual(50, kinds.count(FileKind.COMPLETE))
         self.assertTrue(read.header.truncated)
         self.assertEqual(50, read.header.images)
 
@@ -282,7 +283,7 @@ class TestHolding(base.TestCase):
 
     def test_complete_image_that_also_arrives_is_warm(self):
         read = report.Report(report.encode(
-            [factories.file_of(), factories.file_of(kind=Kind.ARRIVING)],
+            [factories.file_of(), factories.file_of(kind=FileKind.ARRIVING)],
             max_bytes=MAX_BYTES))
 
         self.assertEqual(Holding.WARM, read.holding(KEY))
@@ -307,7 +308,7 @@ class TestHolding(base.TestCase):
 
     def test_resized_copy_alone_is_cold(self):
         read = report.Report(report.encode(
-            [factories.file_of(kind=Kind.RESIZED)], max_bytes=MAX_BYTES))
+            [factories.file_of(kind=FileKind.RESIZED)], max_bytes=MAX_BYTES))
 
         self.assertEqual(Holding.COLD, read.holding(
             KEY, report.size_code(20 * GIB)))
@@ -351,7 +352,7 @@ class TestHolding(base.TestCase):
 
     def test_image_that_is_absent_is_cold(self):
         read = report.Report(report.encode(
-            [factories.file_of(size=0, kind=Kind.ABSENT, users=3)],
+            [factories.file_of(size=0, kind=FileKind.ABSENT, users=3)],
             max_bytes=MAX_BYTES))
 
         self.assertEqual(Holding.COLD, read.holding(KEY))
@@ -389,7 +390,7 @@ class TestLookUp(base.TestCase):
     def test_image_with_its_copies(self):
         """The size is that of what was fetched, not of what it grew to."""
         files = [factories.file_of(size=5 * GIB, users=3), *(
-            factories.file_of(size=gib * GIB, kind=Kind.RESIZED, users=3)
+            factories.file_of(size=gib * GIB, kind=FileKind.RESIZED, users=3)
             for gib in (10, 20, 40))]
 
         self.assertEqual(
@@ -399,18 +400,18 @@ class TestLookUp(base.TestCase):
     def test_copy_alone(self):
         self.assertEqual(
             report.Found(Holding.COLD, 3, 0),
-            self.look_up(factories.file_of(kind=Kind.RESIZED, users=3)))
+            self.look_up(factories.file_of(kind=FileKind.RESIZED, users=3)))
 
     def test_image_that_arrives(self):
         self.assertEqual(
             report.Found(Holding.ARRIVING, 2, 0), self.look_up(
-                factories.file_of(size=0, kind=Kind.ARRIVING, users=2)))
+                factories.file_of(size=0, kind=FileKind.ARRIVING, users=2)))
 
     def test_image_that_is_absent(self):
         for caches in (True, False):
             self.assertEqual(
                 report.Found(Holding.COLD, 3, 0), self.look_up(
-                    factories.file_of(size=0, kind=Kind.ABSENT, users=3),
+                    factories.file_of(size=0, kind=FileKind.ABSENT, users=3),
                     caches=caches))
 
     def test_image_that_is_not_listed(self):
@@ -432,14 +433,14 @@ class TestLookUp(base.TestCase):
             self.assertEqual(found.holding, read.holding(key))
             self.assertEqual(found.users, max(one.users for one in listed))
             self.assertEqual(found.size, max(
-                (one.size for one in listed if one.kind is Kind.COMPLETE),
+                (one.size for one in listed if one.kind is FileKind.COMPLETE),
                 default=0))
 
 
 class TestTolerance(base.TestCase):
 
     def assert_unreadable(self, text):
-        error = self.assertRaises(report.Unreadable, report.Report, text)
+        error = self.assertRaises(report.UnreadableReport, report.Report, text)
         # It becomes part of a warning that is given once a message.
         self.assertLess(len(str(error)), 60)
 
@@ -522,7 +523,7 @@ class TestTolerance(base.TestCase):
                           for name, value in fields.items())
         try:
             read = report.Report(f'{header}|{records}')
-        except report.Unreadable:
+        except report.UnreadableReport:
             return
         read.holding(KEY)
         list(read)
@@ -542,7 +543,7 @@ class TestTolerance(base.TestCase):
         place %= len(text)
         try:
             read = report.Report(text[:place] + char + text[place + 1:])
-        except report.Unreadable:
+        except report.UnreadableReport:
             return
         read.holding(KEY)
         list(read)
@@ -606,9 +607,11 @@ class TestOlderReader(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        older = enum.IntEnum('Kind', {
-            kind.name: kind.value for kind in Kind if kind is not Kind.ABSENT})
-        self.useFixture(fixtures.MockPatchObject(records_mod, 'Kind', older))
+        older = enum.IntEnum('FileKind', {
+            kind.name: kind.value for kind in FileKind
+            if kind is not FileKind.ABSENT})
+        self.useFixture(fixtures.MockPatchObject(
+            records_mod, 'FileKind', older))
         records_mod.decode.cache_clear()
         self.addCleanup(records_mod.decode.cache_clear)
 
@@ -618,7 +621,7 @@ class TestOlderReader(base.TestCase):
 
     def test_passes_over_what_is_absent(self):
         read = self.read(
-            factories.file_of(size=0, kind=Kind.ABSENT, users=3),
+            factories.file_of(size=0, kind=FileKind.ABSENT, users=3),
             factories.file_of(factories.OTHER_IMAGE))
 
         self.assertEqual([], read.files(KEY))
@@ -627,7 +630,7 @@ class TestOlderReader(base.TestCase):
     def test_reads_all_else(self):
         read = self.read(
             factories.file_of(users=2),
-            factories.file_of('another', 0, Kind.ABSENT, users=3))
+            factories.file_of('another', 0, FileKind.ABSENT, users=3))
 
         [file] = read.files(KEY)
         self.assertEqual((20 * GIB, 2), (file.size, file.users))

@@ -30,7 +30,7 @@ IMAGES = [f'aaaaaaaa-0000-4000-8000-0000000000{number:02}'
 #: Of few images, so that reports are much alike.
 FILES = st.builds(
     factories.file_of, st.sampled_from(IMAGES),
-    st.sampled_from([GIB, 20 * GIB]), st.sampled_from(report.Kind),
+    st.sampled_from([GIB, 20 * GIB]), st.sampled_from(report.FileKind),
     st.integers(0, 2))
 TEXTS = st.one_of(
     st.sampled_from(['', 'v=9;|', None]),
@@ -98,7 +98,7 @@ class TestAnswer(ReportsTestCase):
 
     def test_users_of_an_image_without_a_file(self):
         text = report.encode(
-            [factories.file_of(kind=report.Kind.ABSENT, users=2)],
+            [factories.file_of(kind=report.FileKind.ABSENT, users=2)],
             servers=2, max_bytes=16384)
 
         answer = self.answer(text)
@@ -194,7 +194,7 @@ class TestChange(ReportsTestCase):
                                  answer(kept, host, wanted))
 
     @hypothesis.given(st.integers(1, 400), st.integers(0, 399),
-                      st.sampled_from(report.Kind), st.integers(0, 3))
+                      st.sampled_from(report.FileKind), st.integers(0, 3))
     def test_change_in_a_long_report_is_seen_at_once(
             self, number, place, kind, users):
         files = [factories.file_of(f'image {one}') for one in range(number)]

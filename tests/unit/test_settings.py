@@ -20,7 +20,7 @@ IMAGE_CACHE, VCPUS, MEMORY = (
 
 def setting(*aggregates, request=None, options=True):
     """Return what is set for a host in these aggregates."""
-    return settings.Settings(
+    return settings.HostSettings(
         request or factories.request(), options).of(
             factories.host(aggregates=aggregates))
 
@@ -148,7 +148,7 @@ class TestHosts(base.TestCase):
 
     def test_each_has_its_own(self):
         one, other = (aggregate(**{IMAGE_CACHE: value}) for value in (1, 2))
-        chosen = settings.Settings(factories.request(), options=True)
+        chosen = settings.HostSettings(factories.request(), options=True)
 
         found = [chosen.of(factories.host(aggregates=host)).multiplier
                  for host in ([one], [other], [], [other, one], [one])]
@@ -159,6 +159,7 @@ class TestHosts(base.TestCase):
         host = factories.host()
         host.aggregates = None
 
-        found = settings.Settings(factories.request(), options=True).of(host)
+        found = settings.HostSettings(
+            factories.request(), options=True).of(host)
 
         self.assertEqual(5, found.multiplier)

@@ -48,7 +48,7 @@ class TestWatch(WatchTestCase):
         self.begin()
 
     def begin(self):
-        nothing = ledger.Used(0, 0)
+        nothing = ledger.Resources(0, 0)
         self.watch = watch.Watch([
             (host, ledger.Placement(
                 self.spec.instance_uuid, Spot(host.host, host.nodename),
@@ -150,7 +150,8 @@ class RequestTestCase(WatchTestCase):
         request = request_mod.Request.from_spec(spec)
         progress = self.counter.progress(spec, request, host_states)
         found = self.counter.gather(
-            progress, request, host_states, settings.Settings(request, True))
+            progress, request, host_states,
+            settings.HostSettings(request, True))
         self.counter.keep((progress, found))
         return progress, request, found
 

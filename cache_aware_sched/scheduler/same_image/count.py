@@ -137,7 +137,7 @@ class SameImageCounter:
 
     def gather(
         self, progress: progress_mod.Progress, request: request_mod.Request,
-        host_states: Sequence[Any], settings: settings_mod.Settings,
+        host_states: Sequence[Any], settings: settings_mod.HostSettings,
     ) -> list[candidates_mod.Candidate]:
         """Return what is known of the hosts, counted where there is a cap."""
         found = gathering_mod.Gathering(
@@ -183,8 +183,8 @@ class SameImageCounter:
         return ledger.Placement(
             uuid, Spot(state.host, state.nodename), str(request.image),
             request.project, request.move,
-            ledger.Used(request.vcpus, request.memory_mb),
-            ledger.Used(
+            ledger.Resources(request.vcpus, request.memory_mb),
+            ledger.Resources(
                 state.vcpus_used or 0,
                 (state.total_usable_ram_mb or 0) - (state.free_ram_mb or 0)),
             candidate.count, now,

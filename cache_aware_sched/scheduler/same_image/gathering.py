@@ -58,7 +58,7 @@ class Gathering:
         self._image = str(request.image)
 
     def candidates(
-        self, host_states: Sequence[Any], settings: settings_mod.Settings,
+        self, host_states: Sequence[Any], settings: settings_mod.HostSettings,
     ) -> list[candidates_mod.Candidate]:
         """Return a candidate for each host, counted where there is a cap."""
         sources, needed = self._sources, self._needed()

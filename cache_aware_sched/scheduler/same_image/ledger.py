@@ -41,8 +41,8 @@ WRITTEN_AFTER = 3.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Used:
-    """What is used of a host.
+class Resources:
+    """What a server wants of a host, or what is used of one.
 
     :param memory_mb: MiB
     """
@@ -50,8 +50,8 @@ class Used:
     vcpus: int
     memory_mb: int
 
-    def __add__(self, other: 'Used') -> 'Used':
-        return Used(self.vcpus + other.vcpus,
+    def __add__(self, other: 'Resources') -> 'Resources':
+        return Resources(self.vcpus + other.vcpus,
                     self.memory_mb + other.memory_mb)
 
 
@@ -77,8 +77,8 @@ class Placement:
     image: str
     project: str | None
     move: bool
-    wanted: Used
-    used: Used
+    wanted: Resources
+    used: Resources
     count: int
     time: float
     expires: float
