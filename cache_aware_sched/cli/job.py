@@ -43,8 +43,8 @@ _SOURCES: dict[str, type[Any]] = {
 #: How the command line calls all options.
 _FLAGS = {
     field.name: flag(field)
-    for class_ in (Settings, options.Options, options.Images, suggest.Limits,
-                   *_SOURCES.values())
+    for class_ in (Settings, options.Options, options.Images,
+                   suggest.SearchLimits, *_SOURCES.values())
     for field in options_of(class_)}
 
 
@@ -156,7 +156,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         'needed, and with no more refused servers than stock nova has; and '
         'print the lines for nova.conf. One --policy may be given, with '
         'options that are to be set besides.')
-    arguments.add(group, suggest.Limits)
+    arguments.add(group, suggest.SearchLimits)
 
 
 def job(found: argparse.Namespace) -> job_mod.Job:
@@ -217,20 +217,20 @@ def _options(source: str, found: argparse.Namespace,
     return arguments.make(options.Options, found, **more)
 
 
-def _limits(found: argparse.Namespace) -> suggest.Limits | None:
+def _limits(found: argparse.Namespace) -> suggest.SearchLimits | None:
     """Return the limits of a search, None if none is asked for.
 
     :raises BadOption: if a limit can never be kept to
     """
-    given = arguments.given(suggest.Limits, found)
+    given = arguments.given(suggest.SearchLimits, found)
     if not found.suggest:
         if given:
             raise Usage('--max-imbalance and --max-same-image are of use only '
                         'with --suggest')
         return None
-    if len(given) < len(dataclasses.fields(suggest.Limits)):
+    if len(given) < len(dataclasses.fields(suggest.SearchLimits)):
         raise Usage('--suggest needs --max-imbalance and --max-same-image')
-    return arguments.make(suggest.Limits, found)
+    return arguments.make(suggest.SearchLimits, found)
 
 
 def _searched(found: argparse.Namespace) -> list[Policy]:

@@ -61,9 +61,10 @@ class Evictor:
     :param dry_run: whether everything stays
     """
 
-    def __init__(self, host: str, where: store.Store, policy: policies.Policy,
-                 allowed: limits.Limits, keep: protected.ProtectedImages,
-                 known: history.ImageHistory, dry_run: bool) -> None:
+    def __init__(self, host: str, where: store.Store,
+                 policy: policies.EvictionPolicy, allowed: limits.Limits,
+                 keep: protected.ProtectedImages, known: history.ImageHistory,
+                 dry_run: bool) -> None:
         self._host = host
         self._store = where
         self._policy = policy

@@ -47,7 +47,8 @@ class ImageCache:
     """
 
     def __init__(self, host: str, where: store_mod.Store,
-                 policy: policies.Policy, options: cfg.ConfigOpts.GroupAttr,
+                 policy: policies.EvictionPolicy,
+                 options: cfg.ConfigOpts.GroupAttr,
                  on_change: Callable[[], None]) -> None:
         self._host = host
         self._store = where

@@ -15,7 +15,7 @@
 A manager of your own is a policy, a class that inherits it, and an entry point
 in the namespace ``cache_aware_sched.image_cache_managers``::
 
-    class LargestFirst(policies.Policy):
+    class LargestFirst(policies.EvictionPolicy):
 
         def order(self, entries, now):
             return sorted(entries, key=lambda entry: -entry.size)
@@ -45,7 +45,7 @@ LOG = logging.getLogger(__name__)
 
 
 class BaseImageCacheManager(nova_imagecache.ImageCacheManager,
-                            policies.Policy):
+                            policies.EvictionPolicy):
     """Keeps the image cache of a host; a subclass says what is evicted first.
 
     A subclass gets to see only what may be evicted. It cannot have anything

@@ -46,7 +46,7 @@ class Ages:
     resized: float = math.inf
 
 
-class Policy(abc.ABC):
+class EvictionPolicy(abc.ABC):
     """What an image cache manager decides.
 
     :cvar reason: why entries are evicted that :meth:`expired` returned, for
@@ -83,7 +83,7 @@ class Policy(abc.ABC):
         return ()
 
 
-class LeastRecentlyUsed(Policy):
+class LeastRecentlyUsed(EvictionPolicy):
     """Keeps what it can, and what was used last."""
 
     needs_limit = True
@@ -112,7 +112,7 @@ class UnusedForLong(LeastRecentlyUsed):
         return [entry for entry in entries if old(entry)]
 
 
-class LeastPopular(Policy):
+class LeastPopular(EvictionPolicy):
     """Keeps what it can, and what is booted most."""
 
     needs_limit = True
@@ -133,7 +133,7 @@ class LeastPopular(Policy):
         return sorted(entries, key=key)
 
 
-class Everything(Policy):
+class Everything(EvictionPolicy):
     """Keeps everything."""
 
     def order(self, entries: Sequence[Entry], now: float) -> list[Entry]:
@@ -152,7 +152,7 @@ class Unused(LeastRecentlyUsed):
         return list(entries)
 
 
-def of_manager(manager: type[Policy]) -> type[Policy]:
+def of_manager(manager: type[EvictionPolicy]) -> type[EvictionPolicy]:
     """Return the policy that an image cache manager inherits, without nova.
 
     :raises TypeError: if it decides by itself
@@ -160,18 +160,18 @@ def of_manager(manager: type[Policy]) -> type[Policy]:
     if not isinstance(manager, type):
         raise TypeError(f'{manager!r} is not a class')
     for policy in manager.__mro__[1:]:
-        if (policy is not Policy and issubclass(policy, Policy)
+        if (policy is not EvictionPolicy and issubclass(policy, EvictionPolicy)
                 and not hasattr(policy, '_age_and_verify_cached_images')
                 and policy.order is manager.order
                 and policy.expired is manager.expired):
             return policy
     raise TypeError(
         f'{manager.__module__}.{manager.__name__} does not inherit its policy '
-        f'from a class of its own: see {Policy.__module__}.{Policy.__name__}')
+        f'from a class of its own: see {__name__}.{EvictionPolicy.__name__}')
 
 
 @functools.cache
-def named(manager: str) -> type[Policy]:
+def named(manager: str) -> type[EvictionPolicy]:
     """Return the policy of an installed manager; this loads the manager.
 
     :param manager: the name of its entry point

@@ -28,7 +28,7 @@ K = TypeVar('K')
 T = TypeVar('T')
 
 
-class Column(dict[str, T]):
+class HostColumn(dict[str, T]):
     """What is remembered of nodes, by their names.
 
     What was not asked for since the sweep before the last one is forgotten: a
@@ -59,14 +59,14 @@ class Columns(Generic[K, T]):
     """
 
     def __init__(self) -> None:
-        self._columns: dict[K, Column[T]] = {}
+        self._columns: dict[K, HostColumn[T]] = {}
         self._swept = 0.0
 
-    def of(self, key: K) -> Column[T]:
+    def of(self, key: K) -> HostColumn[T]:
         """Return the column of a key."""
         column = self._columns.pop(key, None)
         if column is None:
-            column = Column()
+            column = HostColumn()
             while len(self._columns) >= MAX_COLUMNS:
                 oldest, *_others = list(self._columns)
                 self._columns.pop(oldest, None)

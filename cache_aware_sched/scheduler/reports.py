@@ -122,7 +122,7 @@ class Reports:
         self._said.sweep(now)
 
 
-def _read(host: Any, kept: columns.Column[_Said],
+def _read(host: Any, kept: columns.HostColumn[_Said],
           wanted: tuple[str, int]) -> Answer:
     """Return what a report says, and keep it."""
     try:

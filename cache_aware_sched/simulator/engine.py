@@ -24,7 +24,7 @@ from cache_aware_sched.imagecache import policies as cache_policies
 from cache_aware_sched.simulator.cloud.simulation import Progress
 from cache_aware_sched.simulator.cloud.simulation import Simulation
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova import configuration
 from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator.real_nova import scheduling
@@ -43,7 +43,7 @@ def check(settings: Settings, policies: Iterable[policy_mod.Policy]) -> None:
         with (_named(policy),
               configuration.applied(policy, settings) as configured):
             _check_manager(configured.settings.cache_manager)
-            scheduling.Scheduler(policy, time.monotonic, Cells(),
+            scheduling.Scheduler(policy, time.monotonic, SimulatedCells(),
                                  random.Random(0), settings.every_plugin)
 
 

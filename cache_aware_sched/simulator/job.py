@@ -60,7 +60,7 @@ class Job:
     options: options.Options
     settings: Settings
     policies: Sequence[Policy]
-    limits: suggest.Limits | None = None
+    limits: suggest.SearchLimits | None = None
 
     def workload(self) -> Workload:
         """Return the servers that are asked for.

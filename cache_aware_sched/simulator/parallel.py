@@ -45,7 +45,7 @@ class PolicyFailed(Exception):
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class _Job:
+class _Worker:
     number: int
     policy: Policy
     process: SpawnProcess
@@ -67,7 +67,7 @@ def run_all(
         raise ValueError(f'workers is {workers}: at least 1 is wanted')
     waiting = list(enumerate(policies))[::-1]
     results: dict[int, Result] = {}
-    jobs: dict[connection.Connection, _Job] = {}
+    jobs: dict[connection.Connection, _Worker] = {}
     try:
         while waiting or jobs:
             while waiting and len(jobs) < workers:
@@ -91,7 +91,7 @@ def run_all(
 
 def _start(number: int, policy: Policy, later: Sequence[Policy],
            about: tuple[Workload, Settings, int],
-           ) -> tuple[connection.Connection, _Job]:
+           ) -> tuple[connection.Connection, _Worker]:
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
@@ -100,10 +100,10 @@ def _start(number: int, policy: Policy, later: Sequence[Policy],
     process.start()
     # Only the process has it open now, so its end can be told.
     sender.close()
-    return receiver, _Job(number, policy, process)
+    return receiver, _Worker(number, policy, process)
 
 
-def _receive(receiver: connection.Connection, job: _Job,
+def _receive(receiver: connection.Connection, job: _Worker,
              results: dict[int, Result], progress: Progress | None) -> bool:
     """Take what a process says.
 

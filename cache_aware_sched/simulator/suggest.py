@@ -58,7 +58,7 @@ Run = Callable[[Sequence[Policy]], Sequence[Result]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits(Checked):
+class SearchLimits(Checked):
     """What a cloud has to keep to."""
 
     max_imbalance: float = required(
@@ -143,7 +143,7 @@ def _last(option: re.Pattern[str], fragment: str) -> int:
 
 
 def judge(multiplier: float, policy: Policy, result: Result, stock: Result,
-          limits: Limits) -> Trial:
+          limits: SearchLimits) -> Trial:
     """Return a trial with the limits that it does not keep to."""
     over = [
         (f'its vCPU imbalance is {result.vcpu_imbalance:.3f}',
@@ -162,7 +162,7 @@ def judge(multiplier: float, policy: Policy, result: Result, stock: Result,
                  sum(excess for _text, excess in missed))
 
 
-def search(run: Run, limits: Limits, stock: Policy | None = None,
+def search(run: Run, limits: SearchLimits, stock: Policy | None = None,
            base: Policy | None = None, workers: int = 1) -> Suggestion:
     """Search the multiplier with which least is fetched within the limits.
 
@@ -209,7 +209,7 @@ class _Search:
     :ivar _remember: recent_placement_seconds from now on; 0 as they are
     """
 
-    def __init__(self, run: Run, limits: Limits, base: Policy,
+    def __init__(self, run: Run, limits: SearchLimits, base: Policy,
                  workers: int) -> None:
         self._run = run
         self._limits = limits

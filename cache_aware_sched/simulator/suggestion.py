@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import warnings
 
 from cache_aware_sched.simulator.results import columns
-from cache_aware_sched.simulator.suggest import Limits
+from cache_aware_sched.simulator.suggest import SearchLimits
 from cache_aware_sched.simulator.suggest import Suggestion
 from cache_aware_sched.simulator.suggest import Trial
 
@@ -29,7 +29,7 @@ _ABOUT_LISTS = (
     'instead, and simulate again with your lists in --common.')
 
 
-def text(found: Suggestion, limits: Limits, hide: bool = False) -> str:
+def text(found: Suggestion, limits: SearchLimits, hide: bool = False) -> str:
     """Return the suggestion: lines for nova.conf, and what to expect of them.
 
     All but the lines of nova.conf are comments of it. What is common to all

@@ -11,6 +11,7 @@
 #    under the License.
 
 import ast
+import collections
 import os
 import pathlib
 import subprocess
@@ -219,6 +220,17 @@ class TestFiles(base.TestCase):
         for name, path in modules().items():
             self.assertTrue(
                 ast.get_docstring(ast.parse(path.read_text())), name)
+
+    def test_class_name_means_one_thing(self):
+        """Whoever greps for a class finds one."""
+        where = collections.defaultdict(list)
+        for module, path in modules().items():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    where[node.name.lstrip('_')].append(module)
+
+        self.assertEqual({}, {name: found for name, found in where.items()
+                              if len(found) > 1})
 
     def test_every_module_is_licensed(self):
         for name, path in modules().items():

@@ -51,7 +51,7 @@ class FieldsTests(base.TestCase):
             self.assertEqual(class_(), parsed(class_))
 
     def test_every_field_says_what_it_is_for(self):
-        for class_ in (*CLASSES, suggest.Limits):
+        for class_ in (*CLASSES, suggest.SearchLimits):
             for field in dataclasses.fields(class_):
                 if not dataclasses.is_dataclass(field.type):
                     self.assertRegex(

@@ -156,7 +156,7 @@ class TestPolicy(LoadingTestCase):
     from cache_aware_sched.imagecache import manager
     from cache_aware_sched.imagecache import policies
 
-    class LargestFirst(policies.Policy):
+    class LargestFirst(policies.EvictionPolicy):
 
         def order(self, entries, now):
             return sorted(entries, key=lambda entry: -entry.size)

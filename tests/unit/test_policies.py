@@ -307,7 +307,7 @@ class TestOthers(base.TestCase):
                 policies.Unused)])
 
 
-class Manager(policies.Policy):
+class Manager(policies.EvictionPolicy):
     """What all managers inherit, as far as policies go."""
 
     def update(self):

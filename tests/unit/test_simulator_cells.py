@@ -28,7 +28,7 @@ class TestCells(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.cells = cells_mod.Cells()
+        self.cells = cells_mod.SimulatedCells()
         for uuid in ('one', 'two'):
             self.cells.created(A, uuid, 'p')
 
@@ -71,7 +71,7 @@ class TestShareOf(base.TestCase):
 
     def share_of(self, *hosts):
         """Return what a share is reckoned with, of servers on hosts."""
-        cells = cells_mod.Cells()
+        cells = cells_mod.SimulatedCells()
         for number, host in enumerate(hosts):
             cells.created(A, str(number), 'p')
             cells.placed(A, str(number), host)

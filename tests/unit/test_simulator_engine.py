@@ -350,7 +350,7 @@ class TestResources(base.TestCase):
 
         held = simulation.held()
         self.assertEqual(
-            simulation_mod.Held(
+            simulation_mod.Occupancy(
                 servers=1, vcpus=2, ram_mb=100, disk_gb=20, row_vcpus=2,
                 row_ram_mb=100, row_instances=1, shown_instances=1,
                 busy_hosts=1, fetches=0), held)
@@ -378,7 +378,8 @@ class TestResources(base.TestCase):
             hosts=hosts, max_concurrent_builds=builds, schedulers=schedulers,
             cpu_allocation_ratio=1.5, glance_mb_s=150.0)
 
-        self.assertEqual(simulation_mod.Held(*[0] * 10), simulation.held())
+        self.assertEqual(simulation_mod.Occupancy(*[0] * 10),
+                         simulation.held())
         waits = [wait for wait in simulation.wait_seconds if wait is not None]
         self.assertEqual(len(boots), len(waits) + result.refused)
         self.assertEqual(

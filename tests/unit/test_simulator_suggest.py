@@ -71,7 +71,8 @@ class Cloud:
 
     def search(self, max_imbalance=0.3, max_same_image=10, **how):
         return suggest.search(
-            self.run, suggest.Limits(max_imbalance, max_same_image), **how)
+            self.run, suggest.SearchLimits(max_imbalance, max_same_image),
+            **how)
 
 
 class Rough(Cloud):
@@ -120,7 +121,7 @@ class SearchTests(base.TestCase):
             seen.extend(policies)
             return Cloud().run(policies)
 
-        suggest.search(run, suggest.Limits(0.3, 10), stock)
+        suggest.search(run, suggest.SearchLimits(0.3, 10), stock)
 
         self.assertEqual([stock], [policy for policy in seen
                                    if policy.kind == policy_mod.STOCK])
@@ -152,7 +153,7 @@ class SearchTests(base.TestCase):
             cloud = Rough(seed)
             cloud.refused, cloud.forgets = seed % 2, True
             found = suggest.search(
-                cloud.run, suggest.Limits(0.3, 10), workers=number)
+                cloud.run, suggest.SearchLimits(0.3, 10), workers=number)
             return found, len(cloud.batches)
 
         alone, rounds = search(1)
@@ -223,7 +224,7 @@ class SearchTests(base.TestCase):
 
     def test_limits_that_nothing_can_keep_to(self):
         for limits in ((0.0, 1), (-1.0, 1), (math.nan, 1), (0.3, 0)):
-            self.assertRaises(ValueError, suggest.Limits, *limits)
+            self.assertRaises(ValueError, suggest.SearchLimits, *limits)
 
     @hypothesis.given(
         strategies.floats(0, 10), strategies.floats(0.01, 1),

@@ -33,7 +33,7 @@ from cache_aware_sched import report
 from cache_aware_sched.simulator.settings import Settings
 
 @dataclasses.dataclass(slots=True)
-class _Held:
+class _CachedImage:
     """An image in the cache; when it was last used, in seconds."""
 
     size: int
@@ -71,7 +71,7 @@ class Cache:
         self._half_life = (
             settings.image_cache_popularity_half_life_hours * 3600)
         self._disk_used = disk_used
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, _CachedImage] = {}
         self._boots: dict[str, _Boots] = {}
         self._arriving: dict[str, limits.Fetch] = {}
         self.bytes = 0
@@ -84,7 +84,7 @@ class Cache:
     def idle(self) -> bool:
         """Whether passes of the manager never change anything."""
         return not self._limits and (
-            type(self._policy).expired is policies.Policy.expired)
+            type(self._policy).expired is policies.EvictionPolicy.expired)
 
     @property
     def arriving(self) -> Collection[str]:
@@ -116,7 +116,7 @@ class Cache:
     def arrived(self, image: str, size: int, now: float) -> None:
         """Take an image in."""
         del self._arriving[image]
-        self._held[image] = _Held(size, now)
+        self._held[image] = _CachedImage(size, now)
         self.bytes += size
 
     def look_through(self, now: float, in_use: Collection[str]) -> list[str]:

@@ -27,7 +27,7 @@ from cache_aware_sched.simulator.cloud.bandwidth import Bandwidth
 from cache_aware_sched.simulator.cloud.cache import Cache
 from cache_aware_sched.simulator.cloud.loop import Loop
 from cache_aware_sched.simulator.cloud.row import Row
-from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova import novas
 from cache_aware_sched.simulator.settings import GIB
 from cache_aware_sched.simulator.settings import Settings
@@ -38,7 +38,7 @@ CONF = config.CONF
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Server:
+class SimulatedServer:
     """A server that was asked for.
 
     :param number: of its boot in the workload
@@ -57,19 +57,19 @@ class Server:
 class Conductor(Protocol):
     """What a host tells."""
 
-    def admitted(self, server: Server, host: 'Host') -> None:
+    def admitted(self, server: SimulatedServer, host: 'Host') -> None:
         """Learn that a server is built."""
 
-    def sent_away(self, server: Server, host: 'Host') -> None:
+    def sent_away(self, server: SimulatedServer, host: 'Host') -> None:
         """Learn that a server must go to another host."""
 
-    def fetches(self, server: Server) -> None:
+    def fetches(self, server: SimulatedServer) -> None:
         """Learn that the image of a server must be fetched for it."""
 
-    def joins(self, server: Server) -> None:
+    def joins(self, server: SimulatedServer) -> None:
         """Learn that a server waits for an image that is being fetched."""
 
-    def active(self, server: Server, host: 'Host') -> None:
+    def active(self, server: SimulatedServer, host: 'Host') -> None:
         """Learn that a server runs."""
 
     def evicted(self, number: int) -> None:
@@ -88,7 +88,7 @@ class Cloud:
     settings: Settings
     loop: Loop
     bandwidth: Bandwidth
-    cells: Cells
+    cells: SimulatedCells
     conductor: Conductor
     reporting: bool
     capped: bool
@@ -115,9 +115,9 @@ class Host:
         self._at_once = cloud.reporting and options.report_changes_at_once
         self._cloud = cloud
         self._loop = cloud.loop
-        self._building: dict[str, Server] = {}
-        self._queue: collections.deque[Server] = collections.deque()
-        self._waiting: dict[str, list[Server]] = {}
+        self._building: dict[str, SimulatedServer] = {}
+        self._queue: collections.deque[SimulatedServer] = collections.deque()
+        self._waiting: dict[str, list[SimulatedServer]] = {}
         self._rate = fetch_rate.FetchRate()
         self._files: dict[str, report.BaseFile] = {}
         #: The projects of the admitted servers, by image and uuid.
@@ -131,7 +131,7 @@ class Host:
 
     # The life of a server.
 
-    def build(self, server: Server) -> None:
+    def build(self, server: SimulatedServer) -> None:
         """Build a server, or keep it waiting for the builds before it."""
         self._queue.append(server)
         self._build_next()
@@ -141,7 +141,7 @@ class Host:
         if self._queue and not (limit and len(self._building) >= limit):
             self._claim(self._queue.popleft())
 
-    def _claim(self, server: Server) -> None:
+    def _claim(self, server: SimulatedServer) -> None:
         image, uuid = server.boot.image, server.uuid
         self._building[uuid] = server
         self._disk_gb += server.boot.disk_gb
@@ -157,7 +157,7 @@ class Host:
         self._cloud.conductor.admitted(server, self)
         self._spawn(server)
 
-    def _is_full_for(self, server: Server) -> bool:
+    def _is_full_for(self, server: SimulatedServer) -> bool:
         """Return whether the cap is reached; see :mod:`...virt.late_check`."""
         admitted = self._servers.get(server.boot.image)
         if not self._cloud.capped or not admitted:
@@ -171,7 +171,7 @@ class Host:
         limit = cap.limit(*self._cloud.cells.share_of(server.boot.image))
         return bool(limit) and count >= limit
 
-    def _spawn(self, server: Server) -> None:
+    def _spawn(self, server: SimulatedServer) -> None:
         """Make a server's disk; one fetch serves all who wait for it."""
         image = server.image
         if image.id in self.cache:
@@ -198,13 +198,13 @@ class Host:
         for server in self._waiting.pop(image.id):
             self._finish(server)
 
-    def _finish(self, server: Server) -> None:
+    def _finish(self, server: SimulatedServer) -> None:
         settings = self._cloud.settings
         self.cache.use(server.image.id, self._loop.now)
         self._loop.after(settings.boot_seconds - settings.claim_delay,
                          self._started, server)
 
-    def _started(self, server: Server) -> None:
+    def _started(self, server: SimulatedServer) -> None:
         del self._building[server.uuid]
         self.cache.booted(server.image.id, self._loop.now)
         self.row.state.instances[server.uuid] = novas.instance(
@@ -214,7 +214,7 @@ class Host:
         self._cloud.conductor.active(server, self)
         self._loop.after(0.0, self._build_next)
 
-    def delete(self, server: Server) -> None:
+    def delete(self, server: SimulatedServer) -> None:
         """Delete a server that runs."""
         image, uuid = server.boot.image, server.uuid
         servers = self._servers[image]
@@ -226,7 +226,7 @@ class Host:
         self._cloud.cells.deleted(image, uuid)
         self._differs(image)
 
-    def _release(self, server: Server) -> None:
+    def _release(self, server: SimulatedServer) -> None:
         self._building.pop(server.uuid, None)
         self._disk_gb -= server.boot.disk_gb
         self.row.release(server.uuid, server.boot)

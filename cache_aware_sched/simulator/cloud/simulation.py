@@ -28,10 +28,10 @@ from cache_aware_sched.simulator.cloud.allocations import Allocations
 from cache_aware_sched.simulator.cloud.bandwidth import Bandwidth
 from cache_aware_sched.simulator.cloud.host import Cloud
 from cache_aware_sched.simulator.cloud.host import Host
-from cache_aware_sched.simulator.cloud.host import Server
+from cache_aware_sched.simulator.cloud.host import SimulatedServer
 from cache_aware_sched.simulator.cloud.loop import Loop
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova import configuration
 from cache_aware_sched.simulator.real_nova import novas
 from cache_aware_sched.simulator.real_nova.scheduling import Scheduler
@@ -54,7 +54,7 @@ Progress = Callable[[int], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Held:
+class Occupancy:
     """What servers hold; all is 0 when the last one has gone."""
 
     servers: int
@@ -88,7 +88,7 @@ class Simulation:
         self._loop = Loop()
         self._bandwidth = Bandwidth(
             self._loop, settings.fetch_mb_s * MB, settings.glance_mb_s * MB)
-        self._cells = Cells()
+        self._cells = SimulatedCells()
         self._allocations = Allocations(settings)
         self.placements: list[str | None] = [None] * len(workload.boots)
         self.wait_seconds: list[float | None] = [None] * len(workload.boots)
@@ -159,7 +159,7 @@ class Simulation:
         boot = boots[number]
         image = self._workload.images[boot.image]
         uuid_ = _uuid(self._uuids)
-        server = Server(number, uuid_, boot, image,
+        server = SimulatedServer(number, uuid_, boot, image,
                         novas.request_spec(boot, image, uuid_), [])
         server.hosts = self._select(server)
         if not server.hosts:
@@ -168,7 +168,7 @@ class Simulation:
         self._cells.created(boot.image, uuid_, boot.project)
         self._send(server)
 
-    def _select(self, server: Server) -> list[int]:
+    def _select(self, server: SimulatedServer) -> list[int]:
         """Return the hosts for a server, as many as may be tried."""
         scheduler, order = self._schedulers[
             server.number % len(self._schedulers)]
@@ -190,7 +190,7 @@ class Simulation:
         return [numbers[id(state)] for state
                 in selected[:self._settings.max_attempts]]
 
-    def _send(self, server: Server) -> None:
+    def _send(self, server: SimulatedServer) -> None:
         """Send a server to the next of its hosts that it fits on."""
         while server.hosts:
             number = server.hosts.pop(0)
@@ -202,7 +202,8 @@ class Simulation:
         self.recorder.refused += 1
         self._cells.deleted(server.boot.image, server.uuid)
 
-    def _allocate(self, number: int, server: Server, sign: int) -> None:
+    def _allocate(self, number: int, server: SimulatedServer,
+                  sign: int) -> None:
         allocations, now = self._allocations, self._loop.now
         vcpus, ram_mb = allocations.vcpus[number], allocations.ram_mb[number]
         if sign > 0:
@@ -214,23 +215,23 @@ class Simulation:
 
     # What hosts tell.
 
-    def admitted(self, server: Server, host: Host) -> None:
+    def admitted(self, server: SimulatedServer, host: Host) -> None:
         """Learn that a server is built."""
         self.placements[server.number] = host.name
         self.recorder.spread.add(
             host.name, server.boot.image, server.boot.project)
 
-    def sent_away(self, server: Server, host: Host) -> None:
+    def sent_away(self, server: SimulatedServer, host: Host) -> None:
         """Learn that a server must go to another host."""
         self.recorder.rescheduled += 1
         self._allocate(host.number, server, -1)
         self._send(server)
 
-    def fetches(self, server: Server) -> None:
+    def fetches(self, server: SimulatedServer) -> None:
         """Learn that the image of a server must be fetched for it."""
         self.recorder.cold(server.boot, server.image.size)
 
-    def joins(self, server: Server) -> None:
+    def joins(self, server: SimulatedServer) -> None:
         """Learn that a server waits for an image that is being fetched."""
         self.recorder.late_boots += 1
 
@@ -238,7 +239,7 @@ class Simulation:
         """Learn that so many images have left a cache."""
         self.recorder.evicted += number
 
-    def active(self, server: Server, host: Host) -> None:
+    def active(self, server: SimulatedServer, host: Host) -> None:
         """Learn that a server runs; one that is to end earlier ends now."""
         boot, now = server.boot, self._loop.now
         self.recorder.active(boot, now)
@@ -246,7 +247,7 @@ class Simulation:
         if boot.lifetime is not None:
             self._loop.at(boot.at + boot.lifetime, self._end, server, host)
 
-    def _end(self, server: Server, host: Host) -> None:
+    def _end(self, server: SimulatedServer, host: Host) -> None:
         host.delete(server)
         self._allocate(host.number, server, -1)
         self.recorder.spread.remove(
@@ -254,12 +255,12 @@ class Simulation:
 
     # When it is over.
 
-    def held(self) -> Held:
+    def held(self) -> Occupancy:
         """Return what servers hold now."""
         states = [host.row.state for host in self._hosts]
         free_mb = (self._settings.host_ram_mb
                    - self._settings.reserved_host_memory_mb)
-        return Held(
+        return Occupancy(
             servers=len(self._cells), vcpus=sum(self._allocations.vcpus),
             ram_mb=sum(self._allocations.ram_mb),
             disk_gb=sum(self._allocations.disk_gb),

@@ -119,7 +119,7 @@ _OPTIONAL: dict[str, tuple[Callable[[str], Any], str]] = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Column:
+class TraceColumn:
     """A column of a trace.
 
     :param index: in a line, from 0
@@ -161,8 +161,8 @@ class Header:
         self.optional = [self._column(names, name) for name in _OPTIONAL
                          if name in names]
 
-    def _column(self, names: Sequence[str], name: str) -> Column:
-        return Column(name, names.index(name),
+    def _column(self, names: Sequence[str], name: str) -> TraceColumn:
+        return TraceColumn(name, names.index(name),
                        *{**_REQUIRED, **_OPTIONAL}[name])
 
     def image_name(self, values: Sequence[str]) -> str:
@@ -171,7 +171,7 @@ class Header:
                     if column.name == 'image_id')
 
     def parse(self, line: int, values: Sequence[str],
-              columns: Iterable[Column]) -> list[Any]:
+              columns: Iterable[TraceColumn]) -> list[Any]:
         """Return what the values of some columns are.
 
         :raises BadTrace: for the first that is no good

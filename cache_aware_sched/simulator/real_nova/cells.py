@@ -23,7 +23,7 @@ from cache_aware_sched.scheduler.same_image.servers import Spot
 CELL = '00000000-0000-4000-8000-000000000001'
 
 
-class Cells:
+class SimulatedCells:
     """The servers that are, by image; answers as cells.CellQuery does."""
 
     def __init__(self) -> None:

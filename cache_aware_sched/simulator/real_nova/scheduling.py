@@ -30,7 +30,7 @@ from nova.scheduler import weights
 from cache_aware_sched import config
 from cache_aware_sched.scheduler.same_image import count
 from cache_aware_sched.simulator import policy as policy_mod
-from cache_aware_sched.simulator.real_nova.cells import Cells
+from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator.real_nova import references
 
@@ -70,7 +70,7 @@ class Scheduler:
     """
 
     def __init__(self, policy: policy_mod.Policy,
-                 clock: Callable[[], float], cells: Cells,
+                 clock: Callable[[], float], cells: SimulatedCells,
                  chance: random.Random, every_plugin: bool) -> None:
         self._filter_handler = filters.HostFilterHandler()
         self._weight_handler = weights.HostWeightHandler()
