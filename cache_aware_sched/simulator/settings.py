@@ -139,6 +139,11 @@ class Settings(Checked):
     schedulers: int = option(
         1, 'nova-scheduler processes, which take turns, each with a '
         'memory of its own.', low=1)
+    multi_create: bool = option(
+        False, 'Whether servers of one batch are one request to nova, as with '
+        'its min_count: those with the same flavor, image and project of '
+        'which each is asked for within 1 s of the one before. nova places '
+        'all of them or none.')
     warm_up: float = option(
         0.2, 'Share of the time from the first to the last request, from '
         'its start, in which the imbalance does not count: hosts start '

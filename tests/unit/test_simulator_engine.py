@@ -317,6 +317,50 @@ class TestCaches(base.TestCase):
         self.assertEqual(*elsewhere.placements)
 
 
+class TestMultiCreate(base.TestCase):
+    """Servers of a batch can be one request to nova."""
+
+    def test_each_sees_those_before_it(self):
+        """Of one request nova takes account at once, and of others later."""
+        boots = [boot(0), boot(0), boot(0), boot(0)]
+
+        together, _result = simulate(boots, hosts=4, multi_create=True)
+        alone, _result = simulate(boots, hosts=4)
+
+        self.assertEqual(4, len(set(together.placements)))
+        self.assertEqual(1, len(set(alone.placements)))
+
+    def test_all_or_none(self):
+        boots = [boot(0, vcpus=4), boot(0, vcpus=4), boot(0, vcpus=4)]
+        few = {'host_vcpus': 4, 'cpu_allocation_ratio': 1.0,
+               'multi_create': True}
+
+        simulation, result = simulate(boots, **few)
+
+        self.assertEqual(3, result.refused)
+        self.assertEqual(simulation_mod.Occupancy(*[0] * 10),
+                         simulation.held())
+        self.assertEqual(0, simulate(boots, **{**few, 'hosts': 3})[1].refused)
+
+    def test_rows_are_as_the_database_has_them(self):
+        simulation, _result = simulate(
+            [boot(0), boot(0)], hosts=2, multi_create=True)
+
+        held = simulation.held()
+
+        self.assertEqual((2, 2), (held.row_vcpus, held.row_instances))
+
+    def test_what_is_not_alike_is_asked_for_alone(self):
+        for other in (boot(0, B), boot(0, vcpus=2), boot(1.5),
+                      boot(0, project=simulated.OTHER_PROJECT)):
+            self.assertEqual(
+                [range(1), range(1, 2)], simulation_mod._requests(
+                    [boot(0), other], multi_create=True))
+        self.assertEqual([range(2)], simulation_mod._requests(
+            [boot(0), boot(1)], multi_create=True))
+        self.assertEqual([], simulation_mod._requests([], True))
+
+
 class TestResources(base.TestCase):
 
     def test_server_that_fits_nowhere(self):
@@ -363,9 +407,9 @@ class TestResources(base.TestCase):
             min_size=1, max_size=12),
         st.integers(1, 3), st.integers(0, 2), st.integers(0, 3),
         st.sampled_from(['hard', 'soft']), st.integers(1, 2),
-        st.integers(0, 1))
+        st.integers(0, 1), st.booleans())
     def test_nothing_is_lost(self, wanted, hosts, cap, builds, how,
-                             schedulers, memory):
+                             schedulers, memory, multi_create):
         boots = sorted((
             boot(at, image, lifetime, vcpus=vcpus,
                  project=simulated.PROJECT if mine else 'c' * 32)
@@ -376,7 +420,8 @@ class TestResources(base.TestCase):
             boots, ours(f'{CAP} = {cap}', f'same_image_cap_policy = {how}',
                         f'recent_placement_seconds = {memory}'),
             hosts=hosts, max_concurrent_builds=builds, schedulers=schedulers,
-            cpu_allocation_ratio=1.5, glance_mb_s=150.0)
+            cpu_allocation_ratio=1.5, glance_mb_s=150.0,
+            multi_create=multi_create)
 
         self.assertEqual(simulation_mod.Occupancy(*[0] * 10),
                          simulation.held())

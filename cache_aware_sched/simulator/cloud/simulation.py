@@ -19,8 +19,11 @@ it. What is between is nova-conductor, which is here.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
+import itertools
 import random
+from typing import Any
 import uuid
 
 from cache_aware_sched import config
@@ -48,6 +51,10 @@ PROGRESS_BOOTS = 50
 
 #: Moments at which the spread of the projects' servers is looked at.
 LOOKS = 200
+
+#: Seconds between servers of one request, at most; those of a trace that has
+#: its arrivals in bins, and of synthetic ones, are 1 s apart.
+TOGETHER_SECONDS = 1.0
 
 #: Called with the number of boots that were asked for so far.
 Progress = Callable[[int], None]
@@ -96,6 +103,7 @@ class Simulation:
         self.recorder = Recorder(workload, names, settings.warm_up)
         self._hosts = self._make_hosts(names, configured)
         self._uuids = self._chance('uuids')
+        self._requests = _requests(workload.boots, settings.multi_create)
         self._schedulers = [
             self._make_scheduler(number)
             for number in range(settings.schedulers)]
@@ -149,46 +157,82 @@ class Simulation:
     # What nova-conductor and nova-scheduler do.
 
     def _request(self, number: int, progress: Progress | None) -> None:
-        """Have a server placed, and the next one asked for when it is time."""
-        boots = self._workload.boots
-        if number + 1 < len(boots):
-            self._loop.at(boots[number + 1].at, self._request, number + 1,
-                          progress)
+        """Have servers placed, and the next ones asked for in their time."""
+        if number + 1 < len(self._requests):
+            following = self._requests[number + 1]
+            self._loop.at(self._workload.boots[following.start].at,
+                          self._request, number + 1, progress)
+        request = self._requests[number]
         if progress and number % PROGRESS_BOOTS == 0:
-            progress(number)
-        boot = boots[number]
-        image = self._workload.images[boot.image]
-        uuid_ = _uuid(self._uuids)
-        server = SimulatedServer(number, uuid_, boot, image,
-                        novas.request_spec(boot, image, uuid_), [])
-        server.hosts = self._select(server)
-        if not server.hosts:
-            self.recorder.refused += 1
+            progress(request.start)
+        servers = self._servers(request)
+        if not self._place(servers):
+            self.recorder.refused += len(servers)
             return
-        self._cells.created(boot.image, uuid_, boot.project)
-        self._send(server)
+        for server in servers:
+            self._cells.created(
+                server.boot.image, server.uuid, server.boot.project)
+            self._send(server)
 
-    def _select(self, server: SimulatedServer) -> list[int]:
-        """Return the hosts for a server, as many as may be tried."""
+    def _servers(self, request: range) -> list[SimulatedServer]:
+        """Return the servers of a request; they have one RequestSpec."""
+        at = self._loop.now
+        boots = [self._workload.boots[number]._replace(at=at)
+                 for number in request]
+        image = self._workload.images[boots[0].image]
+        uuids = [_uuid(self._uuids) for _boot in boots]
+        spec = novas.request_spec(boots[0], image, uuids[0], len(boots))
+        return [SimulatedServer(number, uuid_, boot, image, spec, [])
+                for number, uuid_, boot in zip(
+                    request, uuids, boots, strict=True)]
+
+    def _place(self, servers: list[SimulatedServer]) -> bool:
+        """Give servers their hosts, each as many as may be tried.
+
+        :returns: whether there is one for each; else none has any
+        """
+        spec = servers[0].spec
         scheduler, order = self._schedulers[
-            server.number % len(self._schedulers)]
+            servers[0].number % len(self._schedulers)]
         # What placement hands over first does not depend on the scheduler.
-        candidates = set(self._allocations.candidates(server.boot)[
+        candidates = set(self._allocations.candidates(servers[0].boot)[
             :CONF.scheduler.max_placement_results])
-        if not candidates:
-            return []
-        states = []
-        for number in order:
-            if number in candidates:
-                row = self._hosts[number].row
-                if row.unread:
-                    row.read()
-                states.append(row.state)
-        selected = scheduler.select(server.spec, states)
-        numbers = {id(state): number for state, number in zip(
-            states, (n for n in order if n in candidates), strict=True)}
-        return [numbers[id(state)] for state
-                in selected[:self._settings.max_attempts]]
+        states = {number: self._read(number) for number in order
+                  if number in candidates}
+        numbers = {id(state): number for number, state in states.items()}
+        found: list[int] = []
+        before: dict[int, dict[str, Any]] = {}
+        selected: list[int] = []
+        for index, server in enumerate(servers):
+            selected = [numbers[id(state)] for state in scheduler.select(
+                spec, list(states.values()), index)] if states else []
+            number = next((number for number in selected if
+                           self._allocations.fits(number, server.boot)), None)
+            if number is None:
+                break
+            found.append(number)
+            self._allocate(number, server, 1)
+            if len(servers) > 1:
+                # For the rest of the request, nova's own account of it.
+                before.setdefault(number, dict(vars(states[number])))
+                states[number].consume_from_request(spec)
+        for number, values in before.items():
+            vars(states[number]).update(values)
+        for number, server in zip(found, servers, strict=False):
+            self._allocate(number, server, -1)
+        if len(found) < len(servers):
+            return False
+        others = [number for number in selected if number not in found]
+        for number, server in zip(found, servers, strict=True):
+            server.hosts = [number, *others][:self._settings.max_attempts]
+        return True
+
+    def _read(self, number: int) -> Any:
+        """Return what the scheduler gets of a host."""
+        row = self._hosts[number].row
+        if row.unread:
+            row.read()
+        return row.state
 
     def _send(self, server: SimulatedServer) -> None:
         """Send a server to the next of its hosts that it fits on."""
@@ -287,6 +331,23 @@ class Simulation:
             self._policy, multiplier, cap, measures.floor_bytes(
                 self._workload.boots, self._workload.images, forced,
                 options.same_image_scope == 'project'), seconds)
+
+
+def _requests(boots: Sequence[workload_mod.Boot],
+              multi_create: bool) -> list[range]:
+    """Return the numbers of the boots that are asked for together."""
+    starts = [number for number, boot in enumerate(boots)
+              if not (multi_create and number
+                      and _together(boots[number - 1], boot))]
+    return [range(start, end) for start, end in itertools.pairwise(
+        [*starts, len(boots)])]
+
+
+def _together(one: workload_mod.Boot, other: workload_mod.Boot) -> bool:
+    """Return whether two boots can be of one request."""
+    return (other.at - one.at <= TOGETHER_SECONDS and all(
+        getattr(one, name) == getattr(other, name) for name in (
+            'batch', 'vcpus', 'ram_mb', 'disk_gb', 'image', 'project')))
 
 
 def _uuid(chance: random.Random) -> str:

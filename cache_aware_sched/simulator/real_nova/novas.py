@@ -89,16 +89,17 @@ def _image(image: workload.Image) -> 'objects.ImageMeta':
         properties=objects.ImageMetaProps())
 
 
-def request_spec(boot: workload.Boot, image: workload.Image,
-                 uuid: str) -> 'objects.RequestSpec':
-    """Return what the scheduler is asked when a server is booted.
+def request_spec(boot: workload.Boot, image: workload.Image, uuid: str,
+                 number: int = 1) -> 'objects.RequestSpec':
+    """Return what the scheduler is asked when servers are booted.
 
-    :param uuid: of the server
+    :param uuid: of the first server
+    :param number: of servers
     """
     return objects.RequestSpec(
         image=_image(image), instance_uuid=uuid, project_id=boot.project,
         flavor=_flavor(boot.vcpus, boot.ram_mb, boot.disk_gb),
-        num_instances=1, is_bfv=False, scheduler_hints={},
+        num_instances=number, is_bfv=False, scheduler_hints={},
         instance_group=None, numa_topology=None, pci_requests=None,
         requested_resources=[], ignore_hosts=None, force_hosts=None,
         force_nodes=None, requested_destination=None, retry=None)

@@ -86,15 +86,17 @@ class Scheduler:
             self._weighers.append(
                 references.WEIGHERS[policy.reference](policy.multiplier))
 
-    def select(self, spec: Any, hosts: Sequence[Any]) -> list[Any]:
+    def select(self, spec: Any, hosts: Sequence[Any],
+               index: int = 0) -> list[Any]:
         """Return the hosts for a server, the chosen one first.
 
         :param spec: the RequestSpec
         :param hosts: HostState objects
+        :param index: of the server in its request
         :returns: without those that a filter does not pass; perhaps none
         """
         passed = self._filter_handler.get_filtered_objects(
-            self._filters, hosts, spec)
+            self._filters, hosts, spec, index)
         if not passed:
             return []
         weighed = self._weight_handler.get_weighed_objects(
