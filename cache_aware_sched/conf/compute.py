@@ -25,11 +25,11 @@ The size that the report of a host's cached images may have, in bytes.
 
 Read by ``nova-compute``.
 
-An image takes 16 bytes, so the default holds about a thousand. When there are
-more, those that save the most time are reported, large ones and those in use
-first, and the report says that it is truncated. The report is stored with the
-host in the database and read for every request: larger reports cost scheduling
-time.
+An image takes 16 bytes, so the default holds about a thousand. When there
+are more, those that save the most time are reported, large ones and those in
+use first, and the report says that it is truncated. The report is stored
+with the host in the database and read for every request: larger reports cost
+scheduling time.
 
 The report is made smaller than this when other statistics of the host would
 otherwise not fit into the database column with it.

@@ -36,8 +36,7 @@ _MAX_GB = 1_000_000
 _LIMIT_HELP = """
 It is kept in every pass of the image cache manager, and before an image is
 fetched: what the manager finds least worth keeping is evicted first. What is
-in use or protected is never evicted; if that alone is more, the limit is
-exceeded.
+in use or protected is never evicted, even if that alone exceeds the limit.
 """
 
 OPTIONS = [
@@ -51,16 +50,16 @@ Read by ``nova-compute``.
 
 Possible values:
 
-* ``age``: as nova does it, what no instance has used for long is evicted. See
+* ``age``: evicts what no instance has used for long, as nova does. See
   ``[image_cache] remove_unused_base_images``,
   ``remove_unused_original_minimum_age_seconds`` and
   ``remove_unused_resized_minimum_age_seconds``.
-* ``lru``: nothing is evicted until a limit asks for room; then what was not
-  used for longest.
-* ``popularity``: nothing is evicted until a limit asks for room; then what
-  fewest servers were booted from lately.
-* ``protected``: nothing is evicted.
-* ``none``: whatever no instance uses is evicted in the next pass.
+* ``lru``: evicts nothing until a limit asks for room; then what was unused
+  for longest.
+* ``popularity``: evicts nothing until a limit asks for room; then the image
+  with the fewest boots lately.
+* ``protected``: evicts no image.
+* ``none``: evicts in the next pass whatever no instance uses.
 * The name of any other entry point in the namespace
   ``cache_aware_sched.image_cache_managers``.
 
@@ -83,10 +82,10 @@ The size that the image cache may have, in GiB.
 
 Read by ``nova-compute``.
 
-A file counts with what it takes up on the disk. An image that is being fetched
-counts with its size in Glance, one that nova converts to raw with twice that,
-and neither with more than the root disk of its server. When it has come, the
-limit is kept once more, with what it takes up then.
+A file counts with what it takes up on the disk. An image that is being
+fetched counts with its size in Glance, one that nova converts to raw with
+twice that, and neither with more than the root disk of its server. When it
+has come, the limit is kept once more, with what it takes up then.
 {_LIMIT_HELP}
 An image that is larger than the limit evicts nothing. It is fetched for a
 server all the same, and refused when it is to be fetched ahead of time.
@@ -106,8 +105,8 @@ How many images the image cache may hold.
 
 Read by ``nova-compute``.
 
-Resized copies of an image count as that image; kernels and ramdisks are images
-too.
+Resized copies of an image count as that image; kernels and ramdisks are
+images too.
 {_LIMIT_HELP}
 Possible values:
 
@@ -124,8 +123,8 @@ How full the file system that holds the image cache may get, as df shows it.
 
 Read by ``nova-compute``.
 
-When it is fuller than this, images are evicted until it is not fuller than
-``image_cache_low_watermark_percent``.
+When it is fuller than this, images are evicted until it is as full as
+``image_cache_low_watermark_percent`` says.
 {_LIMIT_HELP}
 Possible values:
 
@@ -194,11 +193,11 @@ A file that lists images that are never evicted, one id a line.
 
 Read by ``nova-compute``.
 
-Empty lines are passed over, as is what follows a ``#``. The file is read again
-whenever it changed; nova-compute need not be restarted. A line that is not the
-id of an image is named in a warning and skipped. If the file is missing, what
-it listed last stays protected; to protect nothing any more, leave an empty
-file.
+Empty lines are passed over, as is what follows a ``#``. The file is read
+again whenever it changed; nova-compute need not be restarted. A line that is
+not the id of an image is named in a warning and skipped. If the file is
+missing, what it listed last stays protected; to protect nothing any more,
+leave an empty file.
 
 Related options:
 
@@ -209,12 +208,12 @@ Related options:
         type=Finite(min=0.01, max=87_600),
         default=168.0,
         help="""
-After how many hours a boot counts half as much for the popularity of an image.
+Hours after which a boot counts half for the popularity of an image.
 
 Read by ``nova-compute``.
 
-The default is a week, so that what is booted every Monday is still known on
-the next. Read by the manager ``popularity``.
+The default is a week, so that an image that is booted every Monday is still
+known on the next Monday. Only the manager ``popularity`` uses it.
 
 Related options:
 
@@ -228,8 +227,8 @@ Log what would be evicted from the image cache, and evict nothing.
 
 Read by ``nova-compute``.
 
-For trying a manager and its limits. Nothing is removed from the cache at all,
-by no manager and under no limit.
+For trying a manager and its limits. Nothing is removed from the cache at
+all, by no manager and under no limit.
 """),
 ]
 

@@ -45,13 +45,12 @@ The weight that is multiplied is absolute: 1.0 stands for everything that the
 image cache could ever save a server, 0 for nothing. It fades to 0 on a host
 that would become busier than the other candidates, and on one that runs
 nearly as many servers of the image as the cap allows. The larger the
-multiplier, the busier a host may become: in vCPUs up to half again as busy as
-the average of the candidates, whatever the multiplier. The weights of nova's
-own weighers add up, and a build that is not over, or whose end the host has
-not reported yet, costs it 1.0: it takes more than 1 to outweigh that. The
-default was
-chosen by replaying real arrivals of servers; ``cache-aware-sched simulate``
-does so for a cloud of yours.
+multiplier, the busier a host may become: in vCPUs up to half again as busy
+as the average of the candidates, whatever the multiplier. The weights of
+nova's own weighers add up, and a build that is not over, or whose end the
+host has not reported yet, costs it 1.0: it takes more than 1 to outweigh
+that. The default was chosen by replaying real arrivals of servers;
+``cache-aware-sched simulate`` does so for your own cloud.
 
 Possible values:
 
@@ -76,15 +75,14 @@ Related options:
             ('enforce', 'Hosts that hold the image are preferred.'),
             ('observe', 'Hosts weigh what they weigh without the image '
                         'cache; the log says where each server would have '
-                        'gone, and how long a fetch it would have been '
-                        'spared.'),
+                        'gone, and how long a fetch that saves.'),
         ],
         help="""
 Whether ImageCacheWeigher changes where servers go.
 
 Read by ``nova-scheduler``.
 
-Read by nova-scheduler. ``observe`` is for a cloud in which the weigher is new.
+``observe`` is for a cloud in which the weigher is new.
 
 Related options:
 
@@ -101,9 +99,9 @@ How many servers of one image a host may run: the cap.
 
 Read by ``nova-scheduler``, and by ``nova-compute`` for the late check.
 
-ImageAntiAffinityFilter keeps to it, ImageCacheWeigher loses interest in a host
-that nears it, and nova-compute checks it again before a server is spawned.
-Servers that boot from a volume are neither counted nor capped.
+ImageAntiAffinityFilter keeps to it, ImageCacheWeigher loses interest in a
+host that nears it, and nova-compute checks it again before a server is
+spawned. Servers that boot from a volume are neither counted nor capped.
 
 Possible values:
 
@@ -132,11 +130,11 @@ Which share of all servers of one image a host may run.
 
 Read by ``nova-scheduler``, and by ``nova-compute`` for the late check.
 
-Read by nova-scheduler and nova-compute. For an image of which there are many
-servers: it lets a host run more than ``max_same_image_instances_per_host``, as
-long as these are no more than the share of all servers of the image, or no
-more than the candidate hosts run on average. So in a cloud of few hosts a
-share refuses nothing that a fair distribution would allow.
+It is for an image with many servers. A host may run more of them than
+``max_same_image_instances_per_host``, as long as it runs no more than the
+share of all servers of the image, or no more than the candidate hosts run on
+average. So in a cloud of few hosts a share refuses nothing that a fair
+distribution would allow.
 
 Possible values:
 
@@ -144,9 +142,9 @@ Possible values:
 * A number up to 1, for instance 0.2: a fifth. If
   ``max_same_image_instances_per_host`` is 0, the share is the only cap.
 
-Can be overridden as ``max_same_image_instances_per_host`` is: by the aggregate
-metadata key ``max_same_image_share_per_host`` (of several values the smallest
-counts), and by the flavor extra spec
+Can be overridden as ``max_same_image_instances_per_host`` is: by the
+aggregate metadata key ``max_same_image_share_per_host`` (of several values
+the smallest counts), and by the flavor extra spec
 ``cache_aware_sched:max_same_image_share_per_host``.
 
 Related options:
@@ -177,7 +175,7 @@ Related options:
         choices=[
             ('hard', 'The request fails with NoValidHost.'),
             ('soft', 'The hosts with the fewest such servers are used.'),
-            ('observe', 'No host is kept from any server; the log says which '
+            ('observe', 'No host is ruled out; the log says which hosts '
                         'would have been.'),
         ],
         help="""
@@ -186,9 +184,9 @@ What happens when every candidate host has reached the cap.
 Read by ``nova-scheduler``, and by ``nova-compute`` for the late check.
 
 With ``soft`` the cap is only kept as long as there is a host below it.
-``observe`` is for a cloud in which the cap is new. With both nova-compute does
-not check the cap again. An evacuation, a member of an affinity group, and a
-move to a host that an administrator names are never refused.
+``observe`` is for a cloud in which the cap is new. With both nova-compute
+does not check the cap again. An evacuation, a member of an affinity group,
+and a move to a host that an administrator names are never refused.
 
 Related options:
 
@@ -210,8 +208,8 @@ are checked, and only with the ``hard`` policy.
 
 A host only checks a cap if its nova.conf asks for one: if it sets
 ``max_same_image_instances_per_host``, ``max_same_image_share_per_host`` or
-``same_image_cap_policy``, or enables ImageAntiAffinityFilter. The driver alone
-does not bring a cap.
+``same_image_cap_policy``, or enables ImageAntiAffinityFilter. The driver
+alone does not bring a cap.
 
 Related options:
 
@@ -232,16 +230,16 @@ Read by ``nova-scheduler``.
 
 A server that was placed a moment ago is in no table yet; without this memory
 the requests that follow would be placed as if it did not exist, and its host
-were as idle as before. It is forgotten earlier when the host shows the server.
+were as idle as before. When the host shows the server, it is forgotten.
 
 Possible values:
 
 * 0: do not remember.
 * A number of seconds; longer than it takes a compute to claim a server. One
   that builds ``[DEFAULT] max_concurrent_builds`` servers already claims the
-  next when one of them is done: if the cap is above that, take as long as the
-  fetch of a large image. Otherwise servers beyond the cap are sent to a host
-  that is fetching, refused by the late check, and may run out of hosts.
+  next when one of them is done: if the cap is above that, take as long as
+  the fetch of a large image. Otherwise servers beyond the cap are sent to a
+  host that is fetching, refused by the late check, and may run out of hosts.
 
 Related options:
 
