@@ -30,8 +30,8 @@ GROUP = cfg.OptGroup(
 Where servers are placed by the images that hosts hold, what hosts report of
 their image caches, and what they keep in them.
 
-Both nova-scheduler and nova-compute read the options of the cap, which must be
-the same everywhere: ``max_same_image_instances_per_host``,
+Both nova-scheduler and nova-compute read the options of the cap, which must
+be the same everywhere: ``max_same_image_instances_per_host``,
 ``max_same_image_share_per_host``, ``same_image_scope`` and
 ``same_image_cap_policy``. The help of each other option names its service.
 """)
