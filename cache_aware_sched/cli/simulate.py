@@ -39,8 +39,7 @@ from cache_aware_sched.simulator.results import columns
 from cache_aware_sched.simulator import suggestion
 from cache_aware_sched.simulator.workload import Workload
 
-_NO_PLOTLY = ("--report needs plotly: pip install "
-              "'cache-aware-sched[simulator]'")
+_NO_PLOTLY = "--report needs plotly: pip install 'plotly>=6.3'"
 
 #: Of a search: nothing that was tried keeps to the limits.
 _NOTHING_FOUND = 1
@@ -122,7 +121,8 @@ class Simulate(lister.Lister):
         with contextlib.ExitStack() as shown:
             def bars(some: Sequence[Policy]) -> parallel.Progress | None:
                 shown.close()  # those of the simulations before
-                if not self.app.stderr.isatty():
+                if (not self.app.stderr.isatty()
+                        or importlib.util.find_spec('rich') is None):
                     return None
                 # Only here: it takes a tenth of a second.
                 from cache_aware_sched.cli import progress

@@ -452,8 +452,7 @@ class ReportTests(CommandTestCase):
         with mock.patch('importlib.util.find_spec', autospec=True,
                         return_value=None):
             self.assert_refused(
-                "pip install 'cache-aware-sched[simulator]'", *SMALL,
-                '--report', self.path)
+                "pip install 'plotly>=6.3'", *SMALL, '--report', self.path)
 
     def test_directory_that_cannot_be(self):
         path = self.write('file', '')
