@@ -16,8 +16,8 @@ The larger the multiplier, the more the image cache counts and the busier may a
 host become because of it: less is fetched, and hosts are used more unevenly.
 So the largest multiplier that keeps to the limits is looked for by halving,
 with several runs at a time; the cap is what may be at most. Where servers are
-refused because the scheduler forgets too early where it has placed others, it
-is told to remember them for longer.
+sent on or refused because the scheduler forgets too early where it has placed
+others, it is told to remember them for longer.
 """
 
 import collections
@@ -252,11 +252,14 @@ class _Search:
         :param more: that may be looked at next
         """
         trial = self._judged(place, *more)
-        if (trial.result.refused > self._stock.refused and not self._remember
+        forgets = (trial.result.rescheduled
+                   or trial.result.refused > self._stock.refused)
+        if (forgets and not self._remember
                 and _last(_RECENT, self._base.fragment) < REMEMBER):
             self._remember = REMEMBER
             longer = self._judged(place, *more)
-            if longer.excess < trial.excess:
+            if ((longer.excess, longer.result.rescheduled)
+                    < (trial.excess, trial.result.rescheduled)):
                 trial = longer
             else:
                 self._remember = 0

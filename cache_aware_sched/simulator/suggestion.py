@@ -69,7 +69,8 @@ def _expected(trial: Trial, found: Suggestion) -> list[str]:
          f'{its.vcpu_imbalance:.3f}'),
         ('most servers of an image on a host', f'{mine.max_same_image:,}',
          f'{its.max_same_image:,}'),
-        ('refused', f'{mine.refused:,}', f'{its.refused:,}'))
+        ('refused', f'{mine.refused:,}', f'{its.refused:,}'),
+        ('rescheduled', f'{mine.rescheduled:,}', f'{its.rescheduled:,}'))
     return [f'  {label}: {value} (stock nova: {other})'
             for label, value, other in figures]
 

@@ -35,6 +35,7 @@ class Cloud:
     refused_by_stock: int = 0
     same_image: int = 10
     floor: float = 5.0
+    rescheduled: int = 0
     #: Whether it is because of placements that were forgotten.
     forgets: bool = False
 
@@ -52,11 +53,13 @@ class Cloud:
                 policy, fetched_bytes=40 * TB, vcpu_imbalance=self.even,
                 refused=self.refused_by_stock, max_same_image=30)
         multiplier = self.multiplier(policy)
+        remembers = (self.forgets and 'recent_placement_seconds = 60'
+                     in policy.fragment)
         return simulator_results.of_policy(
             policy, vcpu_imbalance=self.imbalance(multiplier),
             fetched_bytes=int(self.fetched(multiplier) * TB),
-            refused=0 if self.forgets and 'recent_placement_seconds = 60'
-            in policy.fragment else self.refused,
+            refused=0 if remembers else self.refused,
+            rescheduled=0 if remembers else self.rescheduled,
             max_same_image=self.same_image)
 
     def imbalance(self, multiplier):
@@ -201,6 +204,20 @@ class SearchTests(base.TestCase):
                       found.best.policy.own.splitlines())
         self.assertEqual(Cloud().search().best.multiplier,
                          found.best.multiplier)
+
+    def test_servers_that_are_sent_on(self):
+        """Also where all find a host in the end."""
+        found = Cloud(rescheduled=5, forgets=True).search()
+
+        self.assertIn('recent_placement_seconds = 60',
+                      found.best.policy.own.splitlines())
+
+    def test_what_does_not_help_is_not_suggested(self):
+        for cloud in (Cloud(), Cloud(rescheduled=5), Cloud(refused=5)):
+            found = cloud.search()
+
+            self.assertNotIn('recent_placement_seconds',
+                             found.closest.policy.fragment)
 
     def test_placements_that_are_remembered_anyway(self):
         found = Cloud(refused=5, forgets=True).search(base=policy_mod.ours(
