@@ -48,6 +48,9 @@ _WIDE = 5
 #: neighbours are apart. On the left, with no imbalance, there are no points.
 _CORNERS = ('bottom left', 'top left', 'bottom right', 'top right')
 
+#: Of the first of many lines of one colour; less looks like stock nova's.
+_PALEST = 0.4
+
 #: More lines than these in one figure, and only one of a family is shown.
 _MANY = 8
 
@@ -205,8 +208,10 @@ def hit_rates(findings: Sequence[Finding]) -> dict[str, Any]:
                 name=html.escape(finding.policy.name), mode='lines',
                 x=[at / _HOUR for at, _rate in points],
                 y=[100 * rate for _at, rate in points],
-                line={'color': _shade(colours(findings)[family],
-                                      (number + 1) / len(members)),
+                line={'color': _shade(
+                          colours(findings)[family],
+                          _PALEST + (1 - _PALEST) * (number + 1)
+                          / len(members)),
                       'width': 2, 'dash': _DASHES[number % len(_DASHES)]},
                 visible=(True if len(findings) <= _MANY or finding is shown
                          else 'legendonly'),
