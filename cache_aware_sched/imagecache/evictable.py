@@ -17,7 +17,8 @@ An entry stays
 - while an instance uses its image, by the database, or an instance that moves
   to or from a host of this cache (:mod:`.used`),
 - while a disk, or another entry, is made on top of it (:mod:`.backing`),
-- while this process makes a server of its image (:mod:`.busy`) or fetches it,
+- while this process makes a server of its image, or fetches it
+  (:mod:`.in_progress`),
 - while any host fetches it,
 - as long as its image is protected (:mod:`.protected`),
 - all of them, as long as one of these cannot be told.
@@ -38,9 +39,9 @@ from oslo_log import log as logging
 
 from cache_aware_sched import image_ids
 from cache_aware_sched.imagecache import backing
-from cache_aware_sched.imagecache import busy
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.entry import Kind
+from cache_aware_sched.imagecache import in_progress
 from cache_aware_sched.imagecache import limits
 from cache_aware_sched.imagecache import protected
 from cache_aware_sched.imagecache import store
@@ -155,7 +156,7 @@ class Evictable:
         self._host = host
         self._store = where
         self._keep = keep
-        self.busy = busy.Busy()
+        self.in_progress = in_progress.InProgress()
         self._look_again = 0.0
         self.fetching: dict[str, limits.Fetch] = {}
 
@@ -171,10 +172,10 @@ class Evictable:
         names = {entry.name for entry in entries}
         in_use = {entry.name for entry in used.entries(entries)}
         in_use |= arriving(entries, listing.now)
-        images = self.busy.sha1s() | listing.fetching.keys() | set(
+        images = self.in_progress.sha1s() | listing.fetching.keys() | set(
             self.fetching)
         in_use |= {entry.name for entry in entries if entry.sha1 in images}
-        if self.busy:  # a disk may be made of them at this very moment
+        if self.in_progress:  # a disk may be made of them at this very moment
             in_use |= {entry.name for entry in entries if entry.is_blank}
         try:
             in_use = self._backing(listing, in_use, anew, waits)
@@ -221,7 +222,7 @@ class Evictable:
 
         Asked when no other process can begin to use it any more.
         """
-        if entry.is_blank and self.busy:
+        if entry.is_blank and self.in_progress:
             return False
         return (entry.kind is Kind.TEMPORARY
                 or not _is_one_of(entry, self._protected()))

@@ -183,7 +183,7 @@ class Evictor:
             outcome.evicted.append((entry, reason))
             outcome.absent.add(entry.name)
             return True
-        with self.evictable.busy.holding_off(entry.sha1) as in_use:
+        with self.evictable.in_progress.holding_off(entry.sha1) as in_use:
             removal = (store.Removal.IN_USE if in_use else self._store.remove(
                 entry, lambda: self.evictable.still(entry)))
         if removal is store.Removal.REMOVED:

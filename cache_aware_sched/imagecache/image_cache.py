@@ -27,11 +27,11 @@ from cache_aware_sched.imagecache import evictor
 from cache_aware_sched.imagecache import fetches
 from cache_aware_sched.imagecache import history
 from cache_aware_sched.imagecache import limits
+from cache_aware_sched.imagecache import log_lines
 from cache_aware_sched.imagecache import notification
 from cache_aware_sched.imagecache import policies
 from cache_aware_sched.imagecache import protected
 from cache_aware_sched.imagecache import store as store_mod
-from cache_aware_sched.imagecache import telling
 from cache_aware_sched.imagecache import used
 from cache_aware_sched import report
 
@@ -74,7 +74,7 @@ class ImageCache:
         Reads what is protected, so that a mistake is told at the start.
         """
         self._store.register()
-        telling.of_the_start(
+        log_lines.log_start(
             self._host, self._options, len(self._protected.by_sha1()),
             self._policy.needs_limit)
 
@@ -88,7 +88,7 @@ class ImageCache:
         known = [image_id for image_id in image_ids if image_id]
         self._history.add_ids(*known)
         sha1s = {report.image_sha1(image_id) for image_id in known}
-        with self._evictor.evictable.busy.using(sha1s):
+        with self._evictor.evictable.in_progress.using(sha1s):
             for sha1 in sha1s:
                 self._store.claim(sha1)
             yield
@@ -165,8 +165,8 @@ class ImageCache:
                  if entry.modified_ns > entry.used_ns}
         names.update(entry.name for entry in uses.entries(listing.entries))
         self._store.touch(*names)
-        telling.of_a_pass(self._host, view, outcome,
-                          self._options.image_cache_dry_run)
+        log_lines.log_pass(self._host, view, outcome,
+                           self._options.image_cache_dry_run)
         self._tell(outcome)
 
     def _tell(self, outcome: evictor.EvictionResult) -> None:

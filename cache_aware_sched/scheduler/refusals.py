@@ -121,7 +121,7 @@ def warn_if_everywhere(
     if progress.placed or not all(
             candidate.setting.cap.for_all for candidate in candidates):
         return
-    counts = counter.asking.counts_everywhere(progress, candidates)
+    counts = counter.cell_lookup.counts_everywhere(progress, candidates)
     limit = max(candidate.limit for candidate in candidates)
     if counts and min(counts) >= limit:
         once.warning(

@@ -22,7 +22,7 @@ from oslo_log import log as logging
 from cache_aware_sched import once
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
-from cache_aware_sched.scheduler import columns
+from cache_aware_sched.scheduler import node_caches
 
 LOG = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ class Reports:
     """
 
     def __init__(self) -> None:
-        self._said: columns.Columns[tuple[str, int], _Said] = (
-            columns.Columns())
+        self._said: node_caches.NodeCaches[tuple[str, int], _Said] = (
+            node_caches.NodeCaches())
 
     def answers(self, hosts: Sequence[Any], wanted: tuple[str, int]
                 ) -> list[Answer]:
@@ -118,11 +118,11 @@ class Reports:
         return found
 
     def sweep(self, now: float) -> None:
-        """Forget nodes that were not asked for; see :mod:`.columns`."""
+        """Forget nodes that were not asked for; see :mod:`.node_caches`."""
         self._said.sweep(now)
 
 
-def _read(host: Any, kept: columns.HostColumn[_Said],
+def _read(host: Any, kept: node_caches.NodeCache[_Said],
           wanted: tuple[str, int]) -> Answer:
     """Return what a report says, and keep it."""
     try:

@@ -30,6 +30,7 @@ from cache_aware_sched.conf import scheduler as conf
 from cache_aware_sched import config
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.candidates import Candidate
+from cache_aware_sched.scheduler import decisions
 from cache_aware_sched.scheduler import first_copy
 from cache_aware_sched.scheduler import load
 from cache_aware_sched.scheduler.same_image import count as count_mod
@@ -37,7 +38,6 @@ from cache_aware_sched.scheduler.same_image import progress as progress_mod
 from cache_aware_sched.scheduler import scoring
 from cache_aware_sched.scheduler import settings
 from cache_aware_sched.scheduler import spreading
-from cache_aware_sched.scheduler import telling
 
 LOG = logging.getLogger(__name__)
 CONF = config.CONF
@@ -54,7 +54,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         self._multiplier = self._options.image_cache_weight_multiplier
         self._counter = count_mod.shared()
         self._counter.weighs = True
-        self._warnings = telling.Warnings(self._counter)
+        self._warnings = decisions.Warnings(self._counter)
 
     def weight_multiplier(self, host_state: Any) -> float:
         """Return the option, or what the host's aggregates say instead.
@@ -96,11 +96,11 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
             return nothing
         progress, candidates = gathered
         load.set_loads(candidates, request, self._counter.ledger.by_spot())
-        wish = telling.wish(request)
+        wish = decisions.wish(request)
         demand = scoring.Demand(
-            request.image_size, request.vcpus, wish == telling.AVOID,
+            request.image_size, request.vcpus, wish == decisions.AVOID,
             load.Idle.for_request(request))
-        if wish == telling.IGNORE:
+        if wish == decisions.IGNORE:
             scores = scoring.Scores(candidates)
         else:
             scores = scoring.score(candidates, demand)
@@ -108,7 +108,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         before = [item.weight for item in weighed]
         first_copy.ease(candidates, demand, scores, before)
         observed = self._options.image_cache_weigher_mode == conf.OBSERVE
-        decision = telling.Decision(
+        decision = decisions.Decision(
             request, candidates, scores, before, observed)
         result = (nothing if observed
                   else self._spread(decision, demand, before))
@@ -116,7 +116,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
             self._decided(decision)
         return result
 
-    def _decided(self, decision: telling.Decision) -> None:
+    def _decided(self, decision: decisions.Decision) -> None:
         """Say what was decided, once for each server."""
         decision.log()
 
@@ -139,7 +139,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         return progress, self._counter.gather(
             progress, request, hosts, chosen)
 
-    def _spread(self, decision: telling.Decision, demand: scoring.Demand,
+    def _spread(self, decision: decisions.Decision, demand: scoring.Demand,
                 before: Sequence[float]) -> list[float]:
         """Return the weights, with the hosts drawn that the request needs.
 

@@ -19,7 +19,7 @@ from tests.cloud import settings as settings_mod
 
 OUR_WEIGHER = 'cache_aware_sched.scheduler.weights.ImageCacheWeigher'
 #: What a scheduler that has it says of each request.
-OUR_WEIGHER_LOGS = 'INFO cache_aware_sched.scheduler.telling'
+OUR_WEIGHER_LOGS = 'INFO cache_aware_sched.scheduler.decisions'
 OUR_FILTER = 'cache_aware_sched.scheduler.filters.ImageAntiAffinityFilter'
 
 #: What a service of nova logs when it is ready, as a debug message.

@@ -25,8 +25,8 @@ import unittest
 
 import fixtures
 
+from cache_aware_sched.scheduler import decisions
 from cache_aware_sched.scheduler import scoring
-from cache_aware_sched.scheduler import telling
 from cache_aware_sched.scheduler import weights
 from cache_aware_sched.virt import fake
 from tests.demo import reasons
@@ -57,7 +57,7 @@ class ExplainingWeigher(weights.ImageCacheWeigher):
     full: dict[str, int] = {}
     hosts: frozenset[str] = frozenset()
 
-    def _decided(self, decision: telling.Decision) -> None:
+    def _decided(self, decision: decisions.Decision) -> None:
         super()._decided(decision)
         if scoring.benefit(decision.scores.seconds):
             self.reasons.setdefault(

@@ -39,8 +39,8 @@ import oslo_messaging
 from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import evictable
 from cache_aware_sched.imagecache import loading
+from cache_aware_sched.imagecache import log_lines
 from cache_aware_sched.imagecache import manager as manager_mod
-from cache_aware_sched.imagecache import telling
 from tests.unit import base
 from tests.unit import factories
 
@@ -252,7 +252,7 @@ class ManagerTestCase(base.TestCase):
     @contextlib.contextmanager
     def starting(self):
         """Keep what the log says of each start out of the tests' way."""
-        logger = logging.getLogger(telling.__name__)
+        logger = logging.getLogger(log_lines.__name__)
         logger.disabled = True
         try:
             yield

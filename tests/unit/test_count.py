@@ -1057,7 +1057,7 @@ class TestEverywhere(CountTestCase):
 
     def everywhere(self, *hosts):
         progress, _request, found = self.look(factories.spec(), *hosts)
-        return self.counter.asking.counts_everywhere(progress, found)
+        return self.counter.cell_lookup.counts_everywhere(progress, found)
 
     def test_hosts_that_are_no_candidates(self):
         self.answer(*[server('a') for _ in range(3)], server('c'),

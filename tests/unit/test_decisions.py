@@ -15,10 +15,10 @@ import logging
 from cache_aware_sched import once
 from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
+from cache_aware_sched.scheduler import decisions
 from cache_aware_sched.scheduler import load
 from cache_aware_sched.scheduler.same_image import count
 from cache_aware_sched.scheduler import scoring
-from cache_aware_sched.scheduler import telling
 from tests.unit import base
 from tests.unit import factories
 from tests.unit.factories import candidate
@@ -33,7 +33,7 @@ class DecisionTestCase(base.TestCase):
         request = request or factories.request()
         scores = scoring.score(candidates, scoring.Demand(
             size, 1, avoid, load.Idle(20, 20)))
-        return telling.Decision(
+        return decisions.Decision(
             request, candidates, scores, before or [0.0] * len(candidates),
             observed)
 
@@ -100,8 +100,8 @@ class TestLine(DecisionTestCase):
     def test_request_ignores_it(self):
         hosts = candidate('a'), candidate('b', Holding.COLD)
         request = factories.request(
-            hints={request_mod.HINT_IMAGE_CACHE: [telling.IGNORE]})
-        telling.Decision(
+            hints={request_mod.HINT_IMAGE_CACHE: [decisions.IGNORE]})
+        decisions.Decision(
             request, hosts, scoring.Scores(hosts), [0.0, 0.0],
             observed=False).log()
 
@@ -194,10 +194,10 @@ class TestWish(base.TestCase):
 
     def wish(self, *values, project=factories.PROJECT):
         hints = {request_mod.HINT_IMAGE_CACHE: list(values)}
-        return telling.wish(factories.request(hints=hints, project=project))
+        return decisions.wish(factories.request(hints=hints, project=project))
 
     def test_none(self):
-        self.assertEqual('prefer', telling.wish(factories.request()))
+        self.assertEqual('prefer', decisions.wish(factories.request()))
         self.assertEqual('prefer', self.wish())
 
     def test_each(self):
@@ -241,7 +241,7 @@ class TestWarnings(base.TestCase):
         self.set_nova('scheduler', max_placement_results=1000)
         self.now = 0.0
         self.counter = count.SameImageCounter(lambda: self.now)
-        self.told = telling.Warnings(self.counter)
+        self.told = decisions.Warnings(self.counter)
 
     def check(self, *candidates):
         self.told.check(candidates)

@@ -41,7 +41,7 @@ class FilterTestCase(base.TestCase):
         self.filter = filters.ImageAntiAffinityFilter()
         self.query = mock.create_autospec(cells.CellQuery, instance=True)
         self.counter = count.shared()
-        self.counter.asking._query = self.query
+        self.counter.cell_lookup._query = self.query
         # What the cells know is what the hosts show.
         self.query.servers.return_value = {}
         self.query.spots.return_value = set()

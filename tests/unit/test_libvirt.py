@@ -297,7 +297,7 @@ class TestFetch(LibvirtTestCase):
         :returns: how room was made for it
         """
         def fetch(target, **fields):
-            self.assertIn(SHA1, evictable.busy.sha1s())
+            self.assertIn(SHA1, evictable.in_progress.sha1s())
             self.write(target)
 
         cache = self.driver.image_cache_manager.cache
@@ -428,12 +428,12 @@ class TestFetch(LibvirtTestCase):
             with mock.patch.object(
                     libvirt_driver.LibvirtDriver, name, create=True,
                     side_effect=lambda *args, seen=seen: seen.append(
-                        evictable.busy.sha1s())):
+                        evictable.in_progress.sha1s())):
                 getattr(self.driver, name)(self.context, server, meta)
 
             self.assertEqual(
                 [{SHA1, report.image_sha1(factories.OTHER_IMAGE)}], seen)
-            self.assertFalse(evictable.busy)
+            self.assertFalse(evictable.in_progress)
 
     def test_pre_cache_that_fails_leaves_no_lock_file(self):
         with mock.patch.object(

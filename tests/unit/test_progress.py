@@ -12,9 +12,9 @@
 
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.same_image import ledger
+from cache_aware_sched.scheduler.same_image import nova_choice
 from cache_aware_sched.scheduler.same_image import progress
 from cache_aware_sched.scheduler.same_image.servers import Spot
-from cache_aware_sched.scheduler.same_image import watch
 from tests.unit import base
 from tests.unit import factories
 
@@ -45,7 +45,7 @@ class ProgressTestCase(base.TestCase):
         self.start()
         uuid = self.spec.instance_uuid
         self.progress.guessed.add(uuid)
-        self.progress.watch = watch.Watch([
+        self.progress.nova_choice = nova_choice.NovaChoice([
             (host, ledger.Placement(
                 uuid, Spot(host.host, host.nodename), factories.IMAGE, None,
                 False, NOTHING, NOTHING, 0, 0.0, 60.0))
@@ -213,7 +213,7 @@ class TestEnd(ProgressTestCase):
         self.let_go()
 
         self.assertEqual(((uuid, 'b'), set()), self.end())
-        self.assertIsNone(self.progress.watch)
+        self.assertIsNone(self.progress.nova_choice)
 
     def test_once_when_nova_is_done(self):
         self.place(1)
@@ -274,7 +274,7 @@ class TestEnd(ProgressTestCase):
         self.refuse(0)
 
         self.assertEqual((None, {first, second}), self.end())
-        self.assertIsNone(self.progress.watch)
+        self.assertIsNone(self.progress.nova_choice)
 
     def test_no_host_was_left_before_the_last_server_was_looked_at(self):
         first = self.place(0)

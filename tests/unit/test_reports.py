@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
-from cache_aware_sched.scheduler import columns
+from cache_aware_sched.scheduler import node_caches
 from cache_aware_sched.scheduler import reports
 from tests.unit import base
 from tests.unit import factories
@@ -149,7 +149,7 @@ class TestAnswer(ReportsTestCase):
 
     def test_very_many_images(self):
         text = factories.warm()
-        for _ in range(columns.MAX_COLUMNS + 5):
+        for _ in range(node_caches.MAX_CACHES + 5):
             self.assertEqual(Holding.COLD, self.answer(
                 text, factories.new_uuid()).holding)
 
@@ -238,7 +238,7 @@ class TestChange(ReportsTestCase):
                                (cold, Holding.COLD), (warm, Holding.WARM)):
             self.assertEqual([expected], self.holdings(text))
 
-            self.now += columns.SWEEP_EVERY
+            self.now += node_caches.SWEEP_EVERY
             self.reports.sweep(self.now)
 
     def test_hosts_that_are_gone_are_forgotten(self):
@@ -246,12 +246,12 @@ class TestChange(ReportsTestCase):
             self.ask(host)
 
         for _ in range(2):
-            self.now += columns.SWEEP_EVERY
+            self.now += node_caches.SWEEP_EVERY
             self.reports.sweep(self.now)
             self.answer(factories.warm())
 
-        [column] = self.reports._said._columns.values()
-        self.assertEqual(1, len({**column, **column._older}))
+        [cache] = self.reports._said._caches.values()
+        self.assertEqual(1, len({**cache, **cache._older}))
 
 
 class TestUnreadable(ReportsTestCase):

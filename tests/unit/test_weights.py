@@ -55,7 +55,7 @@ class WeigherTestCase(base.TestCase):
         self.query = mock.create_autospec(cells.CellQuery, instance=True)
         self.query.servers.return_value = {}
         self.counter = count.shared()
-        self.counter.asking._query = self.query
+        self.counter.cell_lookup._query = self.query
         self.hosts = [
             factories.host('warm', text=factories.warm()),
             factories.host('cold', text=factories.cold()),

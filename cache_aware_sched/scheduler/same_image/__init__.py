@@ -16,5 +16,5 @@
 of the instances (:mod:`.memory`), what hosts report, and what was placed
 moments ago (:mod:`.ledger`); only where that does not suffice, one query a
 cell (:mod:`.cells`) answers. :mod:`.progress` is what a request has done so
-far, and :mod:`.watch` learns what nova has made of a decision.
+far, and :mod:`.nova_choice` learns what nova has made of a decision.
 """

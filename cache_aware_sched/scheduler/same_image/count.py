@@ -37,13 +37,13 @@ import weakref
 from cache_aware_sched.config import CONF
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import candidates as candidates_mod
-from cache_aware_sched.scheduler.same_image import asking
+from cache_aware_sched.scheduler.same_image import cell_lookup
 from cache_aware_sched.scheduler.same_image import cells
 from cache_aware_sched.scheduler.same_image import gathering as gathering_mod
 from cache_aware_sched.scheduler.same_image import ledger
+from cache_aware_sched.scheduler.same_image import nova_choice
 from cache_aware_sched.scheduler.same_image import progress as progress_mod
 from cache_aware_sched.scheduler.same_image.servers import Spot
-from cache_aware_sched.scheduler.same_image import watch
 from cache_aware_sched.scheduler import settings as settings_mod
 
 #: Requests that a process deals with at the same time, at most.
@@ -71,12 +71,12 @@ class SameImageCounter:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic,
-                 query: asking.Cells | None = None) -> None:
+                 query: cell_lookup.ServerQuery | None = None) -> None:
         self.clock = clock
         self._sources = gathering_mod.Sources(clock)
         self.memory = self._sources.memory
         self.ledger = self._sources.ledger
-        self.asking = asking.Asking(
+        self.cell_lookup = cell_lookup.CellLookup(
             self._sources, cells.CellQuery() if query is None else query)
         self._requests: weakref.WeakKeyDictionary[
             Any, progress_mod.Progress] = weakref.WeakKeyDictionary()
@@ -101,8 +101,8 @@ class SameImageCounter:
             if progress is None:
                 progress = self._requests[spec] = progress_mod.Progress(
                     host_states, request.count)
-        if progress.start(request) and progress.watch:
-            self._correct(progress.watch.placement())
+        if progress.start(request) and progress.nova_choice:
+            self._correct(progress.nova_choice.placement())
         return progress
 
     def keep(self, gathered: Gathered | None) -> None:
@@ -143,7 +143,7 @@ class SameImageCounter:
         found = gathering_mod.Gathering(
             self._sources, progress, request).candidates(host_states, settings)
         if progress.answers is None and _cannot_tell(found):
-            self.asking.ask(request, progress, host_states)
+            self.cell_lookup.ask(request, progress, host_states)
             found = gathering_mod.Gathering(
                 self._sources, progress, request).candidates(
                     host_states, settings)
@@ -171,7 +171,7 @@ class SameImageCounter:
         if CONF.filter_scheduler.host_subset_size <= 1:
             self.ledger.record(placements[0][1])
         if progress.is_dated:
-            progress.watch = watch.Watch(placements)
+            progress.nova_choice = nova_choice.NovaChoice(placements)
             self._open[uuid] = progress
             while len(self._open) > MAX_OPEN:
                 self._open.popitem(last=False)
@@ -208,7 +208,7 @@ class SameImageCounter:
             self._correct(placement)
             for server in failed:
                 self.ledger.forget(server)
-            if progress.watch is None:
+            if progress.nova_choice is None:
                 self._open.pop(uuid, None)
         self._sources.sweep()
 

@@ -18,7 +18,7 @@ from typing import Any
 from cache_aware_sched.config import CONF
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import candidates as candidates_mod
-from cache_aware_sched.scheduler import columns
+from cache_aware_sched.scheduler import node_caches
 from cache_aware_sched.scheduler import reports
 from cache_aware_sched.scheduler.same_image import host_servers
 from cache_aware_sched.scheduler.same_image import ledger
@@ -57,7 +57,7 @@ class Counted:
 
 
 #: By image, and by project where others' servers do not count.
-Columns = columns.Columns[tuple[str, str | None], Counted]
+CountCaches = node_caches.NodeCaches[tuple[str, str | None], Counted]
 
 
 class Counting:
@@ -70,7 +70,7 @@ class Counting:
     """
 
     def __init__(self, memory: memory_mod.InstanceMemory,
-                 recent: ledger.Ledger, kept: Columns, now: float,
+                 recent: ledger.Ledger, kept: CountCaches, now: float,
                  progress: progress_mod.Progress,
                  request: request_mod.Request) -> None:
         self._memory = memory

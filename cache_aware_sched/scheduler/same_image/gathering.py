@@ -37,7 +37,7 @@ class Sources:
         self.memory = memory.InstanceMemory()
         self.ledger = ledger.Ledger(clock)
         self.reports = reports.Reports()
-        self.counted: counting.Columns = counting.Columns()
+        self.counted: counting.CountCaches = counting.CountCaches()
 
     def sweep(self) -> None:
         """Forget what is gone, if it is time for it."""

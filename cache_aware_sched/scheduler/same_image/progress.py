@@ -24,8 +24,8 @@ import weakref
 
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.same_image import ledger
+from cache_aware_sched.scheduler.same_image import nova_choice
 from cache_aware_sched.scheduler.same_image.servers import Spot
-from cache_aware_sched.scheduler.same_image import watch as watch_mod
 
 
 _SERVERS = operator.attrgetter('num_instances')
@@ -47,7 +47,7 @@ class Progress:
         they were asked
     :ivar evacuated: whether the server that is placed is being evacuated, or
         may be, by what they said
-    :ivar watch: of the decision for the current server
+    :ivar nova_choice: of the decision for the current server
     :ivar is_dated: whether nova says when hosts were updated; in a simulation
         it does not, and nothing can be learnt of what it consumes
     """
@@ -64,7 +64,7 @@ class Progress:
         self.at_start = {id(host): host.num_instances for host in again}
         self.answers: dict[str, dict[Spot, set[str]]] | None = None
         self.evacuated = False
-        self.watch: watch_mod.Watch | None = None
+        self.nova_choice: nova_choice.NovaChoice | None = None
         self._now = dict(self.at_start)
         self._chosen: list[dict[str, Any]] = []
         self.is_dated = any(host.updated is not None for host in host_states)
@@ -93,22 +93,22 @@ class Progress:
         :returns: where it was placed, and the servers of the request that were
             not placed; None if nothing is known yet, or no more
         """
-        watch = self.watch
-        if watch is None:
+        choice = self.nova_choice
+        if choice is None:
             return None
-        if self.is_dated and (watch.is_refused() or any(
+        if self.is_dated and (choice.is_refused() or any(
                 fields['updated'] is None for fields in self._chosen)):
-            self.watch = None
+            self.nova_choice = None
             return None, {*self.placed, *self.guessed}
-        is_over = watch.is_over()
-        placement = watch.placement()
+        is_over = choice.is_over()
+        placement = choice.placement()
         if is_over:
-            self.watch = None
+            self.nova_choice = None
         elif placement is None:
             return None
         failed = placement is None and self.is_dated and (
-            watch.uuid not in self.placed)
-        return placement, {watch.uuid} if failed else set()
+            choice.uuid not in self.placed)
+        return placement, {choice.uuid} if failed else set()
 
     def _learn(self) -> Spot | None:
         """Learn where nova has placed the server before, if it has.
@@ -121,7 +121,7 @@ class Progress:
             return None
         for sign in self._hosts:
             host = sign()
-            if host is not None and watch_mod.is_consumed(
+            if host is not None and nova_choice.is_consumed(
                     vars(host), self._now[id(host)]):
                 self._now[id(host)] = host.num_instances
                 self._chosen.append(vars(host))

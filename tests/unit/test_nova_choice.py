@@ -18,8 +18,8 @@ from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.same_image import cells
 from cache_aware_sched.scheduler.same_image import count
 from cache_aware_sched.scheduler.same_image import ledger
+from cache_aware_sched.scheduler.same_image import nova_choice
 from cache_aware_sched.scheduler.same_image.servers import Spot
-from cache_aware_sched.scheduler.same_image import watch
 from cache_aware_sched.scheduler import settings
 from tests.unit import base
 from tests.unit import factories
@@ -49,7 +49,7 @@ class TestWatch(WatchTestCase):
 
     def begin(self):
         nothing = ledger.Resources(0, 0)
-        self.watch = watch.Watch([
+        self.choice = nova_choice.NovaChoice([
             (host, ledger.Placement(
                 self.spec.instance_uuid, Spot(host.host, host.nodename),
                 factories.IMAGE, None, False, nothing, nothing, 0, 0.0, 60.0))
@@ -59,13 +59,13 @@ class TestWatch(WatchTestCase):
         self.hosts[place].consume_from_request(self.spec)
 
     def chosen(self):
-        placement = self.watch.placement()
+        placement = self.choice.placement()
         return placement and placement.spot.host
 
     def test_nova_has_not_chosen(self):
         self.assertIsNone(self.chosen())
-        self.assertFalse(self.watch.is_refused())
-        self.assertFalse(self.watch.is_over())
+        self.assertFalse(self.choice.is_refused())
+        self.assertFalse(self.choice.is_over())
 
     def test_host_that_nova_chose(self):
         self.choose(2)
@@ -91,7 +91,7 @@ class TestWatch(WatchTestCase):
         self.hosts[2].updated = None
 
         self.assertIsNone(self.chosen())
-        self.assertTrue(self.watch.is_refused())
+        self.assertTrue(self.choice.is_refused())
 
     def test_host_that_nova_gives_up_after_it_is_known(self):
         self.choose(2)
@@ -99,22 +99,22 @@ class TestWatch(WatchTestCase):
 
         self.hosts[2].updated = None
 
-        self.assertTrue(self.watch.is_refused())
+        self.assertTrue(self.choice.is_refused())
 
     def test_other_host_without_a_time(self):
         self.hosts[1].updated = None
 
-        self.assertFalse(self.watch.is_refused())
+        self.assertFalse(self.choice.is_refused())
 
     def test_is_over_when_the_last_host_goes(self):
         """Another filter may drop the first one before."""
         seen = []
         while self.hosts:
-            seen.append(self.watch.is_over())
+            seen.append(self.choice.is_over())
             self.hosts.pop(0)
 
         self.assertEqual([False] * 3, seen)
-        self.assertTrue(self.watch.is_over())
+        self.assertTrue(self.choice.is_over())
 
     def test_hosts_that_were_never_updated(self):
         self.hosts = [factories.host('a'), factories.host('b')]
@@ -123,7 +123,7 @@ class TestWatch(WatchTestCase):
         self.begin()
 
         self.assertIsNone(self.chosen())
-        self.assertFalse(self.watch.is_refused())
+        self.assertFalse(self.choice.is_refused())
 
         self.hosts[1].num_instances = 1
         self.hosts[1].updated = factories.SOME_TIME

@@ -24,9 +24,9 @@ from cache_aware_sched.imagecache import limits
 LOG = logging.getLogger(__name__)
 
 
-def of_the_start(host: str, options: cfg.ConfigOpts.GroupAttr,
+def log_start(host: str, options: cfg.ConfigOpts.GroupAttr,
                  protected: int, needs_limit: bool) -> None:
-    """Tell how the cache of a host is kept.
+    """Log how the cache of a host is kept.
 
     :param protected: how many images are
     :param needs_limit: whether the manager does nothing without a limit
@@ -49,9 +49,9 @@ def of_the_start(host: str, options: cfg.ConfigOpts.GroupAttr,
             {'host': host, 'manager': options.image_cache_manager})
 
 
-def of_a_pass(host: str, view: View, outcome: evictor.EvictionResult,
+def log_pass(host: str, view: View, outcome: evictor.EvictionResult,
               dry_run: bool) -> None:
-    """Tell in one line what a pass found and did."""
+    """Log in one line what a pass found and did."""
     why = collections.Counter(reason for _entry, reason in outcome.evicted)
     LOG.info(
         'Image cache of host %(host)s: %(files)d files, %(bytes)d bytes; '

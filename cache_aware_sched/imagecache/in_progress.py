@@ -19,7 +19,7 @@ import contextlib
 import threading
 
 
-class Busy:
+class InProgress:
     """Counts who uses an image, so that nobody removes it meanwhile.
 
     Between the moment when nova sees that a file is there and the moment when

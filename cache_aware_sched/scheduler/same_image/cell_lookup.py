@@ -33,7 +33,7 @@ from cache_aware_sched.scheduler.same_image.servers import Server
 from cache_aware_sched.scheduler.same_image.servers import Spot
 
 
-class Cells(Protocol):
+class ServerQuery(Protocol):
     """What says which servers of an image there are."""
 
     def servers(self, image: str, uuids: Collection[str],
@@ -44,13 +44,13 @@ class Cells(Protocol):
         """Return all hosts and nodes of cells; none if that is not known."""
 
 
-class Asking:
-    """Asks, and lets memory and ledger learn what is answered.
+class CellLookup:
+    """Asks the cells, and lets memory and ledger learn what is answered.
 
     :param query: the databases of the cells
     """
 
-    def __init__(self, sources: gathering.Sources, query: Cells) -> None:
+    def __init__(self, sources: gathering.Sources, query: ServerQuery) -> None:
         self._sources = sources
         self._query = query
 

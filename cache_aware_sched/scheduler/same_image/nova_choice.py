@@ -29,7 +29,7 @@ from cache_aware_sched.scheduler.same_image import ledger
 LEADING = 16
 
 
-class Watch:
+class NovaChoice:
     """Looks at a decision when nova is done with it.
 
     :param placements: what would follow from each of the hosts that lead, with

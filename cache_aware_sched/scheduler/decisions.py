@@ -24,7 +24,7 @@ from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.candidates import Candidate
 from cache_aware_sched.scheduler.same_image import count
-from cache_aware_sched.scheduler.same_image import watch
+from cache_aware_sched.scheduler.same_image import nova_choice
 from cache_aware_sched.scheduler import scoring
 
 LOG = logging.getLogger(__name__)
@@ -71,7 +71,8 @@ class Decision:
 
     def leading(self) -> list[Candidate]:
         """Return the hosts with the largest sums, the first one first."""
-        number = max(watch.LEADING, CONF.filter_scheduler.host_subset_size)
+        number = max(
+            nova_choice.LEADING, CONF.filter_scheduler.host_subset_size)
         best = heapq.nlargest(
             number, range(len(self.candidates)), self._sums().__getitem__)
         return [self.candidates[index] for index in best]

@@ -18,7 +18,7 @@ from typing import TypeVar
 #: Images of which something is remembered; beyond it the one that was not
 #: asked for the longest is forgotten. Judgement: each takes some 200 bytes a
 #: node.
-MAX_COLUMNS = 32
+MAX_CACHES = 32
 
 #: Seconds after which nodes are forgotten that were not asked for in as much
 #: time before. Judgement: they must only not become more and more.
@@ -28,7 +28,7 @@ K = TypeVar('K')
 T = TypeVar('T')
 
 
-class HostColumn(dict[str, T]):
+class NodeCache(dict[str, T]):
     """What is remembered of nodes, by their names.
 
     What was not asked for since the sweep before the last one is forgotten: a
@@ -52,26 +52,26 @@ class HostColumn(dict[str, T]):
         self.clear()
 
 
-class Columns(Generic[K, T]):
-    """A column for each of the last keys, as of images.
+class NodeCaches(Generic[K, T]):
+    """A cache of nodes for each of the last keys, as of images.
 
-    Threads may take each other's columns away, which costs only time.
+    Threads may take each other's caches away, which costs only time.
     """
 
     def __init__(self) -> None:
-        self._columns: dict[K, HostColumn[T]] = {}
+        self._caches: dict[K, NodeCache[T]] = {}
         self._swept = 0.0
 
-    def of(self, key: K) -> HostColumn[T]:
-        """Return the column of a key."""
-        column = self._columns.pop(key, None)
-        if column is None:
-            column = HostColumn()
-            while len(self._columns) >= MAX_COLUMNS:
-                oldest, *_others = list(self._columns)
-                self._columns.pop(oldest, None)
-        self._columns[key] = column
-        return column
+    def of(self, key: K) -> NodeCache[T]:
+        """Return the cache of a key."""
+        cache = self._caches.pop(key, None)
+        if cache is None:
+            cache = NodeCache()
+            while len(self._caches) >= MAX_CACHES:
+                oldest, *_others = list(self._caches)
+                self._caches.pop(oldest, None)
+        self._caches[key] = cache
+        return cache
 
     def sweep(self, now: float) -> None:
         """Forget nodes that were not asked for, if it is time for it.
@@ -80,5 +80,5 @@ class Columns(Generic[K, T]):
         """
         if now - self._swept >= SWEEP_EVERY:
             self._swept = now
-            for column in list(self._columns.values()):
-                column.sweep()
+            for cache in list(self._caches.values()):
+                cache.sweep()
