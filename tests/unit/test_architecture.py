@@ -23,6 +23,11 @@ from tests.unit import base
 PACKAGE = 'cache_aware_sched'
 ROOT = pathlib.Path(cache_aware_sched.__file__).parent
 
+#: Names of classes that the simulator and its command still share with others.
+#: None is to be added.
+NAMES_OF_SEVERAL = {'Candidate', 'Column', 'Entry', 'Held', 'Job', 'Limits',
+                    'Policy', 'Server'}
+
 #: Makes every import of nova fail.
 NO_NOVA = """
 import sys
@@ -212,6 +217,34 @@ class TestDirections(base.TestCase):
         for name in ('scheduler.filters', 'virt.driver'):
             self.assert_loads_without(('no_such_module',),
                                       f'{PACKAGE}.{name}')
+
+
+class TestNames(base.TestCase):
+    """Who looks for the name of a class finds one thing."""
+
+    def shared(self, but=()):
+        """Return the names that several classes have, and their modules.
+
+        :param but: packages that are not looked into
+        """
+        homes = collections.defaultdict(list)
+        for module, path in modules().items():
+            if below(module, *but):
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    homes[node.name.lstrip('_')].append(module)
+        return {name: found for name, found in homes.items()
+                if len(found) > 1}
+
+    def test_two_halves_share_no_name(self):
+        self.assertEqual({}, self.shared(
+            but=(f'{PACKAGE}.simulator', f'{PACKAGE}.cli')))
+
+    def test_no_more_names_are_shared(self):
+        self.assertEqual({}, {
+            name: found for name, found in self.shared().items()
+            if name not in NAMES_OF_SEVERAL})
 
 
 class TestFiles(base.TestCase):
