@@ -162,7 +162,7 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
         """
         self.image_cache_manager.update(
             context, objects.InstanceList.get_by_host(
-                context, self._cache_host, expected_attrs=[]))
+                context, self.image_cache_manager.host, expected_attrs=[]))
 
     def _boot_image(self, context: nova_context.RequestContext,
                     instance: 'objects.Instance', size: int) -> None:
@@ -211,7 +211,7 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
                     with room(), self.image_fetched(sha1):
                         cache.begin(image_id, size)
                         time.sleep(
-                            self._cache_options.fake_image_fetch_seconds)
+                            CONF.cache_aware_sched.fake_image_fetch_seconds)
                         cache.put(image_id, size)
                 except BaseException:
                     cache.remove(image_id)

@@ -29,7 +29,7 @@ from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import entry
 from cache_aware_sched import report
 from cache_aware_sched.virt import cached_files
-from cache_aware_sched.virt import driver
+from cache_aware_sched.virt import host_report
 from cache_aware_sched.virt import image_backends
 from cache_aware_sched.virt import managed
 
@@ -139,12 +139,12 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                 boot.hit = True
         return result
 
-    def _arriving(self, filename: str
-                  ) -> contextlib.AbstractContextManager[driver.MeasuredFetch]:
+    def _arriving(self, filename: str) -> contextlib.AbstractContextManager[
+            host_report.MeasuredFetch]:
         """Report that an image arrives, if the file is named as of one."""
         name = entry.parse(filename)
         if name is None or name.sha1 is None:
-            return contextlib.nullcontext(driver.MeasuredFetch())
+            return contextlib.nullcontext(host_report.MeasuredFetch())
         return self.image_fetched(name.sha1)
 
 

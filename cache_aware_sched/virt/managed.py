@@ -20,6 +20,7 @@ from typing import Any
 from nova import context as nova_context
 from nova import objects
 
+from cache_aware_sched.config import CONF
 from cache_aware_sched.imagecache import loading
 from cache_aware_sched.virt import driver
 
@@ -53,7 +54,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         super().__init__(*args, **kwargs)
         # Under the name by which nova's libvirt driver knows it.
         self.image_cache_manager = loading.load(
-            self._cache_options.image_cache_manager)
+            CONF.cache_aware_sched.image_cache_manager)
         self.image_cache_manager.on_change = self.image_cache_changed
         # By the uuid of the server that is started.
         self._cache_boots: dict[str, ImageUse] = {}

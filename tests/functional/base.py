@@ -61,8 +61,8 @@ def end_reports(computes):
     end = time.monotonic() + 5
     for compute in computes:
         # nova's own drivers have none.
-        refresher = getattr(compute.manager.driver, '_cache_refresher', None)
-        while (refresher and refresher._running
+        sent = getattr(compute.manager.driver, '_cache_report', None)
+        while (sent and sent._refresher._running
                and time.monotonic() < end):
             time.sleep(0.02)
 

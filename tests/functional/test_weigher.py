@@ -204,7 +204,7 @@ class ReportTests(base.CloudTestCase):
     def let_say(self, host, text):
         """Let a host report a text instead of its cache."""
         driver = self.computes[host].manager.driver
-        driver._report = lambda *args: text
+        driver._cache_report._text = lambda *args: text
         self.report(host)
 
     def test_hosts_that_say_nothing_are_no_better_than_those_that_do(self):

@@ -19,6 +19,7 @@ from nova.virt import driver as nova_driver
 from cache_aware_sched import report
 from cache_aware_sched.report import FileKind
 from cache_aware_sched.virt import driver
+from cache_aware_sched.virt import host_report
 from cache_aware_sched.virt import late_check
 from tests.unit import base
 from tests.unit import database
@@ -73,7 +74,8 @@ class DriverTestCase(base.TestCase):
         self.driver = Driver(mock.Mock(spec=()))
         self.driver.init_host(HOST)
         self.refresh = self.useFixture(fixtures.MockPatchObject(
-            self.driver._cache_refresher, 'request', autospec=True)).mock
+            self.driver._cache_report._refresher, 'request',
+            autospec=True)).mock
 
     def server(self, image=factories.IMAGE, **fields):
         return self.rows.server(image, HOST, **fields)
@@ -277,7 +279,8 @@ class TestReport(DriverTestCase):
         self.assertEqual(self.driver.stats, self.stats())
 
     def test_tells_how_fast_images_are_fetched(self):
-        with mock.patch.object(driver, 'time', autospec=True) as clock:
+        with mock.patch.object(
+                host_report, 'time', autospec=True) as clock:
             clock.monotonic.side_effect = [0.0, 10.0]
             with self.driver.image_fetched('a' * 40) as fetch:
                 fetch.size = 10 ** 9
@@ -388,15 +391,15 @@ class TestFetch(DriverTestCase):
             with self.driver.image_fetched(factories.new_uuid()):
                 pass
 
-        self.assertEqual(0, sum(self.driver._cache_arriving.values()))
-        self.assertLess(len(self.driver._cache_arriving), 10)
+        self.assertEqual(0, sum(self.driver._cache_report._arriving.values()))
+        self.assertLess(len(self.driver._cache_report._arriving), 10)
 
     def test_many_images_that_arrive_at_once(self):
         """Servers are spawned in threads, of the same images and others."""
         def fetch():
             for number in range(200):
                 with self.driver.image_fetched(f'{number % 7:040x}'):
-                    self.driver._files()
+                    self.driver._cache_report._files()
 
         failed = []
         threads = [self.run_in_thread(
@@ -405,7 +408,7 @@ class TestFetch(DriverTestCase):
             thread.join()
 
         self.assertEqual([], failed)
-        self.assertEqual({}, dict(self.driver._cache_arriving))
+        self.assertEqual({}, dict(self.driver._cache_report._arriving))
 
     def failures(self, function, failed):
         try:

@@ -72,9 +72,10 @@ class LibvirtTestCase(base.TestCase):
             libvirt_driver.LibvirtDriver, 'get_available_resource',
             autospec=True, side_effect=lambda *args: {'vcpus': 1})).mock
         self.driver = libvirt.LibvirtDriver(mock.Mock(spec=()))
-        self.driver._cache_host = 'h'
+        self.driver._cache_report.host = 'h'
         self.refresh = self.useFixture(fixtures.MockPatchObject(
-            self.driver._cache_refresher, 'request', autospec=True)).mock
+            self.driver._cache_report._refresher, 'request',
+            autospec=True)).mock
 
     def write(self, target, size=1000):
         with open(target, 'wb') as file:
@@ -178,7 +179,7 @@ class TestFetch(LibvirtTestCase):
             os.truncate(target, 2 ** 40)
 
         with mock.patch.object(
-                self.driver._cache_fetch_rate, 'add', autospec=True) as add:
+                self.driver._cache_report._rate, 'add', autospec=True) as add:
             self.fetch(fetch_func)
 
         self.assertLess(add.call_args.args[0], 10 ** 6)

@@ -19,7 +19,7 @@ from nova.compute import task_states
 from nova.compute import vm_states
 
 from cache_aware_sched import report
-from cache_aware_sched.virt import stats_row
+from cache_aware_sched.virt import host_report
 from tests.unit import base
 from tests.unit import factories
 
@@ -50,7 +50,7 @@ def row_bytes(driver_stats, instances, text):
 
 
 def room(driver_stats, instances):
-    return stats_row.room(driver_stats, [
+    return host_report.room(driver_stats, [
         name for project, os_type, _place in instances
         for name in (project, os_type)])
 
@@ -65,7 +65,7 @@ class TestRoom(base.TestCase):
         text = 'x' * room(driver_stats, instances)
 
         self.assertLess(row_bytes(driver_stats, instances, text),
-                        stats_row.COLUMN_BYTES)
+                        host_report.COLUMN_BYTES)
 
     def test_row_fits_with_every_state_and_many_projects(self):
         instances = [(factories.new_uuid().replace('-', ''), 'linux', place)
@@ -74,7 +74,7 @@ class TestRoom(base.TestCase):
         text = 'x' * room({}, instances)
 
         self.assertLess(row_bytes({}, instances, text),
-                        stats_row.COLUMN_BYTES)
+                        host_report.COLUMN_BYTES)
 
     def test_row_fits_when_a_hundred_projects_come_before_the_next(self):
         text = 'x' * room({}, [])
@@ -82,7 +82,7 @@ class TestRoom(base.TestCase):
                      for _ in range(100)]
 
         self.assertLess(row_bytes({}, instances, text),
-                        stats_row.COLUMN_BYTES)
+                        host_report.COLUMN_BYTES)
 
     def test_default_report_fits_beside_many_projects(self):
         instances = [(factories.new_uuid().replace('-', ''), 'linux', 0)
