@@ -20,12 +20,13 @@ from oslo_log import log as logging
 from cache_aware_sched.imagecache.evictable import View
 from cache_aware_sched.imagecache import evictor
 from cache_aware_sched.imagecache import limits
+from cache_aware_sched import wording
 
 LOG = logging.getLogger(__name__)
 
 
 def log_start(host: str, options: cfg.ConfigOpts.GroupAttr,
-                 protected: int, needs_limit: bool) -> None:
+              protected: int, needs_limit: bool) -> None:
     """Log how the cache of a host is kept.
 
     :param protected: how many images are
@@ -35,9 +36,10 @@ def log_start(host: str, options: cfg.ConfigOpts.GroupAttr,
                for limit in limits.Limit if getattr(options, limit.value)]
     LOG.info(
         'Image cache of host %(host)s: image_cache_manager = %(manager)s, '
-        '%(limits)s; %(protected)d images are protected%(dry_run)s.',
+        '%(limits)s; protected: %(protected)s%(dry_run)s.',
         {'host': host, 'manager': options.image_cache_manager,
-         'limits': ', '.join(allowed) or 'no limits', 'protected': protected,
+         'limits': ', '.join(allowed) or 'no limits',
+         'protected': wording.counted(protected, 'image'),
          'dry_run': '; dry run, nothing is evicted'
          if options.image_cache_dry_run else ''})
     if needs_limit and not allowed:
@@ -50,14 +52,14 @@ def log_start(host: str, options: cfg.ConfigOpts.GroupAttr,
 
 
 def log_pass(host: str, view: View, outcome: evictor.EvictionResult,
-              dry_run: bool) -> None:
+             dry_run: bool) -> None:
     """Log in one line what a pass found and did."""
     why = collections.Counter(reason for _entry, reason in outcome.evicted)
     LOG.info(
-        'Image cache of host %(host)s: %(files)d files, %(bytes)d bytes; '
+        'Image cache of host %(host)s: %(files)s, %(bytes)d bytes; '
         'in use %(used)d, protected %(protected)d, %(evicted)s '
         '%(number)d (%(freed)d bytes%(why)s)%(exceeded)s',
-        {'host': host, 'files': len(view.entries),
+        {'host': host, 'files': wording.counted(len(view.entries), 'file'),
          'bytes': sum(entry.size for entry in view.entries),
          'used': len(view.in_use), 'protected': len(view.protected),
          'evicted': 'would evict' if dry_run else 'evicted',

@@ -22,6 +22,7 @@ from oslo_utils import uuidutils
 
 from cache_aware_sched import once
 from cache_aware_sched import report
+from cache_aware_sched import wording
 
 LOG = logging.getLogger(__name__)
 
@@ -67,10 +68,11 @@ class ProtectedImages:
                 once.warning(
                     LOG, ('file', self._path),
                     'Cannot read [cache_aware_sched] protected_images_file '
-                    '%(path)s: %(error)s. %(number)d images that it listed '
-                    'stay protected. Create the file, or correct the option.',
+                    '%(path)s: %(error)s. What it listed (%(images)s) stays '
+                    'protected. Create the file, or correct the option.',
                     {'path': self._path, 'error': error.strerror or error,
-                     'number': len(self._listed)})
+                     'images': wording.counted(
+                         len(self._listed), 'image')})
         return {**self._listed, **self._configured}
 
     def _read_if_changed(self, path: str) -> None:
@@ -115,8 +117,8 @@ def _ids(data: bytes, path: str) -> list[str]:
             'not ids of images and are skipped: %(bad)s%(more)s.',
             {'path': path, 'bad': ', '.join(bad[:_NAMED]),
              'more': f', and {more} more' if more > 0 else ''})
-    LOG.info('%(number)d images are protected by %(path)s.',
-             {'number': len(found), 'path': path})
+    LOG.info('Protected by %(path)s: %(images)s.',
+             {'images': wording.counted(len(found), 'image'), 'path': path})
     return found
 
 

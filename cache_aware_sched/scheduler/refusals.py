@@ -23,6 +23,7 @@ from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.candidates import Candidate
 from cache_aware_sched.scheduler.same_image import count as count_mod
 from cache_aware_sched.scheduler.same_image import progress as progress_mod
+from cache_aware_sched import wording
 
 LOG = logging.getLogger(__name__)
 
@@ -60,10 +61,11 @@ def log_full(request: request_mod.Request,
         if not candidate.has_room:
             LOG.debug(
                 'Server %(server)s, image %(image)s: host %(host)s runs '
-                '%(count)d servers of the image, the cap is %(cap)d '
+                '%(servers)s of the image, the cap is %(cap)d '
                 '(%(source)s).',
                 {'server': request.instance, 'image': request.image,
-                 'host': candidate.host, 'count': candidate.count,
+                 'host': candidate.host,
+                 'servers': wording.counted(candidate.count, 'server'),
                  'cap': candidate.limit, 'source': _source(candidate)})
 
 
@@ -126,11 +128,13 @@ def warn_if_everywhere(
     if counts and min(counts) >= limit:
         once.warning(
             LOG, ('everywhere', request.image),
-            'Every host is at the same-image cap: %(servers)s servers of '
-            'image %(image)s on %(hosts)d hosts: %(average).0f on average, '
+            'Every host is at the same-image cap: %(servers)s of '
+            'image %(image)s on %(hosts)s: %(average).0f on average, '
             'cap %(cap)d (%(source)s). No more servers of this image can be '
             'placed. Raise max_same_image_instances_per_host, set '
             'max_same_image_share_per_host, or same_image_cap_policy = soft.',
-            {'servers': f'{sum(counts):,}', 'image': request.image,
-             'hosts': len(counts), 'average': sum(counts) / len(counts),
+            {'servers': wording.counted(sum(counts), 'server'),
+             'image': request.image,
+             'hosts': wording.counted(len(counts), 'host'),
+             'average': sum(counts) / len(counts),
              'cap': limit, 'source': _sources(candidates)})

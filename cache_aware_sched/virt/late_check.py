@@ -43,6 +43,7 @@ from cache_aware_sched import once
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.virt import same_image_servers as servers_mod
 from cache_aware_sched.virt.same_image_servers import HostedServer
+from cache_aware_sched import wording
 
 LOG = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ _LONGEST_BUILD = 24 * 3600
 class SameImageCapReached(exception.GroupAffinityViolation):
     """Another host must take the server; see the module's text."""
 
-    msg_fmt = ('Host %(host)s runs %(count)d servers of image %(image)s '
+    msg_fmt = ('Host %(host)s runs %(servers)s of image %(image)s '
                'already, the cap is %(cap)d.')
 
 
@@ -145,8 +146,8 @@ class LateCheck:
                 return False
             if cap and count >= cap:
                 raise SameImageCapReached(
-                    host=instance.host, count=count, cap=cap,
-                    image=instance.image_ref)
+                    host=instance.host, cap=cap, image=instance.image_ref,
+                    servers=wording.counted(count, 'server'))
             self._admitted[instance.uuid] = _Admitted(
                 image, instance.node, instance.project_id, now)
             return True

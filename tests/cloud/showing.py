@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cache_aware_sched import wording
 from tests.cloud import cloud as cloud_mod
 from tests.cloud import playing
 from tests.cloud import procfs
@@ -103,9 +104,9 @@ def status(cloud: cloud_mod.Cloud) -> bool:
     console().print(table)
     settings = cloud.settings
     console().print(
-        f'{settings.computes} computes with libvirt '
+        f'{wording.counted(settings.computes, "compute")} with libvirt '
         f'({settings.virt_type.upper()}), {settings.fakes} fake, '
-        f'{settings.schedulers} schedulers; '
+        f'{wording.counted(settings.schedulers, "scheduler")}; '
         f'keystone is {settings.url("keystone", "/v3")}; '
         f'logs are in {settings.tree.logs}')
     return good

@@ -436,7 +436,7 @@ class TestSpawn(DriverTestCase):
 
     def test_refused_server_is_not_spawned(self):
         self.admit.side_effect = late_check.SameImageCapReached(
-            host=HOST, count=1, cap=1, image='i')
+            host=HOST, servers='1 server', cap=1, image='i')
 
         self.assertRaises(
             late_check.SameImageCapReached, self.driver.spawn,

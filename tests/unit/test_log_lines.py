@@ -31,7 +31,7 @@ class TestStart(base.TestCase):
             ['Image cache of host host1: image_cache_manager = lru, '
              'image_cache_max_size_gb = 25, '
              'image_cache_high_watermark_percent = 80; '
-             '1 images are protected.'], self.logged())
+             'protected: 1 image.'], self.logged())
         self.assertEqual([], self.warnings())
 
     def test_nothing_is_set(self):
@@ -39,7 +39,7 @@ class TestStart(base.TestCase):
 
         self.assertEqual(
             ['Image cache of host host1: image_cache_manager = age, '
-             'no limits; 0 images are protected.'], self.logged())
+             'no limits; protected: 0 images.'], self.logged())
 
     def test_dry_run(self):
         self.start('age', image_cache_dry_run=True)

@@ -104,7 +104,7 @@ class TestFile(ProtectedTestCase):
 
         self.assert_protected(IMAGE, OTHER_IMAGE)
         self.assertEqual([], self.warnings())
-        self.assertEqual([f'2 images are protected by {self.file}.'],
+        self.assertEqual([f'Protected by {self.file}: 2 images.'],
                          self.logged())
 
     def test_no_newline_at_the_end(self):
@@ -387,7 +387,7 @@ class TestUnreadable(ProtectedTestCase):
     def test_removed(self):
         self.read_before()
 
-        self.assert_warns_once('1 images that it listed stay protected')
+        self.assert_warns_once('What it listed (1 image) stays protected')
         self.assert_protected(IMAGE)
 
     def test_comes_back(self):

@@ -292,7 +292,7 @@ class TestPeriod(HistoryTestCase):
                           + datetime.timedelta(microseconds=7))
 
         self.assertEqual(
-            '1 servers that were created from 2026-01-01 00:00:00 to '
+            '1 server created from 2026-01-01 00:00:00 to '
             '2026-01-01 02:00:00 (UTC).', found.notes[0])
 
     def test_zones(self):

@@ -48,6 +48,7 @@ from cache_aware_sched.simulator.input import trace_lines
 from cache_aware_sched.simulator.input.trace_lines import BadTrace
 from cache_aware_sched.simulator.workload import Boot
 from cache_aware_sched.simulator.workload import GIB
+from cache_aware_sched import wording
 
 __all__ = ['BadTrace', 'read']
 
@@ -147,7 +148,7 @@ def read(path: str | os.PathLike[str], how: options.Trace, seed: int = 0,
     width = how.bin_seconds
     if width is None:
         width = found_bin(server.at for server in servers)
-    notes = [f'{len(servers):,} servers in the trace.']
+    notes = [f'{wording.counted(len(servers), "server")} in the trace.']
     if width:
         servers = sorted(_spread(servers, width, how.gap_seconds, seed),
                          key=operator.attrgetter('at'))

@@ -53,6 +53,7 @@ from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.option import BadOption
 from cache_aware_sched.simulator.option import Name
 from cache_aware_sched.simulator.workload import Boot
+from cache_aware_sched import wording
 
 LOG = logging.getLogger(__name__)
 
@@ -279,6 +280,6 @@ def read(how: options.History, api: nova_database.Database,
         api, ((boot.image, order[-1]) for order, boot in found))
     images = {boot.image for _order, boot in found}
     return _arrivals(found, known, [
-        f'{len(found):,} servers that were created {in_it}.',
+        f'{wording.counted(len(found), "server")} created {in_it}.',
         *left_out.sentences(),
         f'The sizes of {len(known):,} of {len(images):,} images are known.'])
