@@ -179,21 +179,21 @@ def search(run: Run, limits: SearchLimits, stock: Policy | None = None,
 
 
 def _ahead(low: int, high: int, number: int) -> list[int]:
-    """Return the places that halving may come to, the first one first.
+    """Return the indexes that halving may come to, the first one first.
 
-    :param low: place below what is left
-    :param high: place above it
-    :param number: of places, if there are so many
+    :param low: index below what is left
+    :param high: index above it
+    :param number: of indexes, if there are so many
     """
-    places: list[int] = []
+    indexes: list[int] = []
     spans = collections.deque([(low, high)])
-    while spans and len(places) < number:
+    while spans and len(indexes) < number:
         low, high = spans.popleft()
         if high - low > 1:
             middle = (low + high) // 2
-            places.append(middle)
+            indexes.append(middle)
             spans += [(low, middle), (middle, high)]
-    return places
+    return indexes
 
 
 class _Search:
@@ -203,9 +203,9 @@ class _Search:
     What then is not looked at does not count: with another number of workers
     there would be no result of it.
 
-    :ivar _results: of what was simulated, by its place in MULTIPLIERS and what
+    :ivar _results: of what was simulated, by its index in MULTIPLIERS and what
         is remembered
-    :ivar _trials: of the places that were looked at
+    :ivar _trials: of the indexes that were looked at
     :ivar _remember: recent_placement_seconds from now on; 0 as they are
     """
 
@@ -221,58 +221,58 @@ class _Search:
 
     def search(self, stock: Policy) -> Suggestion:
         """Return what is found, by comparison with stock nova."""
-        # The last place that keeps to the limits, and the first that does not.
+        # The last index that keeps to the limits, and the first that does not.
         low, high = -1, len(MULTIPLIERS)
         self._stock = self._simulate(
             _ahead(low, high, max(self._workers - 1, 1)), [stock])[0]
         while high - low > 1 and self._worth_it(low, high):
-            places = _ahead(low, high, self._workers)
-            if self._look(*places).missed:
-                high = places[0]
+            indexes = _ahead(low, high, self._workers)
+            if self._look(*indexes).missed:
+                high = indexes[0]
             else:
-                low = places[0]
+                low = indexes[0]
         return self._suggestion()
 
-    def _policy(self, place: int) -> Policy:
-        return ours(self._base, MULTIPLIERS[place],
+    def _policy(self, index: int) -> Policy:
+        return ours(self._base, MULTIPLIERS[index],
                     self._limits.max_same_image, self._remember)
 
-    def _simulate(self, places: Sequence[int],
+    def _simulate(self, indexes: Sequence[int],
                   others: Sequence[Policy] = ()) -> Sequence[Result]:
-        """Simulate the policies of places; return the results of others."""
-        results = self._run([*others, *map(self._policy, places)])
+        """Simulate the policies of indexes; return the results of others."""
+        results = self._run([*others, *map(self._policy, indexes)])
         self._results.update(zip(
-            [(place, self._remember) for place in places],
+            [(index, self._remember) for index in indexes],
             results[len(others):], strict=True))
         return results[:len(others)]
 
-    def _look(self, place: int, *more: int) -> Trial:
-        """Look at a place.
+    def _look(self, index: int, *more: int) -> Trial:
+        """Look at a index.
 
         :param more: that may be looked at next
         """
-        trial = self._judged(place, *more)
+        trial = self._judged(index, *more)
         forgets = (trial.result.rescheduled
                    or trial.result.refused > self._stock.refused)
         if (forgets and not self._remember
                 and _last(_RECENT, self._base.fragment) < REMEMBER):
             self._remember = REMEMBER
-            longer = self._judged(place, *more)
+            longer = self._judged(index, *more)
             if ((longer.excess, longer.result.rescheduled)
                     < (trial.excess, trial.result.rescheduled)):
                 trial = longer
             else:
                 self._remember = 0
-        self._trials[place] = trial
+        self._trials[index] = trial
         return trial
 
-    def _judged(self, *places: int) -> Trial:
-        """Return what came of the first of some places."""
-        known = places[0], self._remember
+    def _judged(self, *indexes: int) -> Trial:
+        """Return what came of the first of some indexes."""
+        known = indexes[0], self._remember
         if known not in self._results:
-            self._simulate(places)
+            self._simulate(indexes)
         return judge(
-            MULTIPLIERS[places[0]], self._policy(places[0]),
+            MULTIPLIERS[indexes[0]], self._policy(indexes[0]),
             self._results[known], self._stock, self._limits)
 
     def _worth_it(self, low: int, high: int) -> bool:

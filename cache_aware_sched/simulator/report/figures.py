@@ -229,9 +229,9 @@ def _shade(colour: str, share: float) -> str:
 
     :param share: of the way; more than 0 to 1
     """
-    mixed = (round(int(STOCK_COLOUR[place:place + 2], 16) * (1 - share)
-                   + int(colour[place:place + 2], 16) * share)
-             for place in (1, 3, 5))
+    mixed = (round(int(STOCK_COLOUR[start:start + 2], 16) * (1 - share)
+                   + int(colour[start:start + 2], 16) * share)
+             for start in (1, 3, 5))
     return '#' + ''.join(f'{part:02X}' for part in mixed)
 
 
