@@ -247,7 +247,7 @@ class _Search:
         return results[:len(others)]
 
     def _look(self, index: int, *more: int) -> Trial:
-        """Look at a index.
+        """Look at an index.
 
         :param more: that may be looked at next
         """
