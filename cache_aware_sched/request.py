@@ -75,6 +75,8 @@ class Request:
         nova skips all filters
     :param sequence: tells requests apart; of requests that come one after the
         other it counts up, with gaps
+    :param fits_finely: whether it asks for NUMA nodes or PCI devices, of which
+        nova's filters see for each server what the ones before have taken
     """
 
     image: str | None
@@ -96,6 +98,7 @@ class Request:
     named_host: str | None
     forced: bool
     sequence: int
+    fits_finely: bool = False
 
     @classmethod
     def from_spec(cls, spec: Any) -> 'Request':
@@ -134,6 +137,9 @@ class Request:
                         or _get(spec, 'force_nodes')),
             sequence=(_number(_get(spec, 'id'))
                       or zlib.crc32(str(uuid).encode())),
+            fits_finely=bool(
+                _get(spec, 'numa_topology')
+                or _get(_get(spec, 'pci_requests'), 'requests')),
         )
 
 

@@ -85,8 +85,10 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
         candidates = self._counter.gather(
             progress, request, host_states, chosen)
         passing = self._choose(policy, progress, request, candidates)
-        # A group has its own idea of which hosts are left.
-        if request.count > 1 and request.group_policy not in _STRICT_GROUPS:
+        # A group has its own idea of which hosts are left, and the filters
+        # before this one of which NUMA nodes and devices are.
+        if (request.count > 1 and not request.fits_finely
+                and request.group_policy not in _STRICT_GROUPS):
             passed = set(passing)
             self._set_aside[spec] = [
                 candidate.state for candidate in candidates

@@ -34,14 +34,17 @@ class WatchedBackend:
 
     :param backend: a nova.virt.libvirt.imagebackend.Image
     :param watch: called with the function that fetches and its arguments
+    :ivar was_asked: whether nova has asked for an image by its cache
     """
 
     def __init__(self, backend: Any, watch: Callable[..., Any]) -> None:
         self._backend = backend
         self._watch = watch
+        self.was_asked = False
 
     def cache(self, fetch_func: Callable[..., Any], *args: Any,
               **kwargs: Any) -> Any:
+        self.was_asked = True
         return self._backend.cache(
             functools.partial(self._watch, fetch_func), *args, **kwargs)
 

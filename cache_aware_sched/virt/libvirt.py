@@ -131,11 +131,13 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                     boot.hit = False
                 return result
 
+            watched = image_backends.WatchedBackend(image, watch)
             result = super()._try_fetch_image_cache(
-                image_backends.WatchedBackend(image, watch), fetch_func,
-                context, filename, image_id, instance, size, *args, **kwargs)
+                watched, fetch_func, context, filename, image_id, instance,
+                size, *args, **kwargs)
             boot.size = _length(path)
-            if boot.hit is None and boot.size is not None:
+            if (boot.hit is None and boot.size is not None
+                    and watched.was_asked):
                 boot.hit = True
         return result
 

@@ -17,6 +17,8 @@ from unittest import mock
 import fixtures
 from nova.scheduler import filters as nova_filters
 
+from nova import objects
+
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import filters
 from cache_aware_sched.scheduler.same_image import cells
@@ -577,6 +579,20 @@ class TestSoft(FilterTestCase):
             group=factories.server_group('soft-affinity'))
 
         self.assertEqual({'h0': 4, 'h1': 4, 'h2': 4}, placed)
+
+    def test_hosts_are_not_brought_back_past_other_filters(self):
+        """They would not see what the servers before have taken of them."""
+        pinned = {'numa_topology': objects.InstanceNUMATopology(cells=[]),
+                  'pci_requests': objects.InstancePCIRequests(requests=[
+                      objects.InstancePCIRequest(count=1)])}
+        for name, value in pinned.items():
+            spec = factories.spec(number=2)
+            setattr(spec, name, value)
+            self.passing([factories.host('fewer', 2), factories.host('a')],
+                         spec)
+
+            self.assertEqual(
+                ['a'], self.passing([factories.host('a', 9)], spec), name)
 
     def test_host_that_another_filter_refused_stays_out(self):
         # Given that nova only offers two hosts of three.

@@ -263,6 +263,13 @@ class TestFetch(LibvirtTestCase):
 
         self.assertIs(True, self.boot(lambda *args, **kwargs: None))
 
+    def test_nova_that_fetches_in_another_way(self):
+        """Whether the image was there, nobody can tell."""
+        self.write(os.path.join(self.directory, SHA1))
+        with mock.patch.object(libvirt_driver.LibvirtDriver,
+                               '_try_fetch_image_cache', autospec=True):
+            self.assertIsNone(self.boot(lambda *args, **kwargs: None))
+
     def test_image_that_ceph_clones(self):
         """Nothing of it is in the cache: no hit and no miss."""
         self.set_nova('libvirt', images_type='rbd')
