@@ -138,7 +138,7 @@ class Request:
             sequence=(_number(_get(spec, 'id'))
                       or zlib.crc32(str(uuid).encode())),
             fits_finely=bool(
-                _get(spec, 'numa_topology')
+                _get(spec, 'numa_topology') is not None
                 or _get(_get(spec, 'pci_requests'), 'requests')),
         )
 
