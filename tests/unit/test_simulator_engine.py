@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from cache_aware_sched.simulator.cloud import schedulers
 from cache_aware_sched.simulator.cloud import simulation as simulation_mod
 from cache_aware_sched.simulator import engine
 from cache_aware_sched.simulator import policy
@@ -354,11 +355,11 @@ class TestMultiCreate(base.TestCase):
         for other in (boot(0, B), boot(0, vcpus=2), boot(1.5),
                       boot(0, project=simulated.OTHER_PROJECT)):
             self.assertEqual(
-                [range(1), range(1, 2)], simulation_mod._requests(
+                [range(1), range(1, 2)], schedulers.requests(
                     [boot(0), other], multi_create=True))
-        self.assertEqual([range(2)], simulation_mod._requests(
+        self.assertEqual([range(2)], schedulers.requests(
             [boot(0), boot(1)], multi_create=True))
-        self.assertEqual([], simulation_mod._requests([], True))
+        self.assertEqual([], schedulers.requests([], True))
 
 
 class TestResources(base.TestCase):

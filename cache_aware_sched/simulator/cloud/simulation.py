@@ -19,11 +19,8 @@ it. What is between is nova-conductor, which is here.
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence
 import dataclasses
-import itertools
 import random
-from typing import Any
 import uuid
 
 from cache_aware_sched import config
@@ -33,11 +30,11 @@ from cache_aware_sched.simulator.cloud.host import Cloud
 from cache_aware_sched.simulator.cloud.host import Host
 from cache_aware_sched.simulator.cloud.host import SimulatedServer
 from cache_aware_sched.simulator.cloud.loop import Loop
+from cache_aware_sched.simulator.cloud import schedulers
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova import configuration
 from cache_aware_sched.simulator.real_nova import novas
-from cache_aware_sched.simulator.real_nova.scheduling import Scheduler
 from cache_aware_sched.simulator.results import measures
 from cache_aware_sched.simulator.results.recorder import Recorder
 from cache_aware_sched.simulator.results.result import Result
@@ -51,10 +48,6 @@ PROGRESS_BOOTS = 50
 
 #: Moments at which the spread of the projects' servers is looked at.
 LOOKS = 200
-
-#: Seconds between servers of one request, at most; those of a trace that has
-#: its arrivals in bins, and of synthetic ones, are 1 s apart.
-TOGETHER_SECONDS = 1.0
 
 #: Called with the number of boots that were asked for so far.
 Progress = Callable[[int], None]
@@ -103,10 +96,11 @@ class Simulation:
         self.recorder = Recorder(workload, names, settings.warm_up)
         self._hosts = self._make_hosts(names, configured)
         self._uuids = self._chance('uuids')
-        self._requests = _requests(workload.boots, settings.multi_create)
-        self._schedulers = [
-            self._make_scheduler(number)
-            for number in range(settings.schedulers)]
+        self._requests = schedulers.requests(
+            workload.boots, settings.multi_create)
+        self._schedulers = schedulers.Schedulers(
+            policy, settings, self._hosts, self._allocations, self._cells,
+            self._loop.clock, self._chance)
 
     def _chance(self, of: str) -> random.Random:
         """Return chance that does not depend on how often others ask."""
@@ -123,19 +117,6 @@ class Simulation:
                                               self._settings),
                      cloud, chance.random)
                 for number, name in enumerate(names)]
-
-    def _make_scheduler(self, number: int) -> tuple[Scheduler, list[int]]:
-        """Return a scheduler and the places of the hosts in its order.
-
-        nova has the hosts in the order of a set, so each process has its own
-        for those that weigh the same.
-        """
-        chance = self._chance(f'scheduler {number}')
-        order = list(range(len(self._hosts)))
-        chance.shuffle(order)
-        return Scheduler(
-            self._policy, self._loop.clock, self._cells, chance,
-            self._settings.every_plugin), order
 
     def run(self, progress: Progress | None) -> None:
         """Let everything happen."""
@@ -154,7 +135,7 @@ class Simulation:
         if progress:
             progress(len(boots))
 
-    # What nova-conductor and nova-scheduler do.
+    # What nova-conductor does.
 
     def _request(self, number: int, progress: Progress | None) -> None:
         """Have servers placed, and the next ones asked for in their time."""
@@ -166,7 +147,7 @@ class Simulation:
         if progress and number % PROGRESS_BOOTS == 0:
             progress(request.start)
         servers = self._servers(request)
-        if not self._place(servers):
+        if not self._schedulers.place(servers):
             self.recorder.refused += len(servers)
             return
         for server in servers:
@@ -185,54 +166,6 @@ class Simulation:
         return [SimulatedServer(number, uuid_, boot, image, spec, [])
                 for number, uuid_, boot in zip(
                     request, uuids, boots, strict=True)]
-
-    def _place(self, servers: list[SimulatedServer]) -> bool:
-        """Give servers their hosts, each as many as may be tried.
-
-        :returns: whether there is one for each; else none has any
-        """
-        spec = servers[0].spec
-        scheduler, order = self._schedulers[
-            servers[0].number % len(self._schedulers)]
-        # What placement hands over first does not depend on the scheduler.
-        candidates = set(self._allocations.candidates(servers[0].boot)[
-            :CONF.scheduler.max_placement_results])
-        states = {number: self._read(number) for number in order
-                  if number in candidates}
-        numbers = {id(state): number for number, state in states.items()}
-        found: list[int] = []
-        before: dict[int, dict[str, Any]] = {}
-        selected: list[int] = []
-        for index, server in enumerate(servers):
-            selected = [numbers[id(state)] for state in scheduler.select(
-                spec, list(states.values()), index)] if states else []
-            number = next((number for number in selected if
-                           self._allocations.fits(number, server.boot)), None)
-            if number is None:
-                break
-            found.append(number)
-            self._allocate(number, server, 1)
-            if len(servers) > 1:
-                # For the rest of the request, nova's own account of it.
-                before.setdefault(number, dict(vars(states[number])))
-                states[number].consume_from_request(spec)
-        for number, values in before.items():
-            vars(states[number]).update(values)
-        for number, server in zip(found, servers, strict=False):
-            self._allocate(number, server, -1)
-        if len(found) < len(servers):
-            return False
-        others = [number for number in selected if number not in found]
-        for number, server in zip(found, servers, strict=True):
-            server.hosts = [number, *others][:self._settings.max_attempts]
-        return True
-
-    def _read(self, number: int) -> Any:
-        """Return what the scheduler gets of a host."""
-        row = self._hosts[number].row
-        if row.unread:
-            row.read()
-        return row.state
 
     def _send(self, server: SimulatedServer) -> None:
         """Send a server to the next of its hosts that it fits on."""
@@ -331,23 +264,6 @@ class Simulation:
             self._policy, multiplier, cap, measures.floor_bytes(
                 self._workload.boots, self._workload.images, forced,
                 options.same_image_scope == 'project'), seconds)
-
-
-def _requests(boots: Sequence[workload_mod.Boot],
-              multi_create: bool) -> list[range]:
-    """Return the numbers of the boots that are asked for together."""
-    starts = [number for number, boot in enumerate(boots)
-              if not (multi_create and number
-                      and _together(boots[number - 1], boot))]
-    return [range(start, end) for start, end in itertools.pairwise(
-        [*starts, len(boots)])]
-
-
-def _together(one: workload_mod.Boot, other: workload_mod.Boot) -> bool:
-    """Return whether two boots can be of one request."""
-    return (other.at - one.at <= TOGETHER_SECONDS and all(
-        getattr(one, name) == getattr(other, name) for name in (
-            'batch', 'vcpus', 'ram_mb', 'disk_gb', 'image', 'project')))
 
 
 def _uuid(chance: random.Random) -> str:

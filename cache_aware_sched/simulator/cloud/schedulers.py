@@ -1,0 +1,123 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The nova-schedulers of a simulated cloud, and the requests that they get."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import itertools
+import random
+from typing import Any
+
+from cache_aware_sched import config
+from cache_aware_sched.simulator.cloud.allocations import Allocations
+from cache_aware_sched.simulator.cloud.host import Host
+from cache_aware_sched.simulator.cloud.host import SimulatedServer
+from cache_aware_sched.simulator import policy as policy_mod
+from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
+from cache_aware_sched.simulator.real_nova.scheduling import Scheduler
+from cache_aware_sched.simulator.settings import Settings
+from cache_aware_sched.simulator import workload
+
+CONF = config.CONF
+
+#: Seconds between servers of one request, at most; those of a trace that has
+#: its arrivals in bins, and of synthetic ones, are 1 s apart.
+TOGETHER_SECONDS = 1.0
+
+
+class Schedulers:
+    """The nova-scheduler processes of a cloud, which take turns.
+
+    :param chance: returns what one of them does at random
+    """
+
+    def __init__(self, policy: policy_mod.Policy, settings: Settings,
+                 hosts: Sequence[Host], allocations: Allocations,
+                 cells: SimulatedCells, clock: Callable[[], float],
+                 chance: Callable[[str], random.Random]) -> None:
+        self._settings = settings
+        self._hosts = hosts
+        self._allocations = allocations
+        self._made: list[tuple[Scheduler, list[int]]] = []
+        for number in range(settings.schedulers):
+            its = chance(f'scheduler {number}')
+            # nova has the hosts in the order of a set, so each process has
+            # its own for those that weigh the same.
+            order = list(range(len(hosts)))
+            its.shuffle(order)
+            self._made.append((Scheduler(
+                policy, clock, cells, its, settings.every_plugin), order))
+
+    def place(self, servers: list[SimulatedServer]) -> bool:
+        """Give servers their hosts, each as many as may be tried.
+
+        :returns: whether there is one for each; else none has any
+        """
+        spec = servers[0].spec
+        scheduler, order = self._made[servers[0].number % len(self._made)]
+        # What placement hands over first does not depend on the scheduler.
+        candidates = set(self._allocations.candidates(servers[0].boot)[
+            :CONF.scheduler.max_placement_results])
+        states = {number: self._read(number) for number in order
+                  if number in candidates}
+        numbers = {id(state): number for number, state in states.items()}
+        found: list[int] = []
+        before: dict[int, dict[str, Any]] = {}
+        selected: list[int] = []
+        for index, server in enumerate(servers):
+            selected = [numbers[id(state)] for state in scheduler.select(
+                spec, list(states.values()), index)] if states else []
+            number = next((number for number in selected if
+                           self._allocations.fits(number, server.boot)), None)
+            if number is None:
+                break
+            found.append(number)
+            self._allocations.take(number, server.boot)
+            if len(servers) > 1:
+                # For the rest of the request, nova's own account of it.
+                before.setdefault(number, dict(vars(states[number])))
+                states[number].consume_from_request(spec)
+        for number, values in before.items():
+            vars(states[number]).update(values)
+        for number, server in zip(found, servers, strict=False):
+            self._allocations.give(number, server.boot)
+        if len(found) < len(servers):
+            return False
+        others = [number for number in selected if number not in found]
+        for number, server in zip(found, servers, strict=True):
+            server.hosts = [number, *others][:self._settings.max_attempts]
+        return True
+
+    def _read(self, number: int) -> Any:
+        """Return what the scheduler gets of a host."""
+        row = self._hosts[number].row
+        if row.unread:
+            row.read()
+        return row.state
+
+
+def requests(boots: Sequence[workload.Boot],
+             multi_create: bool) -> list[range]:
+    """Return the numbers of the boots that are asked for together."""
+    starts = [number for number, boot in enumerate(boots)
+              if not (multi_create and number
+                      and _together(boots[number - 1], boot))]
+    return [range(start, end) for start, end in itertools.pairwise(
+        [*starts, len(boots)])]
+
+
+def _together(one: workload.Boot, other: workload.Boot) -> bool:
+    """Return whether two boots can be of one request."""
+    return (other.at - one.at <= TOGETHER_SECONDS and all(
+        getattr(one, name) == getattr(other, name) for name in (
+            'batch', 'vcpus', 'ram_mb', 'disk_gb', 'image', 'project')))
