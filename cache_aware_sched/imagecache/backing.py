@@ -16,34 +16,18 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 import errno
-import json
 import math
 import os
 import re
-import stat
-import struct
 import time
 from typing import Any
 from typing import NamedTuple
 from typing import TypeVar
 
 from cache_aware_sched.imagecache.entry import Entry
+from cache_aware_sched.imagecache import qcow2
 
 T = TypeVar('T')
-
-#: The head of a qcow or qcow2 file: magic, version, where the name of the
-#: backing file is, and how long it is, at most 1,023 bytes (QEMU,
-#: docs/interop/qcow2.rst; version 1 has the same fields).
-_HEAD = struct.Struct('>4sIQI')
-_MAGIC = b'QFI\xfb'
-_MAX_NAME = 1023
-
-#: Bytes that are read of a file, for qemu-img writes the name close to the
-#: beginning. One block of most file systems.
-_BLOCK = 1024
-
-#: How QEMU writes the backing file if it takes more than a path.
-_JSON = 'json:'
 
 #: Of the disks that nova makes: disk, disk.eph0, disk.local, disk.rescue.
 _DISK = 'disk'
@@ -244,7 +228,7 @@ def _backing(path: str) -> str:
     raw disk can keep one entry from being removed, and no more.
     """
     try:
-        return _name(backing_file(path))
+        return qcow2.file_name(qcow2.backing_file(path))
     except (FileNotFoundError, NotADirectoryError):
         return ''
     except OSError as error:
@@ -252,55 +236,6 @@ def _backing(path: str) -> str:
         if os.path.basename(path).startswith(_DISK):
             raise UnreadableDisk(path, error) from error
         return ''
-
-
-def _name(backing: str) -> str:
-    """Return the file name in what a disk says of its backing file."""
-    if backing.startswith(_JSON):
-        try:
-            backing = _filename(json.loads(backing[len(_JSON):]))
-        except (ValueError, RecursionError):
-            return ''
-    return re.split('[/:]', backing)[-1]
-
-
-def _filename(options: Any) -> str:
-    """Return the path in the options of a block device, '' without one."""
-    while isinstance(options, dict):
-        name = options.get('filename', options.get('file.filename'))
-        if isinstance(name, str):
-            return name
-        options = options.get('file')
-    return ''
-
-
-def backing_file(path: str) -> str:
-    """Return the backing file of a qcow2 file, as it is written there.
-
-    :returns: '' if there is none, or this is another kind of file
-    :raises OSError: if it cannot be read
-    """
-    # Not to be kept waiting by a pipe.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        head = os.pread(descriptor, _BLOCK, 0)
-        if len(head) < _HEAD.size or not head.startswith(_MAGIC):
-            return ''
-        _magic, _version, offset, size = _HEAD.unpack_from(head)
-        status = os.fstat(descriptor)
-        if not 0 < offset < status.st_size or not stat.S_ISREG(
-                status.st_mode):
-            return ''
-        end = offset + min(size, _MAX_NAME)
-        name = (head[offset:end] if end <= len(head)
-                else os.pread(descriptor, end - offset, offset))
-        return name.decode('utf-8', errors='replace')
-    except OSError as error:
-        if error.errno in (errno.ESPIPE, errno.EISDIR):
-            return ''
-        raise
-    finally:
-        os.close(descriptor)
 
 
 def _files(path: str, depth: int) -> Iterator[str]:

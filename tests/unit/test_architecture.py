@@ -238,7 +238,7 @@ class TestFiles(base.TestCase):
         """The page on which a newcomer looks for one."""
         page = (ROOT.parent / 'doc/source/contributor/architecture.rst'
                 ).read_text()
-        named = set(re.findall('``([a-z_.]+)``', page.partition(
+        named = set(re.findall('``([a-z0-9_.]+)``', page.partition(
             '\nModule map\n')[2].partition('\nDependency rules\n')[0]))
         there = {
             name.removeprefix(f'{PACKAGE}.') for name in modules()

@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 
 from cache_aware_sched.imagecache import backing
 from cache_aware_sched.imagecache import entry
+from cache_aware_sched.imagecache import qcow2
 from tests.unit import base
 from tests.unit import factories
 from tests.unit import managers
@@ -110,7 +111,7 @@ class TestMadeWithQEMU(BackingTestCase):
         return path
 
     def assert_backing(self, expected, path):
-        self.assertEqual(str(expected), backing.backing_file(str(path)))
+        self.assertEqual(str(expected), qcow2.backing_file(str(path)))
 
     def test_head_is_what_other_tests_write(self):
         below = self.base_file()
@@ -119,8 +120,8 @@ class TestMadeWithQEMU(BackingTestCase):
             str(self.disk.with_name('written')), str(below))
 
         with open(written, 'rb') as file:
-            self.assertEqual(backing.backing_file(str(self.disk)),
-                             backing.backing_file(written))
+            self.assertEqual(qcow2.backing_file(str(self.disk)),
+                             qcow2.backing_file(written))
             subprocess.run(['qemu-img', 'info', '-U', str(self.disk)],
                            check=True, capture_output=True, timeout=100)
             self.assertEqual(self.disk.read_bytes()[:8], file.read(8))
@@ -232,7 +233,7 @@ class TestMadeWithQEMU(BackingTestCase):
                 'driver': 'file', 'filename': str(self.base_file())}})
         self.create(self.disk, below=name)
 
-        self.assertIn('json:', backing.backing_file(str(self.disk)))
+        self.assertIn('json:', qcow2.backing_file(str(self.disk)))
         self.assert_used(A)
 
     def test_name_with_a_protocol(self):
@@ -288,7 +289,7 @@ class TestHead(BackingTestCase):
     def assert_backing(self, expected, data):
         self.write(self.disk, data)
 
-        self.assertEqual(expected, backing.backing_file(str(self.disk)))
+        self.assertEqual(expected, qcow2.backing_file(str(self.disk)))
 
     def test_name(self):
         self.assert_backing('/x/y', overlay('/x/y'))
@@ -350,13 +351,13 @@ class TestHead(BackingTestCase):
 
     def test_missing_file(self):
         self.assertRaises(
-            FileNotFoundError, backing.backing_file, str(self.disk))
+            FileNotFoundError, qcow2.backing_file, str(self.disk))
 
     def test_it_is_not_changed(self):
         self.write(self.disk, overlay(A))
         os.utime(self.disk, (1, 2))
 
-        backing.backing_file(str(self.disk))
+        qcow2.backing_file(str(self.disk))
 
         self.assertEqual(2, self.disk.stat().st_mtime)
         self.assertEqual(overlay(A), self.disk.read_bytes())
@@ -364,7 +365,7 @@ class TestHead(BackingTestCase):
     def test_it_is_not_left_open(self):
         for data in (overlay(A), b'', head(2 ** 64 - 1, 1)):
             self.write(self.disk, data)
-            backing.backing_file(str(self.disk))
+            qcow2.backing_file(str(self.disk))
 
         links = []
         for link in pathlib.Path('/proc/self/fd').iterdir():
@@ -383,7 +384,7 @@ class TestHead(BackingTestCase):
     def test_any_bytes(self, data):
         self.write(self.disk, data)
 
-        name = backing.backing_file(str(self.disk))
+        name = qcow2.backing_file(str(self.disk))
 
         self.assertLessEqual(len(name), len(data))
         self.assert_used()
@@ -801,8 +802,8 @@ class TestRemembered(BackingTestCase):
 
     def look(self, patience=math.inf, **how):
         """Look for names and return them, with how many disks were read."""
-        with mock.patch.object(backing, 'backing_file',
-                               wraps=backing.backing_file) as read:
+        with mock.patch.object(qcow2, 'backing_file',
+                               wraps=qcow2.backing_file) as read:
             found = self.disks.used(
                 str(self.instances), str(self.cache), ENTRIES, (),
                 time.time() - 300, patience, **how)
