@@ -88,7 +88,7 @@ class HardCapTests(CapTestCase):
         self.fill('host3', number=2)
         driver = self.computes['host1'].manager.driver
         self.useFixture(fixtures.MockPatchObject(
-            driver, 'fetch', side_effect=OSError('no')))
+            driver, '_fetch', side_effect=OSError('no')))
 
         servers = [self.request(self.image_id, number=2)]
         self.settle(*servers)

@@ -168,7 +168,7 @@ def host(name='h', servers=0, image=IMAGE, project=PROJECT, instances=(),
 
 
 def hosts(number, prefix='h', **kwargs):
-    return [host(f'{prefix}{place}', **kwargs) for place in range(number)]
+    return [host(f'{prefix}{index}', **kwargs) for index in range(number)]
 
 
 def file_of(image=IMAGE, size=20 * GIB, kind=report.FileKind.COMPLETE,

@@ -37,11 +37,11 @@ def row_bytes(driver_stats, instances, text):
     """Return the size of the row that nova writes."""
     row = stats.Stats()
     row.digest_stats({**driver_stats, report.STATS_KEY: text})
-    for number, (project, os_type, place) in enumerate(instances):
+    for number, (project, os_type, index) in enumerate(instances):
         row.update_stats_for_instance({
             'uuid': str(number), 'project_id': project, 'os_type': os_type,
-            'vm_state': VM_STATES[place % len(VM_STATES)],
-            'task_state': [None, *TASK_STATES][place % len(TASK_STATES)]})
+            'vm_state': VM_STATES[index % len(VM_STATES)],
+            'task_state': [None, *TASK_STATES][index % len(TASK_STATES)]})
     row['failed_builds'] = 10 ** 6
     # The field of the object makes texts of them.
     texts = {key: None if value is None else str(value)
@@ -51,7 +51,7 @@ def row_bytes(driver_stats, instances, text):
 
 def room(driver_stats, instances):
     return host_report.room(driver_stats, [
-        name for project, os_type, _place in instances
+        name for project, os_type, _index in instances
         for name in (project, os_type)])
 
 
@@ -68,8 +68,8 @@ class TestRoom(base.TestCase):
                         host_report.COLUMN_BYTES)
 
     def test_row_fits_with_every_state_and_many_projects(self):
-        instances = [(factories.new_uuid().replace('-', ''), 'linux', place)
-                     for place in range(500)]
+        instances = [(factories.new_uuid().replace('-', ''), 'linux', index)
+                     for index in range(500)]
 
         text = 'x' * room({}, instances)
 

@@ -452,7 +452,7 @@ class TestAnyChange(MemoryTestCase):
         state, now = factories.host('h', instances=[]), self.now
         shown = state.instances
         kept = memory.InstanceMemory()
-        for step, place, seconds in steps:
+        for step, index, seconds in steps:
             now += seconds
             uuids = list(shown)
             if step in ('come', 'stub'):
@@ -460,7 +460,7 @@ class TestAnyChange(MemoryTestCase):
                           else factories.stub())
                 shown[server.uuid] = server
             elif uuids and step == 'go':
-                del shown[uuids[place % len(uuids)]]
+                del shown[uuids[index % len(uuids)]]
             elif uuids:
                 shown[uuids[-1]] = factories.instance(
                     OTHER_IMAGE, instance_uuid=uuids[-1])

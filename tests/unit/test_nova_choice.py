@@ -55,8 +55,8 @@ class TestWatch(WatchTestCase):
                 factories.IMAGE, None, False, nothing, nothing, 0, 0.0, 60.0))
             for host in self.hosts])
 
-    def choose(self, place):
-        self.hosts[place].consume_from_request(self.spec)
+    def choose(self, index):
+        self.hosts[index].consume_from_request(self.spec)
 
     def chosen(self):
         placement = self.choice.placement()
@@ -164,11 +164,11 @@ class RequestTestCase(WatchTestCase):
             found[first], *(other for other in found
                             if other is not found[first])])
 
-    def choose(self, spec, place):
+    def choose(self, spec, index):
         """Consume a host as nova does, and go on to the next server."""
         uuid = spec.instance_uuid
         factories.manager.SchedulerManager._consume_selected_host(
-            self.hosts[place], spec, instance_uuid=uuid)
+            self.hosts[index], spec, instance_uuid=uuid)
         spec.instance_uuid = factories.new_uuid()
         return uuid
 
@@ -181,14 +181,14 @@ class RequestTestCase(WatchTestCase):
         """
         spec = factories.spec(number=max(2, len(chosen)) if refused
                               else len(chosen))
-        for place in chosen:
+        for index in chosen:
             self.guess(spec, guessed)
-            if place is not None:
-                self.choose(spec, place)
+            if index is not None:
+                self.choose(spec, index)
         if refused:
-            for place in chosen:
-                if place is not None:
-                    self.hosts[place].updated = None
+            for index in chosen:
+                if index is not None:
+                    self.hosts[index].updated = None
         return spec
 
     def let_go(self):
@@ -241,9 +241,9 @@ class TestChoice(RequestTestCase):
     def test_each_server_while_others_look(self):
         spec = factories.spec(number=4)
         seen = []
-        for place in (1, 2, 2, 0):
+        for index in (1, 2, 2, 0):
             self.guess(spec)
-            self.choose(spec, place)
+            self.choose(spec, index)
             seen.append(self.counted())
         self.let_go()
 
@@ -358,13 +358,13 @@ class TestRefusal(RequestTestCase):
 
     def test_multi_create_that_other_requests_looked_at_meanwhile(self):
         spec = factories.spec(number=3)
-        for place in (0, 1):
+        for index in (0, 1):
             self.guess(spec)
-            self.choose(spec, place)
+            self.choose(spec, index)
             self.counted()
 
-        for place in (0, 1):
-            self.hosts[place].updated = None
+        for index in (0, 1):
+            self.hosts[index].updated = None
 
         self.assert_nothing_is_left()
 
@@ -382,8 +382,8 @@ class TestRefusal(RequestTestCase):
             self.hosts = hosts()
             spec = self.play(guessed, 0, 1)
             self.look(spec, *self.hosts)
-            for place in (0, 1):
-                self.hosts[place].updated = None
+            for index in (0, 1):
+                self.hosts[index].updated = None
 
             self.assert_nothing_is_left()
 

@@ -52,17 +52,17 @@ class ProgressTestCase(base.TestCase):
             for host in self.hosts])
         return uuid
 
-    def choose(self, place):
+    def choose(self, index):
         """Place the server as nova does."""
-        self.hosts[place].consume_from_request(self.spec)
+        self.hosts[index].consume_from_request(self.spec)
 
     def next_server(self):
         self.spec.instance_uuid = factories.new_uuid()
 
-    def refuse(self, *places):
+    def refuse(self, *indexes):
         """Let nova give up, as it finds no host for all servers."""
-        for place in places:
-            self.hosts[place].updated = None
+        for index in indexes:
+            self.hosts[index].updated = None
 
     def let_go(self):
         """Let nova be done with the request."""
@@ -86,8 +86,8 @@ class TestStart(ProgressTestCase):
 
     def test_each_server(self):
         seen = [self.start()]
-        for place in (1, 0, 0, 1):
-            self.choose(place)
+        for index in (1, 0, 0, 1):
+            self.choose(index)
             self.next_server()
             seen.append(self.start())
 
@@ -188,9 +188,9 @@ class TestEnd(ProgressTestCase):
         placement, failed = outcome
         return placement and (placement.uuid, placement.spot.host), failed
 
-    def place(self, place):
+    def place(self, index):
         uuid = self.guess()
-        self.choose(place)
+        self.choose(index)
         return uuid
 
     def test_nothing_was_guessed(self):
@@ -285,10 +285,10 @@ class TestEnd(ProgressTestCase):
         self.assertEqual((None, {first, second}), self.end())
 
     def test_no_host_was_left_after_the_first_server(self):
-        for place in (0, 1):
+        for index in (0, 1):
             self.begin()
-            uuid = self.place(place)
-            self.refuse(place)
+            uuid = self.place(index)
+            self.refuse(index)
 
             self.assertEqual((None, {uuid}), self.end())
 
