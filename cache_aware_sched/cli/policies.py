@@ -22,6 +22,9 @@ from cache_aware_sched.simulator import comparison
 from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator import policy as policy_mod
 
+#: Options whose values are fragments.
+_FRAGMENTS = ('--policy', '--common')
+
 #: In a fragment on one line. Other brackets are part of a value, as those of
 #: an IPv6 address.
 _SECTION = re.compile(
@@ -37,7 +40,7 @@ def fragment(text: str) -> str:
     """
     if not text.strip():
         return ''
-    if text.lstrip().startswith('['):
+    if _is_fragment(text):
         if '\n' in text:
             return text
         lines = _SECTION.sub(r'\n\1\2\n', text).replace(';', '\n').splitlines()
@@ -51,6 +54,11 @@ def fragment(text: str) -> str:
             f'{text} cannot be read: {reason}') from None
 
 
+def _is_fragment(text: str) -> bool:
+    """Return whether a text is a fragment itself, and no path of a file."""
+    return '\n' in text or text.lstrip().startswith('[')
+
+
 def option_set(text: str) -> tuple[str, str]:
     """Return the name and the fragment of NAME=FILE or NAME=FRAGMENT.
 
@@ -58,8 +66,9 @@ def option_set(text: str) -> tuple[str, str]:
     """
     name, separator, rest = text.partition('=')
     if not separator or not name.strip() or '[' in name:
+        # Without the text: it may have a password.
         raise argparse.ArgumentTypeError(
-            f'{text!r} is neither NAME=FILE nor NAME=FRAGMENT')
+            'it must be NAME=FILE or NAME=FRAGMENT')
     return name.strip(), fragment(rest)
 
 
@@ -79,17 +88,41 @@ def reference(text: str) -> tuple[str, float]:
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """Return a command line for people, without secrets."""
-    return shlex.join(map(_shown, argv))
+    """Return a command line for people, without secrets.
+
+    :param argv: of a command that has run
+    """
+    shown: list[str] = []
+    takes_fragment = False
+    for argument in argv:
+        name, equals, value = argument.partition('=')
+        if takes_fragment:
+            shown.append(_shown(argument))
+        elif equals and _takes_fragment(name):
+            shown.append(f'{name}={_shown(value)}')
+        else:
+            shown.append(masking.masked(argument))
+        takes_fragment = not takes_fragment and _takes_fragment(argument)
+    return shlex.join(shown)
 
 
-def _shown(argument: str) -> str:
-    """Return an argument; what may be a secret of a fragment is hidden."""
-    name, _bracket, rest = argument.partition('[')
-    if '=' not in rest or (name and not name.endswith('=')):
-        return masking.masked(argument)
+def _takes_fragment(name: str) -> bool:
+    """Return whether an argument names an option; it may be cut short."""
+    return name.startswith('--') and len(name) > len('--') and any(
+        option.startswith(name) for option in _FRAGMENTS)
+
+
+def _shown(value: str) -> str:
+    """Return a value; what may be a secret of a fragment is hidden."""
+    name, equals, text = '', '', value
+    if not _is_fragment(value):
+        name, equals, text = value.partition('=')
+    if not _is_fragment(text):  # the path of a file
+        return masking.masked(value)
     # Only here: importing nova takes seconds.
     from cache_aware_sched.simulator.real_nova import fragments
-    return name + '; '.join(fragments.shown_text(
-        fragment(f'[{rest}')).replace('\n  ', ' ').splitlines()).replace(
-            ']; ', '] ')
+    try:
+        lines = fragments.shown_text(fragment(text)).replace('\n  ', ' ')
+    except fragments.BadFragment:  # of an option that cannot be told for sure
+        return f'{name}{equals}{masking.HIDDEN}'
+    return name + equals + '; '.join(lines.splitlines()).replace(']; ', '] ')

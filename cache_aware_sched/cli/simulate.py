@@ -21,6 +21,7 @@ import importlib.util
 import os
 import typing
 from typing import Any
+import warnings
 
 from cliff import lister
 
@@ -146,8 +147,11 @@ class Simulate(lister.Lister):
 
     def _report(self, parsed_args: argparse.Namespace, job: Job,
                 work: Workload, found: Findings) -> None:
-        # Only here: it needs plotly, and nova, which takes seconds.
-        from cache_aware_sched.simulator import reporting
+        with warnings.catch_warnings():
+            # Of libraries that nova imports.
+            warnings.simplefilter('ignore')
+            # Only here: it needs plotly, and nova, which takes seconds.
+            from cache_aware_sched.simulator import reporting
         argv = typing.cast(app_mod.CacheAwareSched, self.app).argv
         try:
             path = reporting.write(

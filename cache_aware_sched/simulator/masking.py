@@ -14,21 +14,23 @@
 
 import re
 
-#: The password in a URL, and the value of an option after it, any of which may
-#: be a secret.
-_PASSWORD = re.compile(r'(://[^/:@\s]*):\S*@')
-_QUERY = re.compile(r'(?<=\?)\S*')
-_VALUE = re.compile(r'=[^&;\'"]*')
+#: From the password of a URL to the last @ of the line, for there may be
+#: anything in a password; and all that is behind the ? of a URL.
+_PASSWORD = re.compile(r'(://[^/:@\s]*)[:@][^\n]*@')
+_QUERY = re.compile(r'(://[^\n]*?\?)[^\n]*')
+
+#: Names of what a database driver may take as a secret, in a URL's query.
+_SECRET = re.compile('pass|pwd|secret|token|key', re.IGNORECASE)
 
 HIDDEN = '***'
 
 
 def has_password(address: str) -> bool:
     """Return whether the address of a database has a password in it."""
-    return bool(_PASSWORD.search(address)) or 'passw' in address.lower()
+    return bool(_PASSWORD.search(address)
+                or _SECRET.search(address.partition('?')[2]))
 
 
 def masked(text: str) -> str:
     """Return a text without the secrets in its URLs."""
-    return _QUERY.sub(lambda query: _VALUE.sub(f'={HIDDEN}', query[0]),
-                      _PASSWORD.sub(rf'\1:{HIDDEN}@', text))
+    return _QUERY.sub(rf'\1{HIDDEN}', _PASSWORD.sub(rf'\1:{HIDDEN}@', text))

@@ -61,7 +61,7 @@ def write(directory: str, job: Job, work: Workload, found: Findings,
                  '; '.join(figures.options(finding.policy)))
              for finding in findings])],
         attribution,
-        suggestion.text(suggested, job.limits, hide=True)
+        suggestion.text(suggested, job.limits)
         if suggested and job.limits else '',
         suggested=best.policy.name if best else '')
     return page.write(directory, about, findings)

@@ -46,13 +46,13 @@ class Settings(Checked):
         'cache.', low=1)
     cpu_allocation_ratio: float = option(
         4.0, "How often each CPU of a host counts, as nova's "
-        'initial_cpu_allocation_ratio.', above=0)
+        'initial_cpu_allocation_ratio.', above=0, high=10000)
     ram_allocation_ratio: float = option(
         1.0, "How often the memory of a host counts, as nova's "
-        'initial_ram_allocation_ratio.', above=0)
+        'initial_ram_allocation_ratio.', above=0, high=10000)
     disk_allocation_ratio: float = option(
         1.0, "How often the disk of a host counts, as nova's "
-        'initial_disk_allocation_ratio.', above=0)
+        'initial_disk_allocation_ratio.', above=0, high=10000)
     reserved_host_memory_mb: int = option(
         512, 'Memory of a host that servers do not get, MiB. The default is '
         "that of nova's option of that name.",

@@ -29,20 +29,19 @@ _ABOUT_LISTS = (
     'instead, and simulate again with your lists in --common.')
 
 
-def text(found: Suggestion, limits: SearchLimits, hide: bool = False) -> str:
+def text(found: Suggestion, limits: SearchLimits) -> str:
     """Return the suggestion: lines for nova.conf, and what to expect of them.
 
     All but the lines of nova.conf are comments of it. What is common to all
     policies, nova.conf has already.
-
-    :param hide: whether to hide what may be a secret
+    What may be a secret of the policy is left out.
     """
     wanted = (f'a vCPU imbalance up to {limits.max_imbalance:g} and at most '
               f'{limits.max_same_image:,} servers of an image on a host')
     if found.best:
         lines = [f'For {wanted}, expect:',
                  *_expected(found.best, found)]
-        return _comment(lines) + _configuration(found.best, hide)
+        return _comment(lines) + _configuration(found.best)
     return _comment([
         f'Nothing that was tried keeps to {wanted}, with no more refused '
         f'servers than stock nova has.',
@@ -75,7 +74,7 @@ def _expected(trial: Trial, found: Suggestion) -> list[str]:
             for label, value, other in figures]
 
 
-def _configuration(trial: Trial, hide: bool) -> str:
+def _configuration(trial: Trial) -> str:
     """Return lines that can be added to a nova.conf as they are."""
     with warnings.catch_warnings():
         # Of libraries that nova imports; nobody can do anything about it.
@@ -85,14 +84,15 @@ def _configuration(trial: Trial, hide: bool) -> str:
         from cache_aware_sched.simulator.real_nova import fragments
         lists = configuration.plugins(
             trial.policy, fragments.read(trial.policy.fragment))
-        read = fragments.shown if hide else fragments.read
+        own, secrets = fragments.public(trial.policy.own)
         sections = fragments.lines({**lists, **{
-            key: value for key, value in read(trial.policy.own).items()
-            if key not in lists}})
+            key: value for key, value in own.items() if key not in lists}})
     scheduler = _section(_SCHEDULER, sections.pop(_SCHEDULER))
     return (
         f'\n# nova.conf of each nova-scheduler:\n{_comment(_ABOUT_LISTS)}'
         f'{scheduler}\n# And of each nova-scheduler and nova-compute:\n'
+        + _comment([f'{secrets} more of --policy may be secrets and are not '
+                    'repeated here.'] if secrets else [])
         + ''.join(_section(*section) for section in sections.items()))
 
 

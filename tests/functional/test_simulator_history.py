@@ -122,7 +122,7 @@ class HistoryTests(HistoryTestCase):
         first, second, _third = (server.image for server in found.servers)
         self.assertEqual({first: 3 * base.GIB, second: 5 * base.GIB},
                          found.sizes)
-        self.assertIn('1 more servers were left out: they boot from a volume',
+        self.assertIn('1 more server left out: made from a volume',
                       ' '.join(found.notes))
         for known in (self.public, self.other, self.kept['id'],
                       self.kept['tenant_id']):

@@ -129,14 +129,27 @@ class FieldsTests(base.TestCase):
             '[filter_scheduler] host_subset_size = 3',
             '--policy=mine=[neutron] metadata_proxy_shared_secret = s3cret',
             '--cell-database', 'cell1=mysql://db/nova?ssl_key=s3cret&x=s3cret',
-            '[fe80::1]'])
+            '--attribution', '[CC BY] https://u@x:s3cret@h/?a=s3cret'])
 
         self.assertEqual(
             "simulate --common '[api_database] connection = ***; "
             '[keystone_authtoken] password = ***; [filter_scheduler] '
             "host_subset_size = 3' '--policy=mine=[neutron] "
             "metadata_proxy_shared_secret = ***' --cell-database "
-            "'cell1=mysql://db/nova?ssl_key=***&x=***' '[fe80::1]'", shown)
+            "'cell1=mysql://db/nova?***' --attribution "
+            "'[CC BY] https://u:***@h/?***'", shown)
+
+    def test_fragment_is_found_however_it_is_given(self):
+        for argv in (
+                ['--policy', 'm=[neutron] password: s3cret'],
+                ['--policy', 'm= [neutron] password = s3cret'],
+                ['--policy=m=[neutron]\npassword = s3cret\n'],
+                ['--common', ' [neutron] password = s3cret'],
+                ['--common', '\n[neutron]\npassword = s3cret'],
+                ['--comm', '# mine\n[neutron]\npassword = s3cret'],
+                ['--pol=m=[neutron] password = "s3cret x"; region_name = a'],
+                ['--policy', 'm=[no] such = s3cret']):
+            self.assertNotIn('s3cret', policies.command_line(argv))
 
 
 class FragmentTests(base.TestCase):

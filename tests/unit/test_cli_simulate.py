@@ -25,6 +25,7 @@ from cache_aware_sched.cli import app
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova import fragments
+from cache_aware_sched.simulator.results import columns
 from cache_aware_sched.simulator import settings
 from tests import simulator_results
 from tests.unit import base
@@ -161,6 +162,12 @@ class OutputTests(CommandTestCase):
         self.assertEqual(['2.5', '16,000', '1,234.6'],
                          line.replace('|', ' ').split())
 
+    def test_every_column_at_once(self):
+        """No two have one title, which the table does not take."""
+        argv = [part for name in columns.BY_NAME for part in ('-c', name)]
+
+        self.assertIn('Fetched TB', self.simulate(*argv))
+
     def test_chosen_columns(self):
         out = self.simulate(
             '-f', 'csv', '-c', 'policy', '-c', 'vcpu_imbalance')
@@ -270,8 +277,8 @@ class PoliciesTests(CommandTestCase):
 
     def test_what_is_no_policy(self):
         for text in ('a', '=x', '[DEFAULT] a = 1'):
-            self.assert_refused('neither NAME=FILE nor NAME=FRAGMENT', *SMALL,
-                                '--policy', text)
+            self.assert_refused('it must be NAME=FILE or NAME=FRAGMENT',
+                                *SMALL, '--policy', text)
 
     def test_missing_fragment(self):
         self.assert_refused('/missing cannot be read: No such file', *SMALL,

@@ -17,6 +17,7 @@ import nova.conf
 from cache_aware_sched.simulator import engine
 from cache_aware_sched.simulator import policy
 from cache_aware_sched.simulator.real_nova import configuration
+from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator.settings import Settings
 from tests.unit import base
 from tests.unit import simulated
@@ -48,6 +49,16 @@ class TestApplied(base.TestCase):
             self.assertEqual(3, CONF[OURS][CAP])
 
         self.assertEqual(10, CONF[OURS][CAP])
+
+    def test_no_secret_in_a_message(self):
+        for line in ('[vnc]\nnovncproxy_base_url = http://u@x:s3cret@h/vnc',
+                     '[neutron]\nmax_retries = x\npassword = s3cret'):
+            context = self.applied(line)
+            try:
+                with context:
+                    pass
+            except fragments.BadFragment as error:
+                self.assertNotIn('s3cret', str(error))
 
     def test_options_of_nova(self):
         with self.applied('[filter_scheduler]\nram_weight_multiplier = -2.5'):

@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import collections
 import dataclasses
 
 from hypothesis import given
@@ -330,6 +331,16 @@ class TestMultiCreate(base.TestCase):
 
         self.assertEqual(4, len(set(together.placements)))
         self.assertEqual(1, len(set(alone.placements)))
+
+    def test_package_knows_what_it_has_placed_of_a_request(self):
+        """Each server has its own uuid, so the cap fills one after another."""
+        simulation, result = simulate(
+            [boot(0)] * 20, ours(f'{CAP} = 3'), hosts=10, multi_create=True)
+
+        self.assertEqual(
+            [3] * 6 + [2], sorted(collections.Counter(
+                simulation.placements).values(), reverse=True))
+        self.assertEqual((7, 0), (result.cold_boots, result.rescheduled))
 
     def test_all_or_none(self):
         boots = [boot(0, vcpus=4), boot(0, vcpus=4), boot(0, vcpus=4)]

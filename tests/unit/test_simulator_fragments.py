@@ -75,8 +75,8 @@ max_concurrent_builds: 7
                 (f'[{OURS}]\nmax_same = 3', f'[{OURS}] max_same is not an'),
                 ('[filter_schedule]\nx = 3', '[filter_schedule] x is not an'),
                 (f'{CAP} = 3', f'line 1: {CAP} is in no section'),
-                (f'[{OURS}]\nnonsense', 'at line 2'),
-                (f'[{OURS}', 'at line 1')):
+                (f'[{OURS}]\nnonsense', 'line 2: '),
+                (f'[{OURS}', 'line 1: ')):
             error = self.assertRaises(
                 fragments.BadFragment, fragments.read, fragment)
 
@@ -90,6 +90,60 @@ max_concurrent_builds: 7
             [('DEFAULT', 'my_ip'), ('filter_scheduler', 'enabled_filters'),
              ('placement', 'auth_type'), ('placement', 'username')],
             list(found))
+
+
+    def test_every_way_to_log_in_to_other_services(self):
+        self.assertEqual({('neutron', 'auth_type'): 'v3totp'}, fragments.read(
+            '[neutron]\nauth_type = v3totp\npasscode = 1\n'
+            'application_credential_id = a'))
+        self.assertRaises(fragments.BadFragment, fragments.read,
+                          '[filter_scheduler]\npasscode = 1')
+
+    def test_no_line_in_a_message(self):
+        for text in ('[a]\ns3cret', '[s3cret', '  s3cret', '[a]\n= s3cret'):
+            error = self.assertRaises(
+                fragments.BadFragment, fragments.read, text)
+
+            self.assertNotIn('s3cret', str(error))
+
+
+class TestShown(base.TestCase):
+    """Of a nova.conf everything may be a secret."""
+
+    HIDING = """
+[DEFAULT]
+transport_url = rabbit://nova:s3cret@a:5672,nova:s3cret@b:5672/?x=s3cret
+# s3cret
+[api_database]
+connection = mysql://nova:s3cret@db/nova
+  ?continued=s3cret
+[keystone_authtoken]
+passphrase_of_a_key = s3cret
+[neutron]
+password: s3cret
+metadata_proxy_shared_secret = s3cret
+[vnc]
+novncproxy_base_url = http://u@x:s3cret@h/vnc?token=ab's3cret
+[pci]
+alias = {"name": "http://u:s3cret x@h"}
+[filter_scheduler]
+host_subset_size = 3
+"""
+
+    def test_nothing_that_may_be_one(self):
+        text = fragments.shown_text(self.HIDING)
+
+        self.assertNotIn('s3cret', text)
+        self.assertIn('host_subset_size = 3', text)
+        self.assertIn('novncproxy_base_url = http://u:***@h/vnc?***', text)
+        self.assertIn('metadata_proxy_shared_secret = ***', text)
+
+    def test_what_can_be_printed_for_a_nova_conf(self):
+        found, others = fragments.public(self.HIDING)
+
+        self.assertEqual({('filter_scheduler', 'host_subset_size'): '3'},
+                         found)
+        self.assertEqual(7, others)
 
 
 class TestLines(base.TestCase):

@@ -11,6 +11,7 @@
 #    under the License.
 
 
+import contextlib
 import datetime
 import functools
 import json
@@ -275,7 +276,7 @@ class TestPeriod(HistoryTestCase):
 
         self.assert_unreadable(
             'no server was created from an image from 2026-01-01 00:00:00 to '
-            '2026-01-02 00:00:00 (UTC)', '1 more servers were left out')
+            '2026-01-02 00:00:00 (UTC)', '1 more server left out')
 
     def test_a_week_until_now(self):
         now = datetime.datetime(2026, 1, 8, 1, tzinfo=datetime.UTC)
@@ -557,6 +558,30 @@ class TestConnection(base.TestCase):
                 [mock.call.exec_driver_sql(statement),
                  mock.call.execute(mock.ANY), mock.call.execute().all(),
                  mock.call.rollback()], connection.mock_calls)
+
+    def test_driver_that_does_not_take_an_option(self):
+        """No class of SQLAlchemy's: it is told as well, of the database."""
+        database, _connection = self.database(
+            error=TypeError("unexpected keyword argument 's%40cret'"))
+
+        error = self.assertRaises(
+            nova_database.Unreadable, database.select, sa.select(1))
+
+        self.assertIn('cell x at mysql://nova:***@host/nova', str(error))
+        self.assertNotIn('cret\'', str(error))
+
+    def test_no_address_in_a_log(self):
+        """nova and oslo.db log what they cannot use."""
+        self.set_nova('database',
+                      connection='mysql+pymysql://nova:s3cret/w@h/nova')
+        mapping = mock.Mock(
+            uuid='u', disabled=False, database_connection='{scheme}://{x}/')
+        mapping.name = 'one'
+
+        with self.assertNoLogs():
+            for instead in (None, 'postgresql://u@h/nova?sslpassword=s3cret'):
+                with contextlib.suppress(nova_database.Unreadable):
+                    nova_database._cell(mapping, instead).select(sa.select(1))
 
     def test_no_password_in_an_error(self):
         database, connection = self.database(error=db_exc.DBConnectionError(

@@ -73,10 +73,14 @@ class Schedulers:
         numbers = {id(state): number for number, state in states.items()}
         found: list[int] = []
         before: dict[int, dict[str, Any]] = {}
+        offered = list(states.values())
         selected: list[int] = []
         for index, server in enumerate(servers):
-            selected = [numbers[id(state)] for state in scheduler.select(
-                spec, list(states.values()), index)] if states else []
+            # As nova does (SchedulerManager._schedule, nova 34.0.0): the next
+            # server gets the hosts that are left after this one.
+            spec.instance_uuid = server.uuid
+            offered = scheduler.select(spec, offered, index) if offered else []
+            selected = [numbers[id(state)] for state in offered]
             number = next((number for number in selected if
                            self._allocations.fits(number, server.boot)), None)
             if number is None:

@@ -118,7 +118,11 @@ def _override(key: Key, value: Any) -> None:
     try:
         CONF.set_override(name, value, _group(group))
     except ValueError as error:
-        raise BadFragment(f'[{group}] {name} = {value}: {error}') from None
+        shown = (value if isinstance(value, list)
+                 else fragments.hidden(key, str(value)))
+        reason = (error if shown == value
+                  else f'{type(error).__name__}, the value is hidden')
+        raise BadFragment(f'[{group}] {name} = {shown}: {reason}') from None
 
 
 def _all_options(policy: policy_mod.Policy,

@@ -17,6 +17,7 @@ import functools
 import importlib.metadata
 from typing import Any
 
+from keystoneauth1 import loading as keystone
 from nova.conf import opts as nova_opts
 from oslo_config import cfg
 from oslo_config import iniparser
@@ -74,7 +75,8 @@ def _read(fragment: str) -> dict[Key, Any]:
     try:
         parser.parse(fragment.splitlines())
     except iniparser.ParseError as error:
-        raise BadFragment(str(error)) from None
+        # Without the line, which may be a password.
+        raise BadFragment(f'line {error.lineno}: {error.msg}') from None
     known = _known()
     options: dict[Key, Any] = {}
     for (group, name), values in parser.found.items():
@@ -139,6 +141,24 @@ def shown(fragment: str) -> dict[Key, Any]:
         for key, value in _read(fragment).items()}
 
 
+def public(fragment: str) -> tuple[dict[Key, Any], int]:
+    """Return the options of a fragment that hide nothing in :func:`shown`.
+
+    :returns: these, and how many others there are
+    :raises BadFragment: as :func:`read`
+    """
+    hidden = shown(fragment)
+    every = _read(fragment)
+    found = {key: value for key, value in every.items()
+             if hidden[key] == value}
+    return found, len(every) - len(found)
+
+
+def hidden(key: Key, value: str) -> str:
+    """Return the value of an option as it may be shown."""
+    return _shown(_known(), key, value)
+
+
 def shown_text(fragment: str) -> str:
     """Return the lines of :func:`shown`.
 
@@ -177,7 +197,19 @@ def _known() -> dict[Key, tuple[Key, cfg.Opt]]:
 
 def _of_library(group: str, name: str) -> bool:
     groups, names = _libraries()
-    return name in names if group == _DEFAULT else group in groups
+    if group == _DEFAULT:
+        return name in names
+    return group in groups or (
+        # Where nova logs in to another service.
+        (group, 'auth_type') in _known() and name in _of_authentication())
+
+
+@functools.cache
+def _of_authentication() -> set[str]:
+    """Return the names of the options of all ways to log in to Keystone."""
+    loaders: dict[str, Any] = keystone.get_available_plugin_loaders()
+    return {option.dest for loader in loaders.values()
+            for option in loader.get_options()}
 
 
 @functools.cache

@@ -127,8 +127,9 @@ COLUMNS = (
            _seconds, shown=False),
     Column('cap', 'Cap', 'Cap', 'The cap of servers of one image on a host '
            'that was in force; 0 for none.', _count, shown=False),
-    Column('fetched_tb', 'TB', 'Fetched\nTB', 'As fetched_bytes, in TB; '
-           '10**12 bytes.', significant, shown=False),
+    Column('fetched_tb', 'Fetched TB', 'Fetched\nTB',
+           'As fetched_bytes, in TB; 10**12 bytes.', significant,
+           shown=False),
 )
 
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import dataclasses
+import logging
 import re
 from typing import Any
 
@@ -59,6 +60,11 @@ _TEMPLATE = re.compile(
     r'fragment|default_port)\}')
 
 
+#: Loggers that get addresses with all that is in them: format_db_url, and
+#: create_engine (nova 34.0.0, oslo.db 17.2.0 and 18.1.0).
+_LOG_ADDRESSES = (cell_mapping.__name__, 'oslo_db.sqlalchemy.engines')
+
+
 class Unreadable(Exception):
     """nova's databases cannot be read; the message has no password."""
 
@@ -83,7 +89,8 @@ class Database:
 
         :raises Unreadable: if the database does not answer
         """
-        with (_told(self.name, self.url),
+        # The engine is made here, when it is used first.
+        with (_told(self.name, self.url), _silent(),
               _transaction(self.manager) as connection):
             return connection.execute(statement).all()
 
@@ -99,6 +106,12 @@ def _told(name: str, url: str) -> Iterator[None]:
         raise Unreadable(
             f'{name} at {_without_password(url)} cannot be read: '
             f'{_masked(reason, url)}') from None
+    except Exception as error:
+        # Of the driver, about what follows the ? in the address.
+        raise Unreadable(
+            f'{name} at {_without_password(url)} cannot be read: its driver '
+            f'raises {type(error).__name__}. Look at the options that follow '
+            'the ? in the address.') from None
 
 
 @contextlib.contextmanager
@@ -231,15 +244,31 @@ def cell0(api: Database) -> Database | None:
 
 def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
     name = f'cell {mapping.name or ""} ({mapping.uuid})'.replace('  ', ' ')
-    url = instead or cell_mapping.CellMapping.format_db_url(
-        mapping.database_connection)
+    with _silent():
+        url = instead or cell_mapping.CellMapping.format_db_url(
+            mapping.database_connection)
     if not instead and _TEMPLATE.search(url):
         raise Unreadable(f'the address of {name} is a template of '
-                         '[database] connection, which is not set')
-    with _told(name, url):
+                         '[database] connection, which is not set or cannot '
+                         'be parsed')
+    with _told(name, url), _silent():
         return Database(
             name, _impatient(main_db.create_context_manager(url)), url,
             bool(mapping.disabled))
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what logs an address from doing so: nova, and oslo.db."""
+    loggers = [logging.getLogger(name) for name in _LOG_ADDRESSES]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _impatient(manager: Any) -> Any:

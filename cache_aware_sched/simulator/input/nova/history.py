@@ -92,14 +92,14 @@ class LeftOut:
     def sentences(self) -> Iterator[str]:
         """Say what was left out."""
         for number, reason in (
-                (self.volume, 'boot from a volume, so no host caches their '
-                 'image'),
-                (self.never_ran, 'never ran: no host was found, or the '
+                (self.volume, 'made from a volume, whose image no host '
+                 'caches'),
+                (self.never_ran, 'never ran, as no host was found or the '
                  'build failed'),
-                (self.no_host, 'are in cell0: no host was found for them'),
-                (self.incomplete, 'lack their flavor in the database')):
+                (self.no_host, 'in cell0, as no host was found'),
+                (self.incomplete, 'without a flavor in the database')):
             if number:
-                yield (f'{number:,} more servers were left out: they '
+                yield (f'{wording.counted(number, "more server")} left out: '
                        f'{reason}.')
         if self.cell0:
             yield ('Servers for which no host was found are not counted: '
