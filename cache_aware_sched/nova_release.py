@@ -13,6 +13,8 @@
 """What differs between the releases of nova, all in one place.
 
 The package runs with the nova that is installed, 31 (2025.1) to 34 (2026.2).
+Which private names of nova the package uses, and where, is a table on the page
+"Architecture"; each is pinned by a test.
 """
 
 from collections.abc import Callable

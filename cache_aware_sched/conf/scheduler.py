@@ -105,7 +105,7 @@ spawned. Servers that boot from a volume are neither counted nor capped.
 
 Possible values:
 
-* 0: no cap.
+* 0: no number; a share still caps.
 * A positive number of servers.
 
 Can be overridden, the later one of these winning: by the aggregate metadata

@@ -10,7 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Evicts from an image cache what its policy and its limits do not allow."""
+"""Evicts from an image cache what its policy and its limits do not allow.
+
+It has the store delete the files (:mod:`.directory`, ``Directory.remove``).
+"""
 
 from collections.abc import Callable
 from collections.abc import Iterable

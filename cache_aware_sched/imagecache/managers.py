@@ -10,7 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The managers that come with the package: each is its policy."""
+"""The managers that come with the package: each is its policy.
+
+To add one: a policy (:mod:`.policies`), a class as those below, and an entry
+point. The page "Writing an image cache manager" has a complete example.
+"""
 
 from cache_aware_sched.imagecache import manager
 from cache_aware_sched.imagecache import policies

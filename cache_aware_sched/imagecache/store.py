@@ -13,7 +13,8 @@
 """Where the entries of an image cache are: what a manager can do with them.
 
 The policies and limits do not know of it, so that a driver without a directory
-can bring a store of its own.
+can bring a store of its own. :class:`.directory.Directory` is the one that
+deletes files.
 """
 
 import abc

@@ -10,7 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A record: what a report says about one base file."""
+"""A record: what a report says about one base file.
+
+:mod:`cache_aware_sched.report` has the format of the whole report.
+"""
 
 import base64
 import dataclasses

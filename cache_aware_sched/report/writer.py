@@ -10,7 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Writes the report, on the compute host."""
+"""Writes the report, on the compute host.
+
+:mod:`cache_aware_sched.report` has its format.
+"""
 
 from collections.abc import Iterable
 

@@ -10,7 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the filter says of hosts that are full."""
+"""What the filter logs of hosts that are full.
+
+nova sees of a refusal that the filter returns no host (:mod:`.filters`):
+NoValidHost. If nova-compute refuses a server it sees SameImageCapReached
+(``virt/late_check.py``), and tries the next host.
+"""
 
 from collections.abc import Iterable
 from collections.abc import Sequence

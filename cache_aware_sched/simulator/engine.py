@@ -10,7 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Simulates a cloud under one policy."""
+"""Simulates a cloud under one policy.
+
+What happens when is the business of :mod:`.cloud`; its clock is
+:mod:`.cloud.loop`.
+"""
 
 from collections.abc import Iterable
 from collections.abc import Iterator

@@ -90,7 +90,8 @@ def _configuration(trial: Trial) -> str:
     scheduler = _section(_SCHEDULER, sections.pop(_SCHEDULER))
     return (
         f'\n# nova.conf of each nova-scheduler:\n{_comment(_ABOUT_LISTS)}'
-        f'{scheduler}\n# And of each nova-scheduler and nova-compute:\n'
+        f'{scheduler}\n# And of each nova-scheduler; each nova-compute needs '
+        'the cap as well:\n'
         + _comment([f'{secrets} more of --policy may be secrets and are not '
                     'repeated here.'] if secrets else [])
         + ''.join(_section(*section) for section in sections.items()))

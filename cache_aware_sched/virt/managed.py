@@ -10,7 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The mixin that gives a compute driver an image cache manager."""
+"""The mixin that gives a compute driver an image cache manager.
+
+It starts the manager with nova-compute, and counts hits and misses.
+"""
 
 from collections.abc import Iterator
 import contextlib

@@ -258,6 +258,24 @@ class TestFiles(base.TestCase):
             name for name in named if '.' in name
             and not name.endswith(('.html', '.css', '.js'))} - there)
 
+    def test_pages_name_modules_that_are_there(self):
+        """As the loggers of their log lines, which somebody greps for."""
+        named = set()
+        for path in (ROOT.parent / 'doc/source').rglob('*.rst'):
+            named |= {(name, path.name) for name in re.findall(
+                r'\[?(cache_aware_sched(?:\.[a-z0-9_]+)+)', path.read_text())}
+        there = modules()
+        groups = (ROOT.parent / 'setup.cfg').read_text()
+
+        def is_there(name):
+            parent, _dot, last = name.rpartition('.')
+            return (name in there or f'{name} =' in groups
+                    or (parent in there and re.search(
+                        rf'\b{last}\b', there[parent].read_text())))
+
+        self.assertEqual(set(), {
+            (name, page) for name, page in named if not is_there(name)})
+
     def test_every_module_is_licensed(self):
         for name, path in modules().items():
             self.assertIn('Apache License, Version 2.0',

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The order of events."""
+"""The clock of the simulated cloud, and the order of events."""
 
 from collections.abc import Callable
 import heapq

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The scores of peers, written from their published formulas.
+"""The scores of peers that policies are compared with, by their formulas.
 
 Each is absolute: minval and maxval are set, so nova does not stretch it over
 the candidates. They read the same reports as this package's weigher does, and
