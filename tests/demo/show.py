@@ -80,7 +80,7 @@ def watching(number: int, color: bool = True) -> Iterator[Watch]:
     """Show bars for so many servers; nothing is left of them."""
     err = console(sys.stderr, color)
     if not err.is_terminal:
-        err.print('Booting; this takes about half a minute.')
+        err.print('Booting; this takes one to two minutes.')
     with progress.Progress(
             progress.TextColumn('{task.description:<11}'),
             progress.BarColumn(), progress.MofNCompleteColumn(),
@@ -219,3 +219,5 @@ def verdict(out: Console, result: summary_mod.Verdict) -> None:
                            text, style='none'))
     out.print('[bold]The package did better.[/bold]' if result.good
               else '[bold red]The package did not do better.[/bold red]')
+    if result.price:
+        out.print(result.price)

@@ -191,16 +191,23 @@ def holding(work: workload_mod.Workload, boots: Mapping[str, Boot]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the package did better, and each reason in words."""
+    """Whether the package did better, and each reason in words.
+
+    :param price: of it, in words; '' if there is none
+    """
 
     good: bool
     reasons: tuple[tuple[bool, str], ...]
+    price: str
 
 
 def verdict(stock: Summary, ours: Summary, cap: int) -> Verdict:
     """Judge: it must fetch less, keep the cap and place every server."""
     reasons = tuple(_reasons(stock, ours, cap))
-    return Verdict(all(good for good, _text in reasons), reasons)
+    price = '' if ours.imbalance <= stock.imbalance else (
+        'The price: the hosts are used less evenly, with a vCPU imbalance of '
+        f'{ours.imbalance:.2f} and not {stock.imbalance:.2f}.')
+    return Verdict(all(good for good, _text in reasons), reasons, price)
 
 
 def _reasons(stock: Summary, ours: Summary, cap: int

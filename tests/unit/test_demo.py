@@ -144,6 +144,15 @@ class VerdictTests(base.TestCase):
             figures(fetched=25 * workload.GB, peak=6), cap=6)
 
         self.assertTrue(result.good)
+        self.assertEqual('', result.price)
+
+    def test_price(self):
+        result = summary.verdict(
+            figures(fetched=10, imbalance=0.07),
+            figures(fetched=5, imbalance=0.18), cap=6)
+
+        self.assertTrue(result.good)
+        self.assertIn('0.18 and not 0.07', result.price)
         self.assertIn('75 GB (75%) less', result.reasons[0][1])
 
     def test_as_much_is_not_less(self):
