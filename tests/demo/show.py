@@ -80,7 +80,7 @@ def watching(number: int, color: bool = True) -> Iterator[Watch]:
     """Show bars for so many servers; nothing is left of them."""
     err = console(sys.stderr, color)
     if not err.is_terminal:
-        err.print('Booting; this takes one to two minutes.')
+        err.print('Booting; this takes about half a minute.')
     with progress.Progress(
             progress.TextColumn('{task.description:<11}'),
             progress.BarColumn(), progress.MofNCompleteColumn(),

@@ -35,10 +35,10 @@ def work(*steps, cached=()):
         {'node1': frozenset(cached), 'node2': frozenset()}, steps)
 
 
-def figures(fetched=0, peak=1, failed=0):
+def figures(fetched=0, peak=1, failed=0, imbalance=0.1):
     return summary.Summary(
         placed=10, failed=failed, from_cache=5, fetched=fetched,
-        peak=summary.Peak(peak, 'big', 'node1'), imbalance=0.1)
+        peak=summary.Peak(peak, 'big', 'node1'), imbalance=imbalance)
 
 
 class WorkloadTests(base.TestCase):
