@@ -14,7 +14,8 @@
 
 The package runs with the nova that is installed, 31 (2025.1) to 34 (2026.2).
 Which private names of nova the package uses, and where, is a table on the page
-"Architecture"; each is pinned by a test.
+"Architecture" (``doc/source/contributor/architecture.rst``). Tests pin
+them, as those of the class ``TestNova`` in ``tests/unit/test_libvirt.py``.
 """
 
 from collections.abc import Callable

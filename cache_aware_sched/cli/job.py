@@ -241,4 +241,4 @@ def _searched(found: argparse.Namespace) -> list[Policy]:
                     'itself: at most one --policy can be given, and no '
                     '--multiplier, --reference or --no-stock')
     return comparison.chosen(found.option_sets or [(policy_mod.OURS, '')], [],
-                           [], True, found.common)
+                             [], True, found.common)

@@ -207,7 +207,7 @@ def _version(entry: 'os.DirEntry[str]') -> tuple[int, int]:
 
 def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int,
           settled_ns: float) -> _InstanceDirectory:
-    """Look at the disks of an instance."""
+    """Return what the disks in a directory are made on top of."""
     names: list[str] = []
     for file in _list(entry.path, _INSTANCE.match(entry.name) is not None):
         if _is_dir(file):
@@ -217,7 +217,7 @@ def _look(entry: 'os.DirEntry[str]', inode: int, changed_ns: int,
         else:
             names.append(_backing(file.path))
     return _InstanceDirectory(inode, changed_ns, tuple(names),
-                  bool(inode) and changed_ns <= settled_ns)
+                              bool(inode) and changed_ns <= settled_ns)
 
 
 def _backing(path: str) -> str:

@@ -99,7 +99,7 @@ class Directory(Store):
         return os.path.join(self.cache_dir, name)
 
     def path(self) -> str | None:
-        """Return the path; None if the directory is not there."""
+        """Return the path; None before the first fetch has made it."""
         return self.cache_dir if os.path.exists(self.cache_dir) else None
 
     def entries(self, now: float) -> list[Entry]:

@@ -25,8 +25,8 @@ An entry stays
 
 What was used a moment ago is evicted only if a limit cannot be kept otherwise.
 :meth:`Evictable.view` tells all this of one moment; the file is deleted by
-:meth:`.store.Store.remove`, which asks :meth:`Evictable.still` with nova's
-lock of the file held, and looks whether anybody has touched it since.
+:meth:`.directory.Directory.remove`, which asks :meth:`Evictable.still` with
+nova's lock of the file held, and looks whether anybody has touched it since.
 """
 
 from collections.abc import Container

@@ -14,6 +14,10 @@
 
 Glance tells how much is sent, but not how large that is as a raw file: so room
 is made for what can be told, and once more when the file can be looked at.
+
+Whether a boot was a hit is not told here: the driver sees it
+(``virt/libvirt.py``, ``_try_fetch_image_cache``), and ``virt/managed.py``
+counts it.
 """
 
 from collections.abc import Callable

@@ -128,7 +128,8 @@ class ImageCache:
                hit: bool, size: int | None, instance_uuid: str) -> None:
         """Take note of a server that was started from an image.
 
-        :param hit: whether the image was in the cache
+        :param hit: whether the image was in the cache, as the driver saw it
+            (``virt/managed.py``, ``ImageUse``)
         :param size: bytes of the image; None if they cannot be told
         """
         self._history.add_boot(image_id)

@@ -13,7 +13,8 @@
 """The managers that come with the package: each is its policy.
 
 To add one: a policy (:mod:`.policies`), a class as those below, and an entry
-point. The page "Writing an image cache manager" has a complete example.
+point in ``cache_aware_sched.image_cache_managers``. The page "Writing an image
+cache manager" has a complete example.
 """
 
 from cache_aware_sched.imagecache import manager

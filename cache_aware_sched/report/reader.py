@@ -200,7 +200,7 @@ class Report:
 
     @property
     def head(self) -> str:
-        """Return the header's characters."""
+        """Return all that is before the first record."""
         return self._text[:self._start]
 
     def _values(self, key: str, position: int

@@ -24,7 +24,6 @@ from cache_aware_sched.report.records import RECORD_CHARS
 from cache_aware_sched.report.records import VERSION
 
 
-
 def _worth(file: BaseFile) -> tuple[bool, int, str, int, int]:
     """Sort key for what stays when not everything fits; the smallest stays.
 

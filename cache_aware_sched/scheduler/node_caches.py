@@ -63,7 +63,7 @@ class NodeCaches(Generic[K, T]):
         self._swept = 0.0
 
     def of(self, key: K) -> NodeCache[T]:
-        """Return the cache of a key."""
+        """Return the cache of a key, made if there is none."""
         cache = self._caches.pop(key, None)
         if cache is None:
             cache = NodeCache()

@@ -30,6 +30,7 @@ LOG = logging.getLogger(__name__)
 #: host that reports more must not make images look worthless.
 MAX_RATE = 2048
 
+
 class Answer(NamedTuple):
     """What one host reports, of an image and of itself.
 

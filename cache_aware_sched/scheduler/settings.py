@@ -100,7 +100,7 @@ class HostSettings:
         return found
 
     def of(self, host_state: Any) -> Setting:
-        """Return what is set for a host."""
+        """Return what nova.conf, the request and its aggregates set for it."""
         host_aggregates = host_state.aggregates or ()
         ids = aggregates.key(host_aggregates)
         setting = self._known.get(ids)

@@ -193,7 +193,7 @@ class _Calm:
     def __call__(self, candidate: Candidate) -> bool:
         return (
             guards.headroom(candidate.count + candidate.needed - 1,
-                             candidate.limit) == 1
+                            candidate.limit) == 1
             and candidate.vcpus <= max(self._vcpus, load_mod.idle_share(
                 self._idle.vcpus, candidate.vcpus_capacity))
             and candidate.memory <= max(self._memory, load_mod.idle_share(

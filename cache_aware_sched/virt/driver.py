@@ -19,6 +19,9 @@ cache::
 
         def cached_files(self):
             return [report.BaseFile(sha1, size) for ... in ...]
+
+When nova-compute starts, ``__init__`` checks nova.conf, and nova then calls
+``init_host``; with :mod:`.managed` this also starts the image cache.
 """
 
 import abc
@@ -97,7 +100,7 @@ class CacheAwareMixin(abc.ABC):
     # What nova calls.
 
     def init_host(self, host: str) -> None:
-        """Learn the name of the host."""
+        """Take the name of the host for the report."""
         self._cache_report.host = host
         super().init_host(host)  # type: ignore[misc]
 

@@ -70,7 +70,7 @@ class FakeDirectory(directory.Directory):
         return status.st_size
 
     def disk(self) -> None:
-        """Return that the disk has no bounds."""
+        """Return None, as the disk of a fake host has no bounds."""
 
     def register(self) -> None:
         """Make the directory, and do as on a libvirt host."""

@@ -53,7 +53,7 @@ class WatchedBackend:
 
 
 class _KernelBackend(WatchedBackend):
-    """The image backend of a kernel or a ramdisk."""
+    """Keeps a kernel or a ramdisk, and has room made if it is fetched."""
 
     def __init__(self, backend: Any, cache: _Cache) -> None:
         super().__init__(backend, self._fetch)

@@ -10,7 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``compute_driver = cache_aware.LibvirtDriver``."""
+"""``compute_driver = cache_aware.LibvirtDriver``.
+
+Watches nova look for an image, which tells a hit from a miss, and reports the
+files of the cache directory. :mod:`.driver` has the mixin with the report and
+the cap, :mod:`.managed` that with the image cache manager.
+"""
 
 from collections.abc import Callable
 from collections.abc import Collection
@@ -53,7 +58,7 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
             self.image_backend, lambda: self.image_cache_manager.cache)
 
     def cached_files(self) -> Collection[report.BaseFile]:
-        """Return the files of the cache directory."""
+        """Return the base files as the report has them."""
         return self._cached_files.files()
 
     def caches_images(self) -> bool:

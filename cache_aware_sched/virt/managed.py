@@ -63,7 +63,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         self._cache_boots: dict[str, ImageUse] = {}
 
     def init_host(self, host: str) -> None:
-        """Learn the name of the host."""
+        """Start the image cache, before nova starts any server."""
         self.image_cache_manager.init_host(host)
         super().init_host(host)
 

@@ -120,7 +120,6 @@ class FieldsTests(base.TestCase):
 
         self.assertIn('mysql+pymysql://nova:***@db/nova', shown)
 
-
     def test_no_secret_of_a_fragment_is_shown(self):
         shown = policies.command_line([
             'simulate', '--common',

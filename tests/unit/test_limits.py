@@ -468,7 +468,7 @@ class Removals:
 class EvictTestCase(LimitsTestCase):
 
     def evict(self, allowed, names, failing=(), order=None, sizes=None,
-                 disk=None, now=lambda: None, need=None):
+              disk=None, now=lambda: None, need=None):
         """Make files fit, and return what is exceeded nevertheless.
 
         :param order: names of those that may go; by default all

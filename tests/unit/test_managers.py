@@ -93,7 +93,7 @@ class OrderTestCase(SuiteTestCase):
     def booted(self, manager, number, times=1):
         for _ in range(times):
             manager.cache.booted(self.context, image(number), True, GIB,
-                           managers.server().uuid)
+                                 managers.server().uuid)
 
     def history(self):
         return os.path.join(self.path, f'image-cache-{HOST}.json')

@@ -29,7 +29,7 @@ class TestOnce(base.TestCase):
     def test_warns_of_each_cause(self):
         for host in ('a', 'b', 'a'):
             once.warning(LOG, ('disk', host), 'disk of %(host)s',
-                              {'host': host})
+                         {'host': host})
 
         self.assertEqual(['disk of a', 'disk of b'], self.warnings())
 

@@ -91,7 +91,6 @@ max_concurrent_builds: 7
              ('placement', 'auth_type'), ('placement', 'username')],
             list(found))
 
-
     def test_every_way_to_log_in_to_other_services(self):
         self.assertEqual({('neutron', 'auth_type'): 'v3totp'}, fragments.read(
             '[neutron]\nauth_type = v3totp\npasscode = 1\n'

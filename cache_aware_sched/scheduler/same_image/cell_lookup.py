@@ -55,8 +55,8 @@ class CellLookup:
         self._query = query
 
     def ask(self, request: request_mod.Request,
-             progress: progress_mod.Progress,
-             host_states: Sequence[Any]) -> None:
+            progress: progress_mod.Progress,
+            host_states: Sequence[Any]) -> None:
         """Ask the cells, once for a request.
 
         They are also asked what some stubs are, so that the next request knows

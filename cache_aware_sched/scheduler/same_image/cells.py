@@ -43,7 +43,6 @@ LOG = logging.getLogger(__name__)
 MAX_UUIDS = 1000
 
 
-
 def _statement(image: str, uuids: Collection[str]) -> Any:
     server, move = models.Instance, models.Migration
     wanted = sa.func.lower(server.image_ref) == image

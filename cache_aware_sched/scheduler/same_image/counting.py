@@ -187,7 +187,7 @@ class Counting:
         return count, most
 
     def _unread(self, state: Any, answer: reports.Answer, start: int,
-                     reported: int | None) -> int | None:
+                reported: int | None) -> int | None:
         """Return how many servers a host runs that was never read.
 
         :returns: None if it must be

@@ -118,7 +118,7 @@ class HostServers:
         return self.shown.get(node, 0) + self.shown.get(None, 0)
 
     def uuids(self) -> set[str]:
-        """Return the uuids of the servers."""
+        """Return the uuids of all servers that are shown, stubs too."""
         return {vars(instance).get(_UUID) for instance in self._objects}
 
     def looks_same(self, now: float) -> bool:

@@ -52,7 +52,7 @@ class Resources:
 
     def __add__(self, other: 'Resources') -> 'Resources':
         return Resources(self.vcpus + other.vcpus,
-                    self.memory_mb + other.memory_mb)
+                         self.memory_mb + other.memory_mb)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class InstanceMemory:
         return known
 
     def read(self, known: HostServers, host_state: Any, now: float) -> None:
-        """Look at the instances of a host."""
+        """Take in what has changed in nova's dictionary of instances."""
         with self._lock:
             known.read(host_state.instances, now, self._facts)
 

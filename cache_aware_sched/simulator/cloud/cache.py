@@ -32,9 +32,14 @@ from cache_aware_sched.imagecache import policies
 from cache_aware_sched import report
 from cache_aware_sched.simulator.settings import Settings
 
+
 @dataclasses.dataclass(slots=True)
 class _CachedImage:
-    """An image in the cache; when it was last used, in seconds."""
+    """A complete image.
+
+    :param size: bytes
+    :param used: seconds since the start of the simulation
+    """
 
     size: int
     used: float
@@ -100,7 +105,7 @@ class Cache:
         self._held[image].used = now
 
     def booted(self, image: str, now: float) -> None:
-        """Count a boot."""
+        """Count a boot for the popularity of the image, which fades."""
         self._boots[image] = _Boots(self._popularity(image, now) + 1.0, now)
 
     def expect(self, image: str, size: int, now: float,

@@ -184,7 +184,7 @@ def make(how: options.Synthetic, boots: int = options.SYNTHETIC_BOOTS,
     median = _median_lifetime(drafts, how)
     servers = [
         Boot(draft.at, draft.batch, draft.vcpus, draft.ram_mb,
-                draft.spread * median)
+             draft.spread * median)
         for draft in drafts]
     return Arrivals(servers, notes=[
         f'{len(servers):,} synthetic servers in {how.hours:,g} hours, whose '

@@ -163,7 +163,7 @@ class Header:
 
     def _column(self, names: Sequence[str], name: str) -> TraceColumn:
         return TraceColumn(name, names.index(name),
-                       *{**_REQUIRED, **_OPTIONAL}[name])
+                           *{**_REQUIRED, **_OPTIONAL}[name])
 
     def image_name(self, values: Sequence[str]) -> str:
         """Return what a line calls its image; there must be such a column."""

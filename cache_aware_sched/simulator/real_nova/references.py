@@ -77,7 +77,7 @@ class ReferenceWeigher(weights.BaseHostWeigher):
         self._multiplier = multiplier
 
     def weight_multiplier(self, host_state: Any) -> float:
-        """Return the multiplier."""
+        """Return the same for every host, whatever its aggregates say."""
         return self._multiplier
 
     def _weigh_object(self, obj: Any, weight_properties: Any) -> float:

@@ -66,7 +66,7 @@ class ToldSuite:
     def test_image_that_is_protected_or_booted_is_known_by_its_id(self):
         manager = self.start()
         manager.cache.booted(self.context, image(901), True, 1,
-                       managers.server().uuid)
+                             managers.server().uuid)
         with manager.cache.using(image(902)):
             pass
         notifier = self.listen()

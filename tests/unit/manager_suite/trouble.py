@@ -172,7 +172,7 @@ class TroubleSuite:
             for _ in range(2):
                 self.run_pass(manager)
                 manager.cache.booted(self.context, image(2), True, 1,
-                               self.database.servers[1].uuid)
+                                     self.database.servers[1].uuid)
 
         self.assert_left(*(() if self.evicts else unused))
         [warning] = self.warnings()
