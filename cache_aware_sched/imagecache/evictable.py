@@ -170,15 +170,9 @@ class Evictable:
         """
         entries = listing.entries
         names = {entry.name for entry in entries}
-        in_use = {entry.name for entry in used.entries(entries)}
-        in_use |= arriving(entries, listing.now)
-        images = self.in_progress.sha1s() | listing.fetching.keys() | set(
-            self.fetching)
-        in_use |= {entry.name for entry in entries if entry.sha1 in images}
-        if self.in_progress:  # a disk may be made of them at this very moment
-            in_use |= {entry.name for entry in entries if entry.is_blank}
         try:
-            in_use = self._backing(listing, in_use, anew, waits)
+            in_use = self._backing(
+                listing, self._wanted(listing, used), anew, waits)
         except backing.TooManyDisks as error:
             LOG.info(
                 'Host %(host)s evicts nothing from its image cache now, so '
@@ -203,6 +197,18 @@ class Evictable:
         return View(listing, in_use, {
             entry.name for entry in entries if _is_one_of(entry, images)
             and entry.kind is not Kind.TEMPORARY})
+
+    def _wanted(self, listing: Listing, used: Used) -> set[str]:
+        """Return the names of what instances and this process use."""
+        entries = listing.entries
+        in_use = {entry.name for entry in used.entries(entries)}
+        in_use |= arriving(entries, listing.now)
+        images = self.in_progress.sha1s() | listing.fetching.keys() | set(
+            self.fetching)
+        in_use |= {entry.name for entry in entries if entry.sha1 in images}
+        if self.in_progress:  # a disk may be made of them at this very moment
+            in_use |= {entry.name for entry in entries if entry.is_blank}
+        return in_use
 
     def _backing(self, listing: Listing, known: set[str], anew: bool,
                  waits: bool) -> set[str]:

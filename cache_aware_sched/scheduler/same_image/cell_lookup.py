@@ -69,7 +69,7 @@ class CellLookup:
         asked = {host.cell_uuid for host in host_states if host.cell_uuid}
         answers = self._query.servers(
             str(request.image), {*uuids, own} if own else uuids, asked)
-        progress.answers = {}
+        progress.answers = _by_spot(request, answers)
         servers = {server.uuid: server for found in answers.values()
                    for server in found}
         if own:
@@ -90,13 +90,6 @@ class CellLookup:
             str(request.image), servers,
             {Spot(host.host, host.nodename) for host in host_states
              if host.cell_uuid in answers})
-        for cell, found in answers.items():
-            by_spot = progress.answers.setdefault(cell, {})
-            for server in found:
-                if (server.image == request.image
-                        and counting.counts(request, server.project)):
-                    for spot in server.spots:
-                        by_spot.setdefault(spot, set()).add(server.uuid)
 
     def _disprove(self, request: request_mod.Request,
                   host_states: Sequence[Any],
@@ -128,3 +121,17 @@ class CellLookup:
             counts.setdefault(spot, sum(
                 len(by_spot.get(spot, ())) for by_spot in answers.values()))
         return list(counts.values())
+
+
+def _by_spot(request: request_mod.Request, answers: dict[str, list[Server]],
+             ) -> dict[str, dict[Spot, set[str]]]:
+    """Return the servers that count for a request, by cell and spot."""
+    found: dict[str, dict[Spot, set[str]]] = {}
+    for cell, servers in answers.items():
+        by_spot = found.setdefault(cell, {})
+        for server in servers:
+            if (server.image == request.image
+                    and counting.counts(request, server.project)):
+                for spot in server.spots:
+                    by_spot.setdefault(spot, set()).add(server.uuid)
+    return found

@@ -61,28 +61,48 @@ class Schedulers:
     def place(self, servers: list[SimulatedServer]) -> bool:
         """Give servers their hosts, each as many as may be tried.
 
+        :param servers: of one request; they have one RequestSpec
         :returns: whether there is one for each; else none has any
         """
-        spec = servers[0].spec
-        scheduler, order = self._made[servers[0].number % len(self._made)]
+        found, last = self._choose(servers, self._states(servers[0]))
+        for number, server in zip(found, servers, strict=False):
+            self._allocations.give(number, server.boot)
+        if len(found) < len(servers):
+            return False
+        others = [number for number in last if number not in found]
+        for number, server in zip(found, servers, strict=True):
+            server.hosts = [number, *others][:self._settings.max_attempts]
+        return True
+
+    def _states(self, server: SimulatedServer) -> dict[int, Any]:
+        """Return what its scheduler gets of the hosts, in its order."""
+        _scheduler, order = self._of(server)
         # What placement hands over first does not depend on the scheduler.
-        candidates = set(self._allocations.candidates(servers[0].boot)[
+        candidates = set(self._allocations.candidates(server.boot)[
             :CONF.scheduler.max_placement_results])
-        states = {number: self._read(number) for number in order
-                  if number in candidates}
+        return {number: self._read(number) for number in order
+                if number in candidates}
+
+    def _choose(self, servers: list[SimulatedServer], states: dict[int, Any],
+                ) -> tuple[list[int], list[int]]:
+        """Choose a host for each server, and allocate it.
+
+        :returns: the hosts, fewer if there are too few, and all that were left
+            for the last server
+        """
+        scheduler, _order = self._of(servers[0])
         numbers = {id(state): number for number, state in states.items()}
+        offered, spec = list(states.values()), servers[0].spec
         found: list[int] = []
         before: dict[int, dict[str, Any]] = {}
-        offered = list(states.values())
-        selected: list[int] = []
         for index, server in enumerate(servers):
             # As nova does (SchedulerManager._schedule, nova 34.0.0): the next
             # server gets the hosts that are left after this one.
             spec.instance_uuid = server.uuid
             offered = scheduler.select(spec, offered, index) if offered else []
-            selected = [numbers[id(state)] for state in offered]
-            number = next((number for number in selected if
-                           self._allocations.fits(number, server.boot)), None)
+            number = next((number for state in offered if self._allocations
+                           .fits(number := numbers[id(state)], server.boot)),
+                          None)
             if number is None:
                 break
             found.append(number)
@@ -93,14 +113,11 @@ class Schedulers:
                 states[number].consume_from_request(spec)
         for number, values in before.items():
             vars(states[number]).update(values)
-        for number, server in zip(found, servers, strict=False):
-            self._allocations.give(number, server.boot)
-        if len(found) < len(servers):
-            return False
-        others = [number for number in selected if number not in found]
-        for number, server in zip(found, servers, strict=True):
-            server.hosts = [number, *others][:self._settings.max_attempts]
-        return True
+        return found, [numbers[id(state)] for state in offered]
+
+    def _of(self, server: SimulatedServer) -> tuple[Scheduler, list[int]]:
+        """Return the scheduler whose turn it is, and its order of hosts."""
+        return self._made[server.number % len(self._made)]
 
     def _read(self, number: int) -> Any:
         """Return what the scheduler gets of a host."""
