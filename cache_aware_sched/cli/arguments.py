@@ -23,10 +23,10 @@ import math
 from typing import Any
 from typing import TypeVar
 
-from cache_aware_sched.simulator import masking
-from cache_aware_sched.simulator.option import flag
-from cache_aware_sched.simulator.option import options_of
-from cache_aware_sched.simulator.option import readable
+from cache_aware_sched import masking
+from cache_aware_sched.option import flag
+from cache_aware_sched.option import options_of
+from cache_aware_sched.option import readable
 
 T = TypeVar('T')
 Field = dataclasses.Field[Any]

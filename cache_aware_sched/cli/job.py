@@ -22,12 +22,12 @@ from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import policies
 from cache_aware_sched.conf import imagecache
+from cache_aware_sched.option import BadOption
+from cache_aware_sched.option import flag
+from cache_aware_sched.option import options_of
 from cache_aware_sched.simulator import comparison
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator import job as job_mod
-from cache_aware_sched.simulator.option import BadOption
-from cache_aware_sched.simulator.option import flag
-from cache_aware_sched.simulator.option import options_of
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.settings import Settings

@@ -18,8 +18,8 @@ import re
 import shlex
 
 from cache_aware_sched.cli import arguments
+from cache_aware_sched import masking
 from cache_aware_sched.simulator import comparison
-from cache_aware_sched.simulator import masking
 from cache_aware_sched.simulator import policy as policy_mod
 
 #: Options whose values are fragments.

@@ -30,10 +30,10 @@ from cache_aware_sched.cli.arguments import Usage
 from cache_aware_sched.cli import job as arguments
 from cache_aware_sched.cli import policies
 from cache_aware_sched.cli import table
+from cache_aware_sched.option import BadOption
 from cache_aware_sched.simulator import job as job_mod
 from cache_aware_sched.simulator.job import Findings
 from cache_aware_sched.simulator.job import Job
-from cache_aware_sched.simulator.option import BadOption
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.results import columns

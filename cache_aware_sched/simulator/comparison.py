@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import dataclasses
 import re
 
-from cache_aware_sched.simulator.option import BadOption
+from cache_aware_sched.option import BadOption
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import exact
 from cache_aware_sched.simulator.policy import Policy

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 import dataclasses
 import warnings
 
+from cache_aware_sched.option import BadOption
+from cache_aware_sched.option import Name
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.input import sources
 from cache_aware_sched.simulator.input.trace import BadTrace
-from cache_aware_sched.simulator.option import BadOption
-from cache_aware_sched.simulator.option import Name
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy

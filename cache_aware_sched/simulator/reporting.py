@@ -18,13 +18,13 @@ import dataclasses
 import importlib.metadata
 from typing import Any
 
+from cache_aware_sched import masking
+from cache_aware_sched.option import flag
+from cache_aware_sched.option import options_of
+from cache_aware_sched.option import readable
 from cache_aware_sched.simulator import job as job_mod
 from cache_aware_sched.simulator.job import Findings
 from cache_aware_sched.simulator.job import Job
-from cache_aware_sched.simulator import masking
-from cache_aware_sched.simulator.option import flag
-from cache_aware_sched.simulator.option import options_of
-from cache_aware_sched.simulator.option import readable
 from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator.report import figures
 from cache_aware_sched.simulator.report import page

@@ -15,10 +15,10 @@
 import dataclasses
 
 from cache_aware_sched.conf import imagecache
-from cache_aware_sched.simulator.option import BadOption
-from cache_aware_sched.simulator.option import Checked
-from cache_aware_sched.simulator.option import Name
-from cache_aware_sched.simulator.option import option
+from cache_aware_sched.option import BadOption
+from cache_aware_sched.option import Checked
+from cache_aware_sched.option import Name
+from cache_aware_sched.option import option
 
 #: Megabytes are 10**6 bytes here, as fetch rates are reported.
 MB = 10 ** 6

@@ -26,8 +26,8 @@ from collections.abc import Sequence
 import dataclasses
 import re
 
-from cache_aware_sched.simulator.option import Checked
-from cache_aware_sched.simulator.option import required
+from cache_aware_sched.option import Checked
+from cache_aware_sched.option import required
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.results.result import Result

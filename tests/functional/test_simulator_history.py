@@ -31,7 +31,7 @@ from nova.db.api import api as api_db
 from nova.db.main import api as main_db
 import sqlalchemy as sa
 
-from cache_aware_sched.simulator.input.nova import database as nova_database
+from cache_aware_sched import nova_databases
 from cache_aware_sched.simulator.input.nova import history as nova_history
 from cache_aware_sched.simulator.input import options
 
@@ -97,7 +97,7 @@ class HistoryTestCase(base.CloudTestCase):
         until = (datetime.datetime.now(datetime.UTC)
                  + datetime.timedelta(hours=1))
         found = nova_history.read(options.History(until=until, **how),
-                                  nova_database.api_database())
+                                  nova_databases.api_database())
         return dataclasses.replace(found, servers=sorted(
             found.servers, key=lambda server: server.vcpus))
 

@@ -29,12 +29,12 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
 
+from cache_aware_sched import nova_databases
+from cache_aware_sched import option
 from cache_aware_sched.simulator.input import images
-from cache_aware_sched.simulator.input.nova import database as nova_database
 from cache_aware_sched.simulator.input.nova import history as nova_history
 from cache_aware_sched.simulator.input.nova import images as nova_images
 from cache_aware_sched.simulator.input import options
-from cache_aware_sched.simulator import option
 from tests.unit import base
 from tests.unit import factories
 
@@ -125,7 +125,7 @@ class HistoryTestCase(base.TestCase):
     # When.
 
     def database(self):
-        return nova_database.Database(
+        return nova_databases.Database(
             'the API database',
             main_db.create_context_manager(self.url('api')), self.url('api'))
 
@@ -141,7 +141,7 @@ class HistoryTestCase(base.TestCase):
 
     def assert_unreadable(self, *texts, **how):
         error = self.assertRaises(
-            nova_database.Unreadable, self.read, **how)
+            nova_databases.Unreadable, self.read, **how)
         for text in texts:
             self.assertIn(text, str(error))
         return str(error)
@@ -318,14 +318,14 @@ class TestPeriod(HistoryTestCase):
         for number in range(10):
             self.server(number)
         asked = []
-        select = nova_database.Database.select
+        select = nova_databases.Database.select
 
         def note(database, statement):
             rows = select(database, statement)
             asked.append(len(rows))
             return rows
 
-        with mock.patch.object(nova_database.Database, 'select', note):
+        with mock.patch.object(nova_databases.Database, 'select', note):
             self.assertEqual(10, len(self.servers(chunk=4)))
 
         self.assertEqual(4, max(asked))
@@ -432,7 +432,7 @@ class TestDatabases(HistoryTestCase):
                       connection='mysql://nova:s$ecretTail@host/nova')
 
         error = self.assertRaises(
-            nova_database.Unreadable, nova_database.api_database)
+            nova_databases.Unreadable, nova_databases.api_database)
 
         self.assertIn('write $$', str(error))
         self.assertNotIn('ecret', str(error))
@@ -541,7 +541,7 @@ class TestConnection(base.TestCase):
         manager = mock.MagicMock()
         engine = manager.reader.get_engine.return_value
         engine.connect.return_value.__enter__.return_value = connection
-        return nova_database.Database(
+        return nova_databases.Database(
             'cell x', manager,
             'mysql://nova:s%40cret@host/nova?ssl_key=cret'), connection
 
@@ -565,7 +565,7 @@ class TestConnection(base.TestCase):
             error=TypeError("unexpected keyword argument 's%40cret'"))
 
         error = self.assertRaises(
-            nova_database.Unreadable, database.select, sa.select(1))
+            nova_databases.Unreadable, database.select, sa.select(1))
 
         self.assertIn('cell x at mysql://nova:***@host/nova', str(error))
         self.assertNotIn('cret\'', str(error))
@@ -580,15 +580,15 @@ class TestConnection(base.TestCase):
 
         with self.assertNoLogs():
             for instead in (None, 'postgresql://u@h/nova?sslpassword=s3cret'):
-                with contextlib.suppress(nova_database.Unreadable):
-                    nova_database._cell(mapping, instead).select(sa.select(1))
+                with contextlib.suppress(nova_databases.Unreadable):
+                    nova_databases._cell(mapping, instead).select(sa.select(1))
 
     def test_no_password_in_an_error(self):
         database, connection = self.database(error=db_exc.DBConnectionError(
             Exception('denied: nova, s@cret\n[SQL: SELECT 1]')))
 
         error = self.assertRaises(
-            nova_database.Unreadable, database.select, sa.select(1))
+            nova_databases.Unreadable, database.select, sa.select(1))
 
         self.assertEqual(
             'cell x at mysql://nova:***@host/nova cannot be read: '
@@ -600,7 +600,7 @@ class TestConnection(base.TestCase):
         self.set_nova(group='api_database', connection=None)
 
         error = self.assertRaises(
-            nova_database.Unreadable, nova_database.api_database)
+            nova_databases.Unreadable, nova_databases.api_database)
 
         self.assertIn('no connection in [api_database]', str(error))
 
@@ -609,7 +609,7 @@ class TestConnection(base.TestCase):
                 nova_config, 'parse_args', autospec=True,
                 side_effect=cfg.ConfigFileParseError('/x', "at '/s3cret'")):
             error = self.assertRaises(
-                nova_database.Unreadable, nova_database.configure, ('/x',))
+                nova_databases.Unreadable, nova_databases.configure, ('/x',))
 
         self.assertEqual("nova's configuration cannot be read: /x is not in "
                          'the format of nova.conf', str(error))
@@ -619,7 +619,7 @@ class TestConnection(base.TestCase):
                 nova_config, 'parse_args', autospec=True,
                 side_effect=cfg.ConfigFilesNotFoundError(['/x'])) as parse:
             error = self.assertRaises(
-                nova_database.Unreadable, nova_database.configure, ('/x',))
+                nova_databases.Unreadable, nova_databases.configure, ('/x',))
 
         self.assertIn('/x', str(error))
         self.assertEqual(['/x'], parse.call_args.kwargs[

@@ -18,13 +18,13 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched import option
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.chance import chance
 from cache_aware_sched.simulator.input.chance import weighted
 from cache_aware_sched.simulator.input.chance import zipf
 from cache_aware_sched.simulator.input import images
 from cache_aware_sched.simulator.input import options
-from cache_aware_sched.simulator import option
 from cache_aware_sched.simulator.workload import Boot
 from tests.unit import base
 from tests.unit import factories

@@ -17,10 +17,10 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched import option
 from cache_aware_sched.simulator.input import options
 from cache_aware_sched.simulator.input import sources
 from cache_aware_sched.simulator.input import synthetic
-from cache_aware_sched.simulator import option
 from tests.unit import base
 
 

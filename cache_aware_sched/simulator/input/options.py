@@ -17,10 +17,10 @@ import dataclasses
 import datetime
 import math
 
-from cache_aware_sched.simulator.option import BadOption
-from cache_aware_sched.simulator.option import Checked
-from cache_aware_sched.simulator.option import Name
-from cache_aware_sched.simulator.option import option
+from cache_aware_sched.option import BadOption
+from cache_aware_sched.option import Checked
+from cache_aware_sched.option import Name
+from cache_aware_sched.option import option
 
 #: Servers of a synthetic workload if nothing else is said: 160 for each host.
 SYNTHETIC_BOOTS = 16000

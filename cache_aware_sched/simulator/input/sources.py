@@ -61,8 +61,8 @@ def from_nova(how: options.Options) -> Workload:
     :raises BadOption: if the period is empty
     """
     # Only here: importing nova takes seconds.
-    from cache_aware_sched.simulator.input.nova import database
+    from cache_aware_sched import nova_databases
     from cache_aware_sched.simulator.input.nova import history as nova_history
-    database.configure(how.history.config_files)
+    nova_databases.configure(how.history.config_files)
     return _workload(nova_history.read(
-        how.history, database.api_database()), how.boots, how)
+        how.history, nova_databases.api_database()), how.boots, how)

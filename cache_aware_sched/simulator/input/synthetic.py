@@ -23,13 +23,13 @@ import math
 import statistics
 import typing
 
+from cache_aware_sched.option import BadOption
+from cache_aware_sched.option import Name
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.chance import chance
 from cache_aware_sched.simulator.input.chance import inner
 from cache_aware_sched.simulator.input.chance import weighted
 from cache_aware_sched.simulator.input import options
-from cache_aware_sched.simulator.option import BadOption
-from cache_aware_sched.simulator.option import Name
 from cache_aware_sched.simulator.workload import Boot
 
 _NORMAL = statistics.NormalDist()

@@ -22,7 +22,7 @@ from nova import exception
 from oslo_config import cfg
 
 from cache_aware_sched import config
-from cache_aware_sched.simulator.option import BadOption
+from cache_aware_sched.option import BadOption
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova import fragments
 from cache_aware_sched.simulator.real_nova.fragments import BadFragment

@@ -23,7 +23,7 @@ from oslo_config import cfg
 from oslo_config import iniparser
 
 from cache_aware_sched import conf
-from cache_aware_sched.simulator import masking
+from cache_aware_sched import masking
 
 #: An option by its group and name.
 Key = tuple[str, str]

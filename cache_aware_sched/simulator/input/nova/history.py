@@ -45,13 +45,13 @@ from oslo_log import log as logging
 import sqlalchemy as sa
 
 from cache_aware_sched import image_ids
+from cache_aware_sched import nova_databases
+from cache_aware_sched.option import BadOption
+from cache_aware_sched.option import Name
 from cache_aware_sched.simulator.input.arrivals import Arrivals
 from cache_aware_sched.simulator.input.arrivals import made_id
-from cache_aware_sched.simulator.input.nova import database as nova_database
 from cache_aware_sched.simulator.input.nova import images as nova_images
 from cache_aware_sched.simulator.input import options
-from cache_aware_sched.simulator.option import BadOption
-from cache_aware_sched.simulator.option import Name
 from cache_aware_sched.simulator.workload import Boot
 from cache_aware_sched import wording
 
@@ -133,7 +133,7 @@ def _readable(time: datetime.datetime) -> str:
     return f'{time:%Y-%m-%d %H:%M:%S}'
 
 
-def _ranges(database: nova_database.Database, table: sa.TableClause,
+def _ranges(database: nova_databases.Database, table: sa.TableClause,
             chunk: int) -> Iterator[tuple[int, int]]:
     """Return ranges of a table's ids that have all of its rows."""
     lowest, highest = database.select(
@@ -143,7 +143,7 @@ def _ranges(database: nova_database.Database, table: sa.TableClause,
             yield first, min(first + chunk - 1, highest)
 
 
-def rows(database: nova_database.Database, table: sa.TableClause,
+def rows(database: nova_databases.Database, table: sa.TableClause,
          since: datetime.datetime, until: datetime.datetime, chunk: int,
          ) -> Iterator[sa.Row[Any]]:
     """Return the servers of a cell that were created in a period."""
@@ -191,7 +191,7 @@ def _lifetime(row: sa.Row[Any]) -> float | None:
     return float(max(0.0, (end - row.created_at).total_seconds()))
 
 
-def _boots(databases: Iterable[nova_database.Database],
+def _boots(databases: Iterable[nova_databases.Database],
            how: options.History, since: datetime.datetime,
            until: datetime.datetime, left_out: LeftOut,
            ) -> list[tuple[_Order, Boot]]:
@@ -212,7 +212,7 @@ def _boots(databases: Iterable[nova_database.Database],
                     found[row.uuid] = order, boot._replace(
                         image=same.setdefault(boot.image, boot.image),
                         project=same.setdefault(boot.project, boot.project))
-        except nova_database.Unreadable as error:
+        except nova_databases.Unreadable as error:
             # Its database may be gone for good.
             if not database.disabled:
                 raise
@@ -222,16 +222,16 @@ def _boots(databases: Iterable[nova_database.Database],
     return sorted(found.values(), key=operator.itemgetter(0))
 
 
-def _count_without_host(api: nova_database.Database, since: datetime.datetime,
+def _count_without_host(api: nova_databases.Database, since: datetime.datetime,
                         until: datetime.datetime, left_out: LeftOut) -> None:
     """Count the servers for which no host was found; nova has them apart."""
     try:
-        cell0 = nova_database.cell0(api)
+        cell0 = nova_databases.cell0(api)
         if cell0 is not None:
             left_out.no_host += cell0.select(sa.select(sa.func.count()).where(
                 _INSTANCES.c.created_at >= since,
                 _INSTANCES.c.created_at < until))[0][0]
-    except nova_database.Unreadable as error:
+    except nova_databases.Unreadable as error:
         left_out.cell0 = str(error)
 
 
@@ -257,7 +257,7 @@ def _arrivals(found: list[tuple[_Order, Boot]], known: dict[str, int],
         images)
 
 
-def read(how: options.History, api: nova_database.Database,
+def read(how: options.History, api: nova_databases.Database,
          now: datetime.datetime | None = None) -> Arrivals:
     """Return the servers of a period.
 
@@ -268,12 +268,12 @@ def read(how: options.History, api: nova_database.Database,
     """
     since, until = period(how, now or datetime.datetime.now(datetime.UTC))
     left_out = LeftOut()
-    found = _boots(nova_database.cells(api, how.cell_databases), how, since,
+    found = _boots(nova_databases.cells(api, how.cell_databases), how, since,
                    until, left_out)
     _count_without_host(api, since, until, left_out)
     in_it = f'from {_readable(since)} to {_readable(until)} (UTC)'
     if not found:
-        raise nova_database.Unreadable(' '.join((
+        raise nova_databases.Unreadable(' '.join((
             f'no server was created from an image {in_it}.',
             *left_out.sentences())))
     known = nova_images.sizes(

@@ -25,7 +25,7 @@ from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
 from cache_aware_sched import image_ids
-from cache_aware_sched.simulator.input.nova import database as nova_database
+from cache_aware_sched import nova_databases
 
 _REQUESTS = sa.table('request_specs', sa.column('instance_uuid'),
                      sa.column('spec'))
@@ -57,7 +57,7 @@ def size_in(text: str, image: str) -> int | None:
     return None
 
 
-def sizes(api: nova_database.Database,
+def sizes(api: nova_databases.Database,
           servers: Iterable[tuple[str, str]]) -> dict[str, int]:
     """Return the bytes of the images of which that is known, by their ids.
 

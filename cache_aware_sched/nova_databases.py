@@ -36,7 +36,7 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 
-from cache_aware_sched.simulator import masking
+from cache_aware_sched import masking
 
 CONF = nova.conf.CONF
 
