@@ -55,7 +55,7 @@ def full_report(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     assert size < ROW
     running.wait_for(
         f'{host}: no pass of the image cache manager',
-        lambda: cloud.computes.said(host, f'{FILES + 1} files'), 60.0)
+        lambda: cloud.computes.said(host, f'{FILES + 1:,} files'), 60.0)
     assert len(cloud.computes.images(host)) == FILES + 1
     client.servers.check_alive(server.id)
     assert client.computes()[host] == 'up'
