@@ -77,12 +77,14 @@ class Database:
     :param manager: what nova makes its sessions with
     :param url: its address
     :param disabled: whether it is of a cell that gets no servers any more
+    :param cell: the name of its cell, or its uuid without one
     """
 
     name: str
     manager: Any
     url: str = dataclasses.field(repr=False)
     disabled: bool = False
+    cell: str = ''
 
     def select(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return all rows of a statement, in a transaction of its own.
@@ -254,7 +256,7 @@ def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
     with _told(name, url), _silent():
         return Database(
             name, _impatient(main_db.create_context_manager(url)), url,
-            bool(mapping.disabled))
+            bool(mapping.disabled), mapping.name or mapping.uuid)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@
 
 """What the head of a disk says of its backing file."""
 
+import contextlib
 import errno
 import json
 import os
@@ -38,10 +39,9 @@ _JSON = 'json:'
 def file_name(backing: str) -> str:
     """Return the file name in what a disk says of its backing file."""
     if backing.startswith(_JSON):
-        try:
+        # What is no JSON keeps the file that it ends with.
+        with contextlib.suppress(ValueError, RecursionError):
             backing = _filename(json.loads(backing[len(_JSON):]))
-        except (ValueError, RecursionError):
-            return ''
     return re.split('[/:]', backing)[-1]
 
 

@@ -176,6 +176,12 @@ class TestDirections(base.TestCase):
                         and not below(imported, *allowed),
                         f'{name} imports {imported}')
 
+    def test_commands_for_operators_act_on_no_host(self):
+        """Nor do they need the services, but for the report."""
+        self.assert_independent(f'{PACKAGE}.fleet', of=[
+            f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
+            f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
+
     def test_nothing_needs_the_simulator(self):
         """But what runs it."""
         for name, path in modules().items():

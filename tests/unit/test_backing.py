@@ -427,8 +427,13 @@ class TestWords(BackingTestCase):
         for text in (f'{A} {B}', f'"{A}"', f"{A},{B}",
                      f'json:{{"a": "{A}", "file": ["{B}"]}}',
                      f'json:{{"file": {{"backing": "{A}"}}}}',
-                     f'json:"{A}"', f'json:{A}', 'json:' + '[' * 1000):
+                     f'json:"{A}"', 'json:' + '[' * 1000):
             self.assertEqual(set(), self.names(text), text)
+
+    def test_what_is_no_json_after_all(self):
+        """It keeps what it ends with: keeping too much does no harm."""
+        for text in (f'json:{A}', f'json:/{A}', f'json:{{/{A}'):
+            self.assertEqual({A}, self.names(text), text)
 
     def test_protocol(self):
         self.assertEqual({A}, self.names(f'file:{A}'))

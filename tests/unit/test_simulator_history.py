@@ -13,17 +13,14 @@
 
 import contextlib
 import datetime
-import functools
 import json
 import os
 from unittest import mock
 
-import fixtures
 import hypothesis
 from hypothesis import strategies as st
 from nova import config as nova_config
 from nova.db.api import models as api_models
-from nova.db.main import api as main_db
 from nova.db.main import models
 from oslo_config import cfg
 from oslo_db import exception as db_exc
@@ -37,6 +34,7 @@ from cache_aware_sched.simulator.input.nova import images as nova_images
 from cache_aware_sched.simulator.input import options
 from tests.unit import base
 from tests.unit import factories
+from tests.unit import nova_tables
 
 GIB = factories.GIB
 CELL0 = '00000000-0000-0000-0000-000000000000'
@@ -47,30 +45,17 @@ SHADOW = sa.Table('shadow_instances', sa.MetaData(), *(
     sa.Column(column.name, column.type) for column in INSTANCES.columns))
 
 
-@functools.cache
-def empty(*tables):
-    """Return a database of SQLite with some tables."""
-    engine = sa.create_engine('sqlite://')
-    with engine.begin() as connection:
-        for table in tables:
-            table.create(connection)
-        data = connection.connection.driver_connection.serialize()
-    engine.dispose()
-    return data
-
-
 def spec(image=factories.IMAGE, size=3 * GIB):
     """Return a request as nova stores it, as far as that matters."""
     return json.dumps({'nova_object.data': {'image': {'nova_object.data': {
         'id': image, 'size': size}}}})
 
 
-class HistoryTestCase(base.TestCase):
+class HistoryTestCase(nova_tables.TablesTestCase):
     """Two cells and cell0, all of them files of SQLite."""
 
     def setUp(self):
         super().setUp()
-        self.path = self.useFixture(fixtures.TempDir()).path
         self.api = self.make('api', api_models.CellMapping.__table__,
                              api_models.RequestSpec.__table__)
         self.engines = {}
@@ -80,26 +65,6 @@ class HistoryTestCase(base.TestCase):
             self.map_cell(name, uuid, self.url(name))
 
     # Given.
-
-    def url(self, name):
-        return f'sqlite:///{os.path.join(self.path, name)}'
-
-    def make(self, name, *tables):
-        with open(os.path.join(self.path, name), 'wb') as file:
-            file.write(empty(*tables))
-        engine = sa.create_engine(self.url(name))
-        sa.event.listen(engine, 'connect', lambda connection, _record:
-                        connection.execute('PRAGMA synchronous = OFF'))
-        self.addCleanup(engine.dispose)
-        return engine
-
-    def run_in(self, engine, statement):
-        with engine.begin() as connection:
-            connection.execute(statement)
-
-    def map_cell(self, name, uuid, url):
-        self.run_in(self.api, sa.insert(api_models.CellMapping).values(
-            uuid=uuid, name=name, database_connection=url))
 
     def server(self, hours=1, cell='cell1', table=INSTANCES, **values):
         """Create a server some hours after the start; return its uuid."""
@@ -123,11 +88,6 @@ class HistoryTestCase(base.TestCase):
             instance_uuid=server, spec=text))
 
     # When.
-
-    def database(self):
-        return nova_databases.Database(
-            'the API database',
-            main_db.create_context_manager(self.url('api')), self.url('api'))
 
     def read(self, **how):
         return nova_history.read(

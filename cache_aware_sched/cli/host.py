@@ -1,0 +1,151 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``cache-aware-sched host``."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Sequence
+import datetime
+from typing import Any
+import warnings
+
+from cliff import lister
+from cliff import show
+
+from cache_aware_sched.cli import arguments
+from cache_aware_sched.fleet.access import Access
+from cache_aware_sched import wording
+
+GIB = 2 ** 30
+
+COLUMNS = ('Host', 'Cell', 'Zone', 'State', 'Images', 'GiB', 'In use',
+           'Arriving', 'Truncated', 'MB/s', 'Age s', 'Why not')
+
+
+#: Of one compute node.
+_NAMES = ('host', 'node', 'cell', 'zone', 'aggregates', 'state', *(
+    name.lower().replace(' ', '_') for name in COLUMNS[4:]), 'files')
+
+
+class HostList(lister.Lister):
+    """List the compute nodes, and what they report of their image caches.
+
+    Images are those in the cache and those that arrive, GiB what the complete
+    ones take up, and in use those that servers use. MB/s is how fast the host
+    fetched lately. Age is that of the row of the host in nova's database.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        arguments.add(parser, Access)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """Return the names and the rows of the table."""
+        fleet, now = _read(self.app, parsed_args)
+        from cache_aware_sched.fleet import hosts
+        if self.app.options.verbose_level:
+            for line in hosts.totals(fleet.hosts):
+                self.app.stderr.write(f'{line}\n')
+        return COLUMNS, [_row(host, now) for host in fleet.hosts]
+
+
+class HostShow(show.ShowOne):
+    """Show what a compute node reports of its image cache.
+
+    Files are listed by the first characters of the SHA-1 of the image id, as
+    the report has them, the largest first.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('host', metavar='HOST', help='Its name.')
+        arguments.add(parser, Access)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Sequence[Any]]:
+        """Return the names and the values.
+
+        :raises RuntimeError: if there is no such host, or no one such
+        """
+        fleet, now = _read(self.app, parsed_args)
+        wanted = parsed_args.host
+        found = ([host for host in fleet.hosts if host.node == wanted]
+                 or [host for host in fleet.hosts if host.name == wanted])
+        if not found:
+            raise RuntimeError(
+                f'there is no host {wanted!r} among the '
+                f'{wording.counted(len(fleet.hosts), "compute node")} that '
+                'could be read')
+        if len(found) > 1:
+            raise RuntimeError(
+                f'host {wanted!r} has several compute nodes: name one of '
+                + ', '.join(host.node for host in found))
+        return _NAMES, _all(found[0], now)
+
+
+def _read(app: Any, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return what all hosts say, and the time; warn of what cannot be read."""
+    access = arguments.make(Access, parsed_args)
+    with warnings.catch_warnings():
+        # Of libraries that nova imports; nobody can do anything about it.
+        warnings.simplefilter('ignore')
+        # Only here: importing nova takes seconds.
+        from cache_aware_sched.fleet import hosts
+        from cache_aware_sched import nova_databases
+        nova_databases.configure(access.config_files)
+        api = nova_databases.api_database()
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        fleet = hosts.read(
+            api, nova_databases.cells(api, access.cell_databases),
+            nova_databases.CONF.service_down_time, now)
+    for line in fleet.unread:
+        app.LOG.warning('%s; its hosts are missing below', line)
+    return fleet, now
+
+
+def _row(host: Any, now: datetime.datetime) -> list[Any]:
+    """Return the values of :data:`COLUMNS`."""
+    values = _cache(host)
+    age = host.age(now)
+    return [host.name, host.cell, host.zone, host.state, *values,
+            None if age is None else round(age), host.why]
+
+
+def _cache(host: Any) -> list[Any]:
+    """Return what a host says of its cache."""
+    if host.reported is None:
+        return [''] * 6
+    from cache_aware_sched import report
+    header, files = host.reported.header, host.files
+    return [
+        header.images if header.caches else 0,
+        round(sum(file.size for file in files if file.kind
+                  is report.FileKind.COMPLETE) / GIB, 1),
+        len({file.sha1 for file in files if file.users}),
+        sum(file.kind is report.FileKind.ARRIVING for file in files),
+        'yes' if header.truncated else '', header.rate or '']
+
+
+def _all(host: Any, now: datetime.datetime) -> list[Any]:
+    row = _row(host, now)
+    return [host.name, host.node, host.cell, host.zone,
+            ', '.join(host.aggregates), host.state, *row[4:],
+            '\n'.join(f'{file.sha1} {file.kind.name.lower()} '
+                      f'{file.size / GIB:.1f} GiB, servers: {file.users}'
+                      for file in sorted(
+                          host.files, key=lambda file: -file.size))]

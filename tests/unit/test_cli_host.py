@@ -1,0 +1,156 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import contextlib
+import io
+import json
+import logging
+import os
+
+import fixtures
+
+from cache_aware_sched.cli import app
+from cache_aware_sched import nova_databases
+from cache_aware_sched import report
+from tests.unit import factories
+from tests.unit import test_fleet_hosts
+from tests.unit.test_fleet_hosts import reporting
+
+GIB = factories.GIB
+Kind = report.FileKind
+
+
+class HostCommandTestCase(test_fleet_hosts.FleetTestCase):
+    """Runs the command on real tables; nova.conf is not read."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            nova_databases, 'configure', autospec=True))
+        self.useFixture(fixtures.MockPatchObject(
+            nova_databases, 'api_database', autospec=True,
+            side_effect=self.database))
+
+    def execute(self, *argv):
+        """Run the command; return its status and what it printed."""
+        out, err = io.StringIO(), io.StringIO()
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        try:
+            with (contextlib.redirect_stdout(out),
+                  contextlib.redirect_stderr(err)):
+                status = app.main(['host', *argv])
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+        return status, out.getvalue(), err.getvalue()
+
+    def read_json(self, *argv):
+        status, out, err = self.execute(*argv, '-f', 'json')
+        self.assertEqual(0, status, err)
+        return json.loads(out)
+
+
+class TestHostList(HostCommandTestCase):
+
+    def test_what_a_host_reports(self):
+        self.aggregate('east', 'a', zone='az1')
+        self.host('a', reporting(
+            report.BaseFile('1' * 40, 3 * GIB, users=2),
+            report.BaseFile('2' * 40, GIB),
+            report.BaseFile('3' * 40, 0, Kind.ARRIVING),
+            report.BaseFile('4' * 40, 20 * GIB, Kind.RESIZED),
+            report.BaseFile('5' * 40, 0, Kind.ABSENT, users=1),
+            caches=True, rate=190))
+
+        [row] = self.read_json('list')
+
+        age = row.pop('Age s')
+        self.assertGreater(age, 10)
+        self.assertEqual({
+            'Host': 'a', 'Cell': 'cell1', 'Zone': 'az1', 'State': 'down',
+            'Images': 3, 'GiB': 4.0, 'In use': 2, 'Arriving': 1,
+            'Truncated': '', 'MB/s': 190, 'Why not': ''}, row)
+
+    def test_host_that_does_not_report(self):
+        self.host('a', reporting())
+        self.host('b')
+
+        _a, b = self.read_json('list')
+
+        self.assertEqual(('', 'its driver reports none: see compute_driver'),
+                         (b['Images'], b['Why not']))
+
+    def test_summary(self):
+        self.host('a', reporting())
+        self.host('b')
+
+        _status, out, err = self.execute('list')
+
+        self.assertIn('1 of 2 hosts report.\n', err)
+        self.assertNotIn('report.', out)
+
+    def test_cell_that_does_not_answer(self):
+        """The others are shown."""
+        self.host('a', reporting())
+        os.unlink(os.path.join(self.path, 'cell2'))
+
+        status, out, err = self.execute('list')
+
+        self.assertEqual(0, status)
+        self.assertIn('| a ', out)
+        self.assertIn('its hosts are missing below', err)
+        self.assertNotIn('Traceback', err)
+
+    def test_api_database_that_does_not_answer(self):
+        os.unlink(os.path.join(self.path, 'api'))
+
+        status, out, err = self.execute('list')
+
+        self.assertEqual((1, ''), (status, out))
+        self.assertIn('the API database at sqlite', err)
+        self.assertNotIn('Traceback', err)
+
+
+class TestHostShow(HostCommandTestCase):
+
+    def test_files(self):
+        self.host('a', reporting(
+            report.BaseFile('1' * 40, GIB, users=1),
+            report.BaseFile('2' * 40, 3 * GIB)))
+
+        shown = self.read_json('show', 'a')
+
+        self.assertEqual(
+            [report.records.sha1_key('2' * 40) + ' complete 3.0 GiB, servers: '
+             '0', report.records.sha1_key('1' * 40) + ' complete 1.0 GiB, '
+             'servers: 1'], shown['files'].splitlines())
+        self.assertEqual(('down', 2),
+                         (shown['state'], shown['images']))
+
+    def test_no_such_host(self):
+        self.host('a')
+
+        status, _out, err = self.execute('show', 'x')
+
+        self.assertEqual(1, status)
+        self.assertIn("there is no host 'x' among the 1 compute node", err)
+
+    def test_host_with_several_nodes(self):
+        self.host('a', node='n1')
+        self.host('a', node='n2', service=False)
+
+        status, _out, err = self.execute('show', 'a')
+
+        self.assertEqual(1, status)
+        self.assertIn('name one of n1, n2', err)
+        self.assertEqual('n2', self.read_json('show', 'n2')['node'])
