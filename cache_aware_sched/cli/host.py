@@ -17,12 +17,12 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import datetime
 from typing import Any
-import warnings
 
 from cliff import lister
 from cliff import show
 
 from cache_aware_sched.cli import arguments
+from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.fleet.access import Access
 from cache_aware_sched import wording
 
@@ -54,7 +54,7 @@ class HostList(lister.Lister):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """Return the names and the rows of the table."""
-        fleet, now = _read(self.app, parsed_args)
+        fleet, now = fleet_access.hosts(self.app, parsed_args)
         from cache_aware_sched.fleet import hosts
         if self.app.options.verbose_level:
             for line in hosts.totals(fleet.hosts):
@@ -82,7 +82,7 @@ class HostShow(show.ShowOne):
 
         :raises RuntimeError: if there is no such host, or no one such
         """
-        fleet, now = _read(self.app, parsed_args)
+        fleet, now = fleet_access.hosts(self.app, parsed_args)
         wanted = parsed_args.host
         found = ([host for host in fleet.hosts if host.node == wanted]
                  or [host for host in fleet.hosts if host.name == wanted])
@@ -96,26 +96,6 @@ class HostShow(show.ShowOne):
                 f'host {wanted!r} has several compute nodes: name one of '
                 + ', '.join(host.node for host in found))
         return _NAMES, _all(found[0], now)
-
-
-def _read(app: Any, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-    """Return what all hosts say, and the time; warn of what cannot be read."""
-    access = arguments.make(Access, parsed_args)
-    with warnings.catch_warnings():
-        # Of libraries that nova imports; nobody can do anything about it.
-        warnings.simplefilter('ignore')
-        # Only here: importing nova takes seconds.
-        from cache_aware_sched.fleet import hosts
-        from cache_aware_sched import nova_databases
-        nova_databases.configure(access.config_files)
-        api = nova_databases.api_database()
-        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        fleet = hosts.read(
-            api, nova_databases.cells(api, access.cell_databases),
-            nova_databases.CONF.service_down_time, now)
-    for line in fleet.unread:
-        app.LOG.warning('%s; its hosts are missing below', line)
-    return fleet, now
 
 
 def _row(host: Any, now: datetime.datetime) -> list[Any]:

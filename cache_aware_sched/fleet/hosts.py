@@ -17,6 +17,7 @@ One statement a cell, and three of the API database for aggregates and zones.
 import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
@@ -90,11 +91,11 @@ class Fleet:
     """All hosts that could be read.
 
     :param hosts: by cell, name and node
-    :param unread: what could not be read, in words
+    :param unread: why a cell could not be read, by its name
     """
 
     hosts: Sequence[ReportingHost]
-    unread: Sequence[str] = ()
+    unread: Mapping[str, str]
 
 
 @dataclasses.dataclass(slots=True)
@@ -119,13 +120,13 @@ def read(api: nova_databases.Database, cells: Iterable[
     """
     places = _places(api)
     hosts: list[ReportingHost] = []
-    unread: list[str] = []
+    unread: dict[str, str] = {}
     for cell in cells:
         try:
             hosts += (_host(row, cell.cell, places, service_down_time, now)
                       for row in cell.select(_statement()))
         except nova_databases.Unreadable as error:
-            unread.append(str(error))
+            unread[cell.cell] = str(error)
     return Fleet(sorted(hosts, key=lambda host: (
         host.cell, host.name, host.node)), unread)
 

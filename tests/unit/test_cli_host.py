@@ -32,6 +32,8 @@ Kind = report.FileKind
 class HostCommandTestCase(test_fleet_hosts.FleetTestCase):
     """Runs the command on real tables; nova.conf is not read."""
 
+    NOUN = 'host'
+
     def setUp(self):
         super().setUp()
         self.useFixture(fixtures.MockPatchObject(
@@ -48,7 +50,7 @@ class HostCommandTestCase(test_fleet_hosts.FleetTestCase):
         try:
             with (contextlib.redirect_stdout(out),
                   contextlib.redirect_stderr(err)):
-                status = app.main(['host', *argv])
+                status = app.main([self.NOUN, *argv])
         finally:
             root.handlers[:] = handlers
             root.setLevel(level)

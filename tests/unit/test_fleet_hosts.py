@@ -25,7 +25,9 @@ from tests.unit import factories
 from tests.unit import nova_tables
 
 NOW = datetime.datetime(2026, 1, 1, 12)
-NODES, SERVICES = models.ComputeNode.__table__, models.Service.__table__
+NODES, SERVICES, INSTANCES = (
+    model.__table__ for model in (
+        models.ComputeNode, models.Service, models.Instance))
 AGGREGATES, MEMBERS, METADATA = (
     model.__table__ for model in (
         api_models.Aggregate, api_models.AggregateHost,
@@ -48,7 +50,7 @@ class FleetTestCase(nova_tables.TablesTestCase):
         self.cells = {}
         for uuid, name in ((factories.CELL, 'cell1'),
                            (factories.OTHER_CELL, 'cell2')):
-            self.cells[name] = self.make(name, NODES, SERVICES)
+            self.cells[name] = self.make(name, NODES, SERVICES, INSTANCES)
             self.map_cell(name, uuid, self.url(name))
 
     # Given.
@@ -68,6 +70,11 @@ class FleetTestCase(nova_tables.TablesTestCase):
                 **{'disabled': False, 'forced_down': False,
                    'last_seen_up': NOW, 'topic': 'compute',
                    'report_count': 1, **fields}))
+
+    def server(self, image_id, host='a', cell='cell1', **fields):
+        self.run_in(self.cells[cell], sa.insert(INSTANCES).values(**{
+            'uuid': factories.new_uuid(), 'image_ref': image_id, 'host': host,
+            'node': host, 'deleted': 0, 'hidden': False, **fields}))
 
     def aggregate(self, name, *members, zone=None):
         with self.api.begin() as connection:
@@ -172,8 +179,8 @@ class TestHosts(FleetTestCase):
         fleet = self.read()
 
         self.assertEqual(['a'], [host.name for host in fleet.hosts])
-        [line] = fleet.unread
-        self.assertIn('cell2', line)
+        self.assertEqual(['cell2'], list(fleet.unread))
+        self.assertIn('cell2', fleet.unread['cell2'])
 
     def test_totals(self):
         self.host('a', reporting())
