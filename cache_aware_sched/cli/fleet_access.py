@@ -24,6 +24,14 @@ from cache_aware_sched.cli import arguments
 from cache_aware_sched.fleet.access import Access
 
 
+GIB = 2 ** 30
+
+
+def gib(size: int) -> float:
+    """Return bytes as GiB, with three digits."""
+    return float(f'{size / GIB:.3g}')
+
+
 def hosts(app: Any, parsed_args: argparse.Namespace,
           ) -> tuple[Any, datetime.datetime]:
     """Return what all hosts say, and the time.

@@ -26,8 +26,6 @@ from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.fleet.access import Access
 from cache_aware_sched import wording
 
-GIB = 2 ** 30
-
 COLUMNS = ('Host', 'Cell', 'Zone', 'State', 'Images', 'GiB', 'In use',
            'Arriving', 'Truncated', 'MB/s', 'Age s', 'Why not')
 
@@ -114,8 +112,8 @@ def _cache(host: Any) -> list[Any]:
     header, files = host.reported.header, host.files
     return [
         header.images if header.caches else 0,
-        round(sum(file.size for file in files if file.kind
-                  is report.FileKind.COMPLETE) / GIB, 1),
+        fleet_access.gib(sum(file.size for file in files if file.kind
+                             is report.FileKind.COMPLETE)),
         len({file.sha1 for file in files if file.users}),
         sum(file.kind is report.FileKind.ARRIVING for file in files),
         'yes' if header.truncated else '', header.rate or '']
@@ -126,6 +124,7 @@ def _all(host: Any, now: datetime.datetime) -> list[Any]:
     return [host.name, host.node, host.cell, host.zone,
             ', '.join(host.aggregates), host.state, *row[4:],
             '\n'.join(f'{file.sha1} {file.kind.name.lower()} '
-                      f'{file.size / GIB:.1f} GiB, servers: {file.users}'
+                      f'{fleet_access.gib(file.size):g} GiB, '
+                      f'servers: {file.users}'
                       for file in sorted(
                           host.files, key=lambda file: -file.size))]

@@ -23,8 +23,6 @@ from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.fleet.access import Access
 
-GIB = 2 ** 30
-
 COLUMNS = ('Image', 'GiB', 'Holding', 'Arriving', 'Servers', 'Nodes',
            'Most on one')
 
@@ -48,7 +46,7 @@ class ImageList(lister.Lister):
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """Return the names and the rows of the table."""
         return COLUMNS, [
-            [image.name, round(image.size / GIB, 1), len(image.holding),
+            [image.name, fleet_access.gib(image.size), len(image.holding),
              len(image.arriving), image.running, len(image.servers),
              image.most]
             for image in fleet_access.images(self.app, parsed_args).all]

@@ -92,7 +92,8 @@ class FleetImages:
                      if image.digest in (wanted, key)), None)
 
 
-def read(fleet: Fleet, cells: Iterable[nova_databases.Database]) -> FleetImages:
+def read(fleet: Fleet,
+         cells: Iterable[nova_databases.Database]) -> FleetImages:
     """Return all images.
 
     One statement a cell, over the servers that are not deleted.

@@ -133,8 +133,8 @@ class TestHostShow(HostCommandTestCase):
         shown = self.read_json('show', 'a')
 
         self.assertEqual(
-            [report.records.sha1_key('2' * 40) + ' complete 3.0 GiB, servers: '
-             '0', report.records.sha1_key('1' * 40) + ' complete 1.0 GiB, '
+            [report.records.sha1_key('2' * 40) + ' complete 3 GiB, servers: '
+             '0', report.records.sha1_key('1' * 40) + ' complete 1 GiB, '
              'servers: 1'], shown['files'].splitlines())
         self.assertEqual(('down', 2),
                          (shown['state'], shown['images']))
