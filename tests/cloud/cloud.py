@@ -14,6 +14,8 @@
 
 import json
 import os
+import subprocess
+from typing import Any
 
 from tests.cloud import client as client_mod
 from tests.cloud import computes as computes_mod
@@ -71,6 +73,18 @@ class Cloud:
         if self._client is None:
             self._client = client_mod.Client(self.settings, self.infra)
         return self._client
+
+    def command(self, *arguments: str) -> Any:
+        """Return what the command of the package says of the cloud, as JSON.
+
+        :raises subprocess.CalledProcessError: if it fails
+        """
+        settings = self.settings
+        return json.loads(subprocess.run(
+            [settings.program('cache-aware-sched'), '-q', *arguments, '-f',
+             'json', '--config-file', f'{settings.etc}/nova/nova.conf'],
+            env=_environment(settings), check=True, capture_output=True,
+            text=True).stdout)
 
     def up(self) -> None:
         """Install what is missing, and start everything.

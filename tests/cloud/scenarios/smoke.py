@@ -33,6 +33,12 @@ def smoke(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     client.servers.check_alive(second.id)
     found = client.cached_images(first.host)
     assert found is not None
+    [row] = cloud.command('image', 'show', image_id)
+    assert (row['Host'], row['Image'], row['Servers']) == (
+        first.host, 'complete', 2), row
+    rows = {row['Host']: row for row in cloud.command('host', 'list')}
+    assert rows[first.host]['Images'] == found.header.images, rows
+    assert all(row['State'] == 'up' for row in rows.values()), rows
     facts['first boot'] = f'{cold:.1f} s'
     facts['second boot'] = f'{warm:.1f} s'
     facts['reported after'] = f'{reported:.1f} s'
