@@ -19,8 +19,10 @@ may come back from there until a resize is confirmed.
 
 A migration can stay "running" or "accepted" in the database for ever, so its
 status alone does not count: the server must also be in a state in which
-servers move. nova's resource tracker goes by the same states
-(nova.compute.resource_tracker, _update_usage_from_migrations, nova 34.0.0).
+servers move. nova's resource tracker goes by the same states of servers
+(nova.compute.resource_tracker, _update_usage_from_migrations, nova 34.0.0). It
+also counts the latest migration of a server if that is in "error"; here such a
+migration has ended, because older ones are not told from the latest.
 """
 
 from collections.abc import Collection
