@@ -10,17 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import contextlib
-import io
 import json
-import logging
 import os
 
 import fixtures
 
-from cache_aware_sched.cli import app
 from cache_aware_sched import nova_databases
 from cache_aware_sched import report
+from tests.unit import command
 from tests.unit import factories
 from tests.unit import test_fleet_hosts
 from tests.unit.test_fleet_hosts import reporting
@@ -44,17 +41,7 @@ class HostCommandTestCase(test_fleet_hosts.FleetTestCase):
 
     def execute(self, *argv):
         """Run the command; return its status and what it printed."""
-        out, err = io.StringIO(), io.StringIO()
-        root = logging.getLogger()
-        handlers, level = root.handlers[:], root.level
-        try:
-            with (contextlib.redirect_stdout(out),
-                  contextlib.redirect_stderr(err)):
-                status = app.main([self.NOUN, *argv])
-        finally:
-            root.handlers[:] = handlers
-            root.setLevel(level)
-        return status, out.getvalue(), err.getvalue()
+        return command.execute(self.NOUN, *argv)
 
     def read_json(self, *argv):
         status, out, err = self.execute(*argv, '-f', 'json')

@@ -10,18 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import contextlib
 import csv
-import io
 import json
-import logging
 import os
 from unittest import mock
 
 import fixtures
 import nova.conf
 
-from cache_aware_sched.cli import app
 from cache_aware_sched.simulator import parallel
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova import fragments
@@ -29,6 +25,7 @@ from cache_aware_sched.simulator.results import columns
 from cache_aware_sched.simulator import settings
 from tests import simulator_results
 from tests.unit import base
+from tests.unit import command
 
 #: So few that it takes no time to make them.
 SMALL = ('--synthetic', '--boots', '40', '--hosts', '2', '--hours', '1',
@@ -61,31 +58,15 @@ class CommandTestCase(base.TestCase):
         self.settings, self.workload = settings, workload
         return [simulator_results.of_policy(policy) for policy in policies]
 
-    def execute(self, *argv):
-        """Run the command; return its status and what it printed."""
-        out, err = io.StringIO(), io.StringIO()
-        root = logging.getLogger()
-        handlers, level = root.handlers[:], root.level
-        try:
-            with (contextlib.redirect_stdout(out),
-                  contextlib.redirect_stderr(err)):
-                status = app.main(list(argv))
-        except SystemExit as exit_:
-            status = exit_.code or 0
-        finally:
-            root.handlers[:] = handlers
-            root.setLevel(level)
-        return status, out.getvalue(), err.getvalue()
-
     def simulate(self, *argv):
         """Run a simulation that succeeds; return what it printed."""
-        status, out, err = self.execute('simulate', *SMALL, *argv)
+        status, out, err = command.execute('simulate', *SMALL, *argv)
         self.assertEqual(0, status, err)
         return out
 
     def assert_refused(self, why, *argv, status=2):
         """Assert that there is one clear line, and nothing is simulated."""
-        found, out, err = self.execute('simulate', *argv)
+        found, out, err = command.execute('simulate', *argv)
 
         self.assertEqual((status, ''), (found, out))
         self.assertIn(why, err.splitlines()[-1])
@@ -106,26 +87,26 @@ class CommandTestCase(base.TestCase):
 class ApplicationTests(CommandTestCase):
 
     def test_version(self):
-        status, out, _err = self.execute('--version')
+        status, out, _err = command.execute('--version')
 
         self.assertEqual(0, status)
         self.assertRegex(out, r'\d+\.\d+')
 
     def test_without_a_command(self):
-        status, out, _err = self.execute()
+        status, out, _err = command.execute()
 
         self.assertEqual(0, status)
         self.assertIn('simulate', out)
 
     def test_help_of_a_command(self):
         for argv in (('help', 'simulate'), ('simulate', '--help')):
-            status, out, _err = self.execute(*argv)
+            status, out, _err = command.execute(*argv)
 
             self.assertEqual(0, status)
             self.assertIn('--max-imbalance', out)
 
     def test_unknown_command(self):
-        self.assertEqual(2, self.execute('no-such-command')[0])
+        self.assertEqual(2, command.execute('no-such-command')[0])
 
 
 class OutputTests(CommandTestCase):
@@ -188,14 +169,14 @@ class OutputTests(CommandTestCase):
             self.assert_refused("no column 'colour'", *SMALL, flag, 'colour')
 
     def test_what_is_simulated_is_told_aside(self):
-        _status, out, err = self.execute('simulate', *SMALL, '--seed', '7')
+        _status, out, err = command.execute('simulate', *SMALL, '--seed', '7')
 
         self.assertRegex(err, r'40 servers of \d+ images are asked for in '
                               r'\d\.\d hours, on 2 hosts; seed 7\.')
         self.assertNotIn('asked for', out)
 
     def test_quiet(self):
-        self.assertEqual('', self.execute('-q', 'simulate', *SMALL)[2])
+        self.assertEqual('', command.execute('-q', 'simulate', *SMALL)[2])
 
 
 class PoliciesTests(CommandTestCase):
@@ -302,7 +283,7 @@ class InputTests(CommandTestCase):
                                   len(self.workload.images)))
 
     def test_trace(self):
-        status, _out, err = self.execute(
+        status, _out, err = command.execute(
             'simulate', '--trace', self.write('t.csv', TRACE))
 
         self.assertEqual(0, status, err)
@@ -357,7 +338,7 @@ class InputTests(CommandTestCase):
             '--used-share', '0.9', '--boots', '2')
 
     def test_synthetic_servers_are_so_many_for_each_host(self):
-        self.execute('simulate', '--synthetic', '--hosts', '1')
+        command.execute('simulate', '--synthetic', '--hosts', '1')
 
         self.assertEqual(160, len(self.workload.boots))
 
@@ -373,7 +354,7 @@ arrival_s,batch,vcpus,ram_mb,lifetime_s,image_id
     def warnings(self, *images):
         argv = [text for image in images
                 for text in ('--protected-image', image)]
-        status, _out, err = self.execute(
+        status, _out, err = command.execute(
             'simulate', '--trace', self.write('t.csv', self.TRACE), *argv)
         self.assertEqual(0, status, err)
         return [line for line in err.splitlines() if '--' in line]
@@ -394,7 +375,7 @@ class FailureTests(CommandTestCase):
         self.run_all.side_effect = parallel.PolicyFailed(
             "policy 'a': [x] y is not an option")
 
-        status, out, err = self.execute('-q', 'simulate', *SMALL)
+        status, out, err = command.execute('-q', 'simulate', *SMALL)
 
         self.assertEqual(
             (1, '', "policy 'a': [x] y is not an option\n"),
@@ -404,7 +385,7 @@ class FailureTests(CommandTestCase):
         self.run_all.side_effect = KeyboardInterrupt
 
         self.assertEqual((130, '', 'Interrupted.\n'),
-                         self.execute('-q', 'simulate', *SMALL))
+                         command.execute('-q', 'simulate', *SMALL))
 
 
 class ReportTests(CommandTestCase):
@@ -442,7 +423,7 @@ class ReportTests(CommandTestCase):
     def test_table_is_shown_if_the_report_cannot_be_written(self):
         os.makedirs(f'{self.path}/report/index.html')
 
-        status, out, err = self.execute(
+        status, out, err = command.execute(
             '-q', 'simulate', *SMALL, '-f', 'json', '--report',
             f'{self.path}/report')
 
@@ -538,7 +519,7 @@ class SuggestTests(CommandTestCase):
         self.assertEqual(alone, together)
 
     def test_what_reads_json_gets_json(self):
-        status, out, err = self.execute(
+        status, out, err = command.execute(
             'simulate', *SMALL, *self.LIMITS, '-f', 'json')
 
         self.assertEqual(0, status)
@@ -547,7 +528,7 @@ class SuggestTests(CommandTestCase):
         self.assertIn('image_cache_weight_multiplier = 1.6\n', err)
 
     def test_nothing_keeps_to_the_limits(self):
-        status, out, _err = self.execute(
+        status, out, _err = command.execute(
             'simulate', *SMALL, *self.LIMITS, '--max-imbalance', '0.1')
 
         self.assertEqual(1, status)
