@@ -20,6 +20,8 @@ import datetime
 from typing import Any
 import warnings
 
+from cliff import command
+
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.fleet.access import Access
 
@@ -30,6 +32,16 @@ GIB = 2 ** 30
 def gib(size: int) -> float:
     """Return bytes as GiB, with three digits."""
     return float(f'{size / GIB:.3g}')
+
+
+class FleetCommand(command.Command):
+    """A command that reads nova's databases."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        arguments.add(parser, Access)
+        return parser
 
 
 def hosts(app: Any, parsed_args: argparse.Namespace,

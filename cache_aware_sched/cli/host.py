@@ -21,9 +21,7 @@ from typing import Any
 from cliff import lister
 from cliff import show
 
-from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli import fleet_access
-from cache_aware_sched.fleet.access import Access
 from cache_aware_sched import wording
 
 COLUMNS = ('Host', 'Cell', 'Zone', 'State', 'Images', 'GiB', 'In use',
@@ -35,19 +33,13 @@ _NAMES = ('host', 'node', 'cell', 'zone', 'aggregates', 'state', *(
     name.lower().replace(' ', '_') for name in COLUMNS[4:]), 'files')
 
 
-class HostList(lister.Lister):
+class HostList(fleet_access.FleetCommand, lister.Lister):
     """List the compute nodes, and what they report of their image caches.
 
     Images are those in the cache and those that arrive, GiB what the complete
     ones take up, and in use those that servers use. MB/s is how fast the host
     fetched lately. Age is that of the row of the host in nova's database.
     """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of the arguments."""
-        parser = super().get_parser(prog_name)
-        arguments.add(parser, Access)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
@@ -60,7 +52,7 @@ class HostList(lister.Lister):
         return COLUMNS, [_row(host, now) for host in fleet.hosts]
 
 
-class HostShow(show.ShowOne):
+class HostShow(fleet_access.FleetCommand, show.ShowOne):
     """Show what a compute node reports of its image cache.
 
     Files are listed by the first characters of the SHA-1 of the image id, as
@@ -71,7 +63,6 @@ class HostShow(show.ShowOne):
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument('host', metavar='HOST', help='Its name.')
-        arguments.add(parser, Access)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,

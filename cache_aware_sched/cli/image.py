@@ -19,15 +19,13 @@ from typing import Any
 
 from cliff import lister
 
-from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli import fleet_access
-from cache_aware_sched.fleet.access import Access
 
 COLUMNS = ('Image', 'GiB', 'Holding', 'Arriving', 'Servers', 'Nodes',
            'Most on one')
 
 
-class ImageList(lister.Lister):
+class ImageList(fleet_access.FleetCommand, lister.Lister):
     """List the images that hosts hold or servers have.
 
     Holding and arriving are hosts; nodes are the compute nodes that run
@@ -35,12 +33,6 @@ class ImageList(lister.Lister):
     server has is named as the reports name it, by a part of the SHA-1 of its
     id.
     """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of the arguments."""
-        parser = super().get_parser(prog_name)
-        arguments.add(parser, Access)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
@@ -52,7 +44,7 @@ class ImageList(lister.Lister):
             for image in fleet_access.images(self.app, parsed_args).all]
 
 
-class ImageShow(lister.Lister):
+class ImageShow(fleet_access.FleetCommand, lister.Lister):
     """Show which hosts hold an image or run servers of it."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -61,7 +53,6 @@ class ImageShow(lister.Lister):
         parser.add_argument(
             'image', metavar='IMAGE',
             help='Its id, or what "image list" calls it.')
-        arguments.add(parser, Access)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
