@@ -17,6 +17,7 @@ import dataclasses
 import datetime
 import math
 
+from cache_aware_sched.fleet.access import Access
 from cache_aware_sched.option import BadOption
 from cache_aware_sched.option import Checked
 from cache_aware_sched.option import Name
@@ -159,13 +160,9 @@ class Synthetic(Checked):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class History(Checked):
+class History(Access):
     """What is read of nova's databases."""
 
-    config_files: tuple[str, ...] = option(
-        (), "A configuration file of nova, of which [api_database] connection "
-        'is needed. Default: those that nova itself finds, as '
-        '/etc/nova/nova.conf.', metavar='FILE')
     since: datetime.datetime | None = option(  # noqa: RUF009
         None, 'Start of the period, as 2026-01-31T12:00; UTC unless it has a '
         'zone. Default: 7 days before its end.')
@@ -174,11 +171,6 @@ class History(Checked):
     archived: bool = option(
         False, 'Whether to read also the servers that "nova-manage db '
         'archive_deleted_rows" moved to the shadow tables.')
-    cell_databases: tuple[tuple[str, str], ...] = option(
-        (), 'A cell, by its name or uuid, and a file in the format of '
-        'nova.conf whose [database] connection is to be read for it, as of a '
-        'replica. An address without a password may be given instead of the '
-        'file. Default: the database that nova has for the cell.')
     chunk: int = option(
         5000, 'Most rows that one statement looks at.', 1, 1000000)
 
