@@ -10,7 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-
 """nova's databases, for reading only.
 
 Every statement is a SELECT, each in a short transaction that the database
@@ -58,7 +57,6 @@ _CELL_MAPPINGS = sa.table(
 _TEMPLATE = re.compile(
     r'\{(username\d*|password\d*|hostname\d*|port\d*|scheme|path|query|'
     r'fragment|default_port)\}')
-
 
 #: Loggers that get addresses with all that is in them: format_db_url, and
 #: create_engine (nova 34.0.0, oslo.db 17.2.0 and 18.1.0).

@@ -96,6 +96,7 @@ class Checked:
     __slots__ = ()
 
     def __post_init__(self) -> None:
+        # Each heir is a dataclass, which a base class cannot tell mypy.
         fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(
             self)  # type: ignore[arg-type]
         for field in fields:

@@ -286,8 +286,7 @@ class _Search:
         return NEGLIGIBLE * self._stock.fetched_bytes
 
     def _suggestion(self) -> Suggestion:
-        trials = tuple(
-            trial for _place, trial in sorted(self._trials.items()))
+        trials = tuple(self._trials[index] for index in sorted(self._trials))
         good = [trial for trial in trials if not trial.missed]
         best = None
         if good:

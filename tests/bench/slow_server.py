@@ -31,7 +31,7 @@ def _late(function: Any) -> Any:
     return call
 
 
-class Late(mfusepy.Operations):  # type: ignore[misc]
+class Late(mfusepy.Operations):
     """Each operation is that of a directory, and late."""
 
     use_ns = True
