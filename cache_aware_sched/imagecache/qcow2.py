@@ -28,8 +28,8 @@ _HEAD = struct.Struct('>4sIQI')
 _MAGIC = b'QFI\xfb'
 _MAX_NAME = 1023
 
-#: Bytes that are read of a file, for qemu-img writes the name close to the
-#: beginning. One block of most file systems.
+#: Bytes that are read of a file at first. qemu-img (7.2.22) writes the
+#: name from byte 528 on, so a path of up to 496 bytes is among them.
 _BLOCK = 1024
 
 #: How QEMU writes the backing file if it takes more than a path.
