@@ -1,0 +1,160 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Tests of the records and the reader of the decision log."""
+
+import dataclasses
+import datetime
+import json
+import os
+import tempfile
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cache_aware_sched.decision_log import reader
+from cache_aware_sched.decision_log import record as record_mod
+from tests.unit import base
+
+NOON = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
+
+_NUMBERS = st.floats(-1e6, 1e6).map(lambda value: float(f'{value:.6g}'))
+
+
+def decision(server='s1', **fields):
+    return record_mod.DecisionRecord(**{
+        'time': NOON, 'server': server, 'image': 'i1', **fields})
+
+
+def hosts():
+    return st.builds(
+        record_mod.DecidedHost, host=st.text(max_size=20),
+        node=st.text(max_size=20), holding=st.sampled_from(
+            ['unknown', 'cold', 'arriving', 'warm', 'warm_resized']),
+        count=st.integers(0, 1000), cap=st.integers(0, 1000),
+        before=_NUMBERS, benefit=_NUMBERS, holds=_NUMBERS, headroom=_NUMBERS,
+        gate=_NUMBERS, weight=_NUMBERS, multiplier=_NUMBERS,
+        aggregates=st.lists(st.text(max_size=9), max_size=3).map(tuple))
+
+
+class RecordTests(base.TestCase):
+
+    @given(st.lists(hosts(), max_size=record_mod.MAX_HOSTS).map(tuple),
+           st.sampled_from(record_mod.OUTCOMES), st.text(max_size=255))
+    def test_a_record_comes_back_as_it_was_written(self, listed, outcome,
+                                                   flavor):
+        made = decision(hosts=listed, outcome=outcome, flavor=flavor,
+                        seconds=1.5)
+
+        line = record_mod.dump(made)
+
+        self.assertEqual(line.count('\n'), 1)
+        self.assertEqual(made, record_mod.parse(line))
+
+    def test_lost_decisions_come_back(self):
+        made = record_mod.LostDecisions(NOON, 7)
+
+        self.assertEqual(made, record_mod.parse(record_mod.dump(made)))
+
+    @given(st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+            st.sampled_from(['v', 'time', 'lost', 'hosts', 'server', 'image',
+                             'outcome', 'seconds', 'aggregates']),
+            inner, max_size=6)))
+    def test_what_is_no_record_is_a_bad_one(self, anything):
+        for given_ in (anything, {'v': 1, 'time': NOON.isoformat(),
+                                  'server': 's', 'image': 'i',
+                                  'hosts': anything},
+                       {'v': 1, 'time': anything, 'lost': 1}):
+            line = json.dumps(given_)
+            try:
+                found = record_mod.parse(line)
+            except record_mod.BadRecord:
+                continue
+            record_mod.parse(record_mod.dump(found))
+
+    def test_an_unknown_version_is_named(self):
+        error = self.assertRaises(
+            record_mod.BadRecord, record_mod.parse, '{"v": 2}')
+
+        self.assertIn("version '2'", str(error))
+
+    def test_unknown_fields_are_ignored(self):
+        fields = json.loads(record_mod.dump(decision()))
+
+        self.assertEqual(
+            decision(), record_mod.parse(json.dumps({**fields, 'new': 1})))
+
+    def test_fetches_saved(self):
+        warm = record_mod.DecidedHost('warm', 'warm', 'warm')
+        cold = record_mod.DecidedHost('cold', 'cold', 'cold')
+        listed = (warm, cold)
+
+        def saved(cached, stock):
+            return decision(cached=cached, stock=stock, winner=cached,
+                            hosts=listed).fetches_saved
+
+        self.assertEqual((1, -1, 0, 0), (
+            saved('warm', 'cold'), saved('cold', 'warm'),
+            saved('warm', 'warm'), saved('', '')))
+
+
+class ReaderTests(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(
+            self.enterContext(tempfile.TemporaryDirectory()), 'log.json')
+
+    def write(self, suffix, *lines):
+        with open(self.path + suffix, 'a', encoding='utf-8') as file:
+            file.writelines(lines)
+
+    def test_rotated_files_come_first(self):
+        self.write('.2', record_mod.dump(decision('a')))
+        self.write('.10', record_mod.dump(decision('0')))
+        self.write('.1', record_mod.dump(decision('b')))
+        self.write('', record_mod.dump(decision('c')))
+        self.write('.old', record_mod.dump(decision('no')))
+
+        found = reader.DecisionLog([self.path]).records()
+
+        self.assertEqual(
+            ['0', 'a', 'b', 'c'], [record.server for record in found])
+
+    def test_torn_lines_are_counted_and_passed_over(self):
+        line = record_mod.dump(decision('a'))
+        self.write('', line[:40] + '\n', line, '\x00\xff\n', '\n', line[:-9])
+        log = reader.DecisionLog([self.path])
+
+        found = list(log.records())
+
+        self.assertEqual(['a'], [record.server for record in found])
+        self.assertEqual(4, log.bad)
+
+    def test_since_and_lost(self):
+        self.write('', record_mod.dump(decision('early')),
+                   record_mod.dump(dataclasses.replace(
+                       decision('late'),
+                       time=NOON + datetime.timedelta(hours=2))),
+                   record_mod.dump(record_mod.LostDecisions(
+                       NOON + datetime.timedelta(hours=3), 5)))
+        log = reader.DecisionLog([self.path])
+
+        found = list(log.records(NOON + datetime.timedelta(hours=1)))
+
+        self.assertEqual(['late'], [record.server for record in found])
+        self.assertEqual(5, log.lost)
+
+    def test_a_missing_file_is_an_empty_log(self):
+        self.assertEqual([], list(reader.DecisionLog([self.path]).records()))
