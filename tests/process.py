@@ -12,6 +12,7 @@
 
 """What a process remembers beyond the objects that nova makes."""
 
+from cache_aware_sched.decision_log import writer
 from cache_aware_sched import once
 from cache_aware_sched.scheduler.same_image import count
 
@@ -24,3 +25,4 @@ def forget():
     """
     once.forget_all()
     count.share(None)
+    writer.share(None)

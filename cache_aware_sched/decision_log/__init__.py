@@ -14,5 +14,5 @@
 
 ``decision_log_file`` of nova-scheduler names the file. The scheduler writes
 it (:mod:`.writer`), commands read it (:mod:`.reader`), and both go by the
-records of :mod:`.record`. No nova.
+records of :mod:`.record`. Only the writer imports nova.
 """

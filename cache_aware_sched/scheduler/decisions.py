@@ -67,17 +67,18 @@ class Decision:
 
     def choose(self) -> None:
         """Choose the host with the largest sum."""
-        self.winner = self._first(self._sums())
+        self.winner = self._first(self.sums())
 
     def leading(self) -> list[Candidate]:
         """Return the hosts with the largest sums, the first one first."""
         number = max(
             nova_choice.LEADING, CONF.filter_scheduler.host_subset_size)
         best = heapq.nlargest(
-            number, range(len(self.candidates)), self._sums().__getitem__)
+            number, range(len(self.candidates)), self.sums().__getitem__)
         return [self.candidates[index] for index in best]
 
-    def _sums(self) -> Sequence[float]:
+    def sums(self) -> Sequence[float]:
+        """Return the sums that nova goes by."""
         return self.before if self.observed else self.totals
 
     def _first(self, sums: Sequence[float]) -> Candidate:

@@ -31,9 +31,11 @@ from oslo_log import log as logging
 
 from cache_aware_sched.conf import scheduler as conf
 from cache_aware_sched import config
+from cache_aware_sched.decision_log import writer
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import candidates as candidates_mod
 from cache_aware_sched.scheduler.candidates import Candidate
+from cache_aware_sched.scheduler import recording
 from cache_aware_sched.scheduler import refusals
 from cache_aware_sched.scheduler.same_image import count as count_mod
 from cache_aware_sched.scheduler.same_image import progress as progress_mod
@@ -53,6 +55,7 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
     def __init__(self) -> None:
         self._options = config.checked()
         self._counter = count_mod.shared()
+        self._log = writer.shared()
         self._set_aside: weakref.WeakKeyDictionary[Any, list[Any]] = (
             weakref.WeakKeyDictionary())
 
@@ -85,6 +88,7 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
         candidates = self._counter.gather(
             progress, request, host_states, chosen)
         passing = self._choose(policy, progress, request, candidates)
+        progress.full = len(candidates) - len(passing)
         # A group has its own idea of which hosts are left, and the filters
         # before this one of which NUMA nodes and devices are.
         if (request.count > 1 and not request.fits_finely
@@ -95,7 +99,9 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
                 if candidate not in passed]
         if len(passing) == 1:
             # nova weighs nothing then, so no weigher sees the placement.
-            self._counter.place(progress, request, passing)
+            if self._counter.place(progress, request, passing):
+                self._log.log(lambda: recording.only(
+                    request, passing[0], progress.full))
         elif self._counter.weighs:
             self._counter.keep((progress, passing))
         return [candidate.state
@@ -141,6 +147,7 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
         elif not progress.alternates:
             self._counter.refused(progress)
             refusals.log(request, candidates)
+            self._log.log(lambda: recording.refused(request, candidates))
             refusals.warn_if_everywhere(
                 request, candidates, self._counter, progress)
         return passing

@@ -28,11 +28,13 @@ from oslo_log import log as logging
 from cache_aware_sched import cap_sources
 from cache_aware_sched.conf import scheduler as conf
 from cache_aware_sched import config
+from cache_aware_sched.decision_log import writer
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.candidates import Candidate
 from cache_aware_sched.scheduler import decisions
 from cache_aware_sched.scheduler import first_copy
 from cache_aware_sched.scheduler import load
+from cache_aware_sched.scheduler import recording
 from cache_aware_sched.scheduler.same_image import count as count_mod
 from cache_aware_sched.scheduler.same_image import progress as progress_mod
 from cache_aware_sched.scheduler import scoring
@@ -55,6 +57,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         self._counter = count_mod.shared()
         self._counter.weighs = True
         self._warnings = decisions.Warnings(self._counter)
+        self._log = writer.shared()
 
     def weight_multiplier(self, host_state: Any) -> float:
         """Return the option, or what the host's aggregates say instead.
@@ -113,12 +116,17 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         result = (nothing if observed
                   else self._spread(decision, demand, before))
         if self._counter.place(progress, request, decision.leading()):
-            self._decided(decision)
+            self._decided(decision, progress.full)
         return result
 
-    def _decided(self, decision: decisions.Decision) -> None:
-        """Say what was decided, once for each server."""
+    def _decided(self, decision: decisions.Decision, full: int) -> None:
+        """Say what was decided, once for each server.
+
+        :param full: hosts that the filter has ruled out
+        """
         decision.log()
+        self._log.log(lambda: recording.chosen(
+            decision, full, self._warnings.draws))
 
     def _gather(
         self, spec: Any, request: request_mod.Request, hosts: Sequence[Any],

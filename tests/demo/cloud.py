@@ -57,8 +57,8 @@ class ExplainingWeigher(weights.ImageCacheWeigher):
     full: dict[str, int] = {}
     hosts: frozenset[str] = frozenset()
 
-    def _decided(self, decision: decisions.Decision) -> None:
-        super()._decided(decision)
+    def _decided(self, decision: decisions.Decision, full: int) -> None:
+        super()._decided(decision, full)
         if scoring.benefit(decision.scores.seconds):
             self.reasons.setdefault(
                 str(decision.request.instance),

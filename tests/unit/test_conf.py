@@ -126,6 +126,21 @@ class TestSchedulerOptions(OptionsTestCase):
         self.assert_default(name, 10)
         self.assert_bounds(name, 0, 600)
 
+    def test_decision_log_file(self):
+        name = 'decision_log_file'
+        self.assert_default(name, None)
+        self.assert_taken(name, '/var/log/nova/decisions.json')
+
+    def test_decision_log_max_size_mb(self):
+        name = 'decision_log_max_size_mb'
+        self.assert_default(name, 100)
+        self.assert_bounds(name, 1, 100_000)
+
+    def test_decision_log_max_files(self):
+        name = 'decision_log_max_files'
+        self.assert_default(name, 10)
+        self.assert_bounds(name, 1, 1000)
+
 
 class TestComputeOptions(OptionsTestCase):
 

@@ -47,6 +47,7 @@ class Progress:
         they were asked
     :ivar evacuated: whether the server that is placed is being evacuated, or
         may be, by what they said
+    :ivar full: hosts that were at the cap when the filter looked last
     :ivar nova_choice: of the decision for the current server
     :ivar is_dated: whether nova says when hosts were updated; in a simulation
         it does not, and nothing can be learnt of what it consumes
@@ -64,6 +65,7 @@ class Progress:
         self.at_start = {id(host): host.num_instances for host in again}
         self.answers: dict[str, dict[Spot, set[str]]] | None = None
         self.evacuated = False
+        self.full = 0
         self.nova_choice: nova_choice.NovaChoice | None = None
         self._now = dict(self.at_start)
         self._chosen: list[dict[str, Any]] = []

@@ -132,7 +132,9 @@ def _all_options(policy: policy_mod.Policy,
         **{key: value for key, value in options.items() if _is_there(key)},
         **plugins(policy, options),
         # The heartbeats of the hosts would be compared with today's time.
-        ('DEFAULT', 'service_down_time'): 10 ** 10}
+        ('DEFAULT', 'service_down_time'): 10 ** 10,
+        # What is simulated was not decided.
+        ('cache_aware_sched', 'decision_log_file'): None}
 
 
 def _is_there(key: Key) -> bool:
