@@ -75,7 +75,8 @@ class Database:
     :param manager: what nova makes its sessions with
     :param url: its address
     :param disabled: whether it is of a cell that gets no servers any more
-    :param cell: the name of its cell, or its uuid without one
+    :param cell: its cell's name, or its uuid without one
+    :param uuid: of the cell
     """
 
     name: str
@@ -83,6 +84,7 @@ class Database:
     url: str = dataclasses.field(repr=False)
     disabled: bool = False
     cell: str = ''
+    uuid: str = ''
 
     def select(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return all rows of a statement, in a transaction of its own.
@@ -252,9 +254,9 @@ def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
                          '[database] connection, which is not set or cannot '
                          'be parsed')
     with _told(name, url), _silent():
-        return Database(
-            name, _impatient(main_db.create_context_manager(url)), url,
-            bool(mapping.disabled), mapping.name or mapping.uuid)
+        manager = _impatient(main_db.create_context_manager(url))
+    return Database(name, manager, url, bool(mapping.disabled),
+                    mapping.name or mapping.uuid, mapping.uuid)
 
 
 @contextlib.contextmanager

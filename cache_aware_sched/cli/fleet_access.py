@@ -52,11 +52,11 @@ def hosts(app: Any, parsed_args: argparse.Namespace,
     :raises cache_aware_sched.nova_databases.Unreadable: if the API database
         does not answer; of a cell a warning tells
     """
-    with _databases(parsed_args) as (api, cells, service_down_time):
+    with databases(parsed_args) as (api, cells, service_down_time):
         from cache_aware_sched.fleet import hosts as fleet_hosts
-        now = _now()
+        now = now_utc()
         fleet = fleet_hosts.read(api, cells, service_down_time, now)
-    _warn(app, fleet.unread)
+    warn(app, fleet.unread)
     return fleet, now
 
 
@@ -65,35 +65,58 @@ def images(app: Any, parsed_args: argparse.Namespace) -> Any:
 
     :returns: a :class:`cache_aware_sched.fleet.images.FleetImages`
     """
-    with _databases(parsed_args) as (api, cells, service_down_time):
+    with databases(parsed_args) as (api, cells, service_down_time):
         from cache_aware_sched.fleet import hosts as fleet_hosts
         from cache_aware_sched.fleet import images as fleet_images
         found = fleet_images.read(fleet_hosts.read(
-            api, cells, service_down_time, _now()), cells)
-    _warn(app, found.unread)
+            api, cells, service_down_time, now_utc()), cells)
+    warn(app, found.unread)
     return found
 
 
 @contextlib.contextmanager
-def _databases(parsed_args: argparse.Namespace,
-               ) -> Iterator[tuple[Any, Any, float]]:
-    """Give the API database, those of the cells, and service_down_time."""
+def databases(parsed_args: argparse.Namespace,
+              ) -> Iterator[tuple[Any, Any, float]]:
+    """Give the API database, those of the cells, and service_down_time.
+
+    :raises cache_aware_sched.nova_databases.Unreadable: if the API database
+        does not answer, or nova's configuration cannot be read
+    """
     access = arguments.make(Access, parsed_args)
+    with _nova_read(access) as nova_databases:
+        api = nova_databases.api_database()
+        yield (api, nova_databases.cells(api, access.cell_databases),
+               nova_databases.CONF.service_down_time)
+
+
+def configuration(parsed_args: argparse.Namespace) -> Any:
+    """Return nova's configuration, with the options of this package."""
+    with _nova_read(arguments.make(Access, parsed_args)):
+        from cache_aware_sched import config
+        return config.CONF
+
+
+@contextlib.contextmanager
+def _nova_read(access: Access) -> Iterator[Any]:
+    """Give the module that reads nova's databases, after its configuration."""
     with warnings.catch_warnings():
         # Of libraries that nova imports; nobody can do anything about it.
         warnings.simplefilter('ignore')
         # Only here: importing nova takes seconds.
         from cache_aware_sched import nova_databases
         nova_databases.configure(access.config_files)
-        api = nova_databases.api_database()
-        yield (api, nova_databases.cells(api, access.cell_databases),
-               nova_databases.CONF.service_down_time)
+        yield nova_databases
 
 
-def _warn(app: Any, unread: Mapping[str, str]) -> None:
+def warn(app: Any, unread: Mapping[str, str]) -> None:
+    """Say which cells could not be read.
+
+    :param unread: why, by their names
+    """
     for line in unread.values():
         app.LOG.warning('%s; its hosts are missing below', line)
 
 
-def _now() -> datetime.datetime:
+def now_utc() -> datetime.datetime:
+    """Return the time, UTC, without a zone."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

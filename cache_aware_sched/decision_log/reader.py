@@ -28,17 +28,18 @@ class DecisionLog:
     """The files of some schedulers.
 
     :param paths: as ``decision_log_file`` names them
+    :ivar paths: the same
     :ivar bad: lines that could not be read, so far
     :ivar lost: decisions that the schedulers could not write, so far
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self._paths = list(paths)
+        self.paths = list(paths)
         self.bad = self.lost = 0
 
     def files(self) -> list[str]:
         """Return what there is of them, the oldest of each first."""
-        return [file for path in self._paths for file in _rotated(path)]
+        return [file for path in self.paths for file in _rotated(path)]
 
     def records(self, since: datetime.datetime | None = None,
                 containing: str = '') -> Iterator[DecisionRecord]:

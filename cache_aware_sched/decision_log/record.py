@@ -63,8 +63,10 @@ class DecidedHost:
     :param before: the sum of the other weighers
     :param benefit: the parts of the weight, each from 0 to 1
     :param weight: what the image cache came to; not the product of the parts
-        where hosts were drawn among equals, or a first copy was to be placed
+        where a first copy is placed, nor of a host of which nothing is known
     :param multiplier: of the weight
+    :param drawn: whether it was drawn among hosts that are as good, to be the
+        first or an alternate: it then comes before its sum
     :param aggregates: the names of those that it is in
     """
 
@@ -80,11 +82,12 @@ class DecidedHost:
     gate: float = 0.0
     weight: float = 0.0
     multiplier: float = 0.0
+    drawn: bool = False
     aggregates: tuple[str, ...] = ()
 
     @property
     def total(self) -> float:
-        """The sum of all weighers."""
+        """The sum of all weighers, before hosts were drawn."""
         return self.before + self.multiplier * self.weight
 
     @property
@@ -117,7 +120,8 @@ class DecisionRecord:
     :param size: of the image in bytes, 0 if it is not known
     :param exact: whether nothing chooses after this: no later weigher, no
         random pick
-    :param hosts: :data:`BEST_HOSTS`, the best first, then those named above
+    :param hosts: :data:`BEST_HOSTS`, the one that leads and its alternates
+        first, then those named above
         that are none of them; of a refusal the emptiest ones
     """
 
@@ -150,13 +154,18 @@ class DecisionRecord:
         return self._is_warm(self.winner)
 
     @property
+    def stock_warm(self) -> bool:
+        """Whether the host held it that leads without the image cache."""
+        return self._is_warm(self.stock)
+
+    @property
     def fetches_saved(self) -> int:
         """What the image cache changed for the number of fetches.
 
         1 if it led the server away from a fetch, -1 if to one, 0 otherwise;
         if it was only observed, what it would have changed.
         """
-        return self._is_warm(self.cached) - self._is_warm(self.stock)
+        return self._is_warm(self.cached) - self.stock_warm
 
     def _is_warm(self, name: str) -> bool:
         found = self.host(name)

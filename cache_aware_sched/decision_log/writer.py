@@ -47,7 +47,12 @@ RETRY_SECONDS = 10.0
 
 
 class DecisionWriter:
-    """Writes the decisions of one process."""
+    """Writes the decisions of one process.
+
+    :cvar best_hosts: hosts of a record
+    """
+
+    best_hosts = record_mod.BEST_HOSTS
 
     def __init__(self) -> None:
         self._pending: collections.deque[record_mod.DecisionRecord] = (
@@ -66,14 +71,20 @@ class DecisionWriter:
 
         :param make: returns the record
         """
-        if not config.CONF.cache_aware_sched.decision_log_file:
+        if not self.is_on:
             return
         try:
-            self._put(make())
+            self.put(make())
         except Exception:
             LOG.exception('A decision was not logged.')
 
-    def _put(self, record: record_mod.DecisionRecord) -> None:
+    @property
+    def is_on(self) -> bool:
+        """Return whether decisions are wanted."""
+        return bool(config.CONF.cache_aware_sched.decision_log_file)
+
+    def put(self, record: record_mod.DecisionRecord) -> None:
+        """Have a record written."""
         with self._lock:
             if len(self._pending) >= MAX_PENDING:
                 self._lost += 1

@@ -118,6 +118,14 @@ def read(fleet: Fleet,
         {**unread, **fleet.unread})
 
 
+def size(fleet: Fleet, image_id: str) -> int:
+    """Return the bytes of an image, 0 if no host holds it."""
+    key = report.image_key(image_id)
+    return max((file.size for host in fleet.hosts if host.reported
+                for file in host.reported.files(key)
+                if file.kind is report.FileKind.COMPLETE), default=0)
+
+
 def _servers(cells: Iterable[nova_databases.Database],
              ) -> tuple[dict[str, dict[Node, int]], dict[str, str]]:
     """Return how many servers of each image each node runs."""

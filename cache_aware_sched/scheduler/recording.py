@@ -27,16 +27,16 @@ from cache_aware_sched.scheduler import scoring
 
 
 def chosen(decision: decisions.Decision, full: int,
-           exact: bool) -> record_mod.DecisionRecord:
+           exact: bool, number: int) -> record_mod.DecisionRecord:
     """Return the record of what the weigher decided.
 
     :param full: candidates that the filter has ruled out
     :param exact: whether nothing chooses after the weigher
+    :param number: of the best hosts that are wanted
     """
     sums = decision.sums()
     candidates = decision.candidates
-    best = heapq.nlargest(
-        record_mod.BEST_HOSTS, range(len(candidates)), sums.__getitem__)
+    best = heapq.nlargest(number, range(len(candidates)), sums.__getitem__)
     leads = [values.index(max(values)) for values in (
         sums, decision.totals, decision.before)]
     winner, cached, stock = (candidates[index].host for index in leads)
@@ -95,11 +95,10 @@ def _weighed(decision: decisions.Decision,
                  'headroom': score.headroom, 'gate': score.gate}
     candidate, before = decision.candidates[index], decision.before[index]
     multiplier = candidate.setting.multiplier
-    # Without a multiplier the totals are the sums before.
-    weight = ((decision.totals[index] - before) / multiplier
-              if multiplier else 0.0)
-    return _host(candidate, before=before, weight=weight,
-                 multiplier=multiplier, **parts)
+    weight = decision.scores.weights[index]
+    return _host(
+        candidate, before=before, weight=weight, multiplier=multiplier,
+        drawn=decision.totals[index] != before + multiplier * weight, **parts)
 
 
 def _host(candidate: Candidate, **parts: Any) -> record_mod.DecidedHost:

@@ -126,7 +126,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         """
         decision.log()
         self._log.log(lambda: recording.chosen(
-            decision, full, self._warnings.draws))
+            decision, full, self._warnings.draws, self._log.best_hosts))
 
     def _gather(
         self, spec: Any, request: request_mod.Request, hosts: Sequence[Any],

@@ -28,7 +28,7 @@ class Kept(writer.DecisionWriter):
         super().__init__()
         self.records = []
 
-    def _put(self, record):
+    def put(self, record):
         self.records.append(record)
 
 

@@ -1,0 +1,127 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Adds up what the decision log has: what the image cache brings. No nova."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import dataclasses
+
+from cache_aware_sched.decision_log.record import DecisionRecord
+from cache_aware_sched.decision_log.record import REFUSED
+
+#: Servers whose host is in no aggregate.
+NO_AGGREGATE = '(none)'
+
+
+@dataclasses.dataclass(slots=True)
+class DecisionSum:
+    """Some decisions, added up. Moves count as boots do: they fetch too.
+
+    :param boots: servers that found a host
+    :param moves: those of them that were somewhere else before
+    :param warm: those whose host held the image complete
+    :param stock_warm: those whose host would have held it without the image
+        cache counted
+    :param seconds: of fetches that were saved; less than 0 if the image cache
+        led to more fetches
+    :param size: bytes that were not fetched
+    :param observed: servers for which the image cache was only looked at;
+        ``seconds`` and ``size`` are what it would have saved
+    :param refused: requests that the cap refused
+    """
+
+    boots: int = 0
+    moves: int = 0
+    warm: int = 0
+    stock_warm: int = 0
+    seconds: float = 0.0
+    size: int = 0
+    observed: int = 0
+    refused: int = 0
+
+    def add(self, record: DecisionRecord) -> None:
+        """Add a decision."""
+        if record.outcome == REFUSED:
+            self.refused += 1
+            return
+        saved = record.fetches_saved
+        self.boots += 1
+        self.moves += record.move
+        self.warm += record.warm
+        self.stock_warm += record.stock_warm
+        self.seconds += saved * record.seconds
+        self.size += saved * record.size
+        self.observed += record.observed
+
+
+def _aggregates(record: DecisionRecord) -> Iterable[str]:
+    """Return the aggregates of the host, or of the hosts that refused."""
+    if record.outcome == REFUSED:
+        return {name for host in record.hosts
+                for name in host.aggregates or (NO_AGGREGATE,)}
+    host = record.host(record.winner)
+    return host.aggregates or (NO_AGGREGATE,) if host else ()
+
+
+#: What decisions are added up by, from a decision to the names it counts for.
+KEYS: dict[str, Callable[[DecisionRecord], Iterable[str]]] = {
+    'image': lambda record: (record.image,),
+    'aggregate': _aggregates,
+    'host': lambda record: (record.winner,) if record.winner else (),
+    'project': lambda record: (record.project,),
+}
+
+
+def summary(records: Iterable[DecisionRecord],
+            by: str) -> tuple[DecisionSum, dict[str, DecisionSum]]:
+    """Return the sum of all decisions, and of those of each name.
+
+    A host in several aggregates counts for each of them.
+
+    :param by: one of :data:`KEYS`
+    """
+    total, named = DecisionSum(), dict[str, DecisionSum]()
+    for record in records:
+        total.add(record)
+        for name in KEYS[by](record):
+            named.setdefault(name, DecisionSum()).add(record)
+    return total, named
+
+
+def sentence(total: DecisionSum) -> str:
+    """Say what the image cache has brought."""
+    boots = total.boots
+    if not boots:
+        return (f'No server found a host, and the cap refused '
+                f'{total.refused:,}.' if total.refused else 'No decision.')
+    observed = total.observed == boots
+    saved = f'{_time(total.seconds)} and {total.size / 1e9:,.1f} GB of fetches'
+    if observed:
+        result = (f'{total.warm:,} of {boots:,} servers went to a host that '
+                  f'held the image. Counted and not only observed, the image '
+                  f'cache would have saved {saved}.')
+    else:
+        result = (f'{total.warm:,} of {boots:,} servers went to a host that '
+                  f'held the image, instead of {total.stock_warm:,} without '
+                  f'the image cache counted. That saved {saved}.')
+    if total.refused:
+        result += f' The cap refused {total.refused:,}.'
+    return result
+
+
+def _time(seconds: float) -> str:
+    for name, length in (('h', 3600), ('min', 60)):
+        if abs(seconds) >= 2 * length:
+            return f'{seconds / length:,.1f} {name}'
+    return f'{seconds:,.0f} s'

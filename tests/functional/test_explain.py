@@ -1,0 +1,298 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Explanations on a real nova: what they say is what happens."""
+
+from tests.functional import base
+
+# isort: off
+# After nova's own fixtures.
+import os
+import tempfile
+import uuid
+
+import sqlalchemy as sa
+
+from cache_aware_sched.decision_log import reader
+from cache_aware_sched.explain import asked as asked_mod
+from cache_aware_sched.explain import now
+from cache_aware_sched.explain import past
+from cache_aware_sched.explain import text
+from cache_aware_sched import nova_databases
+# isort: on
+
+
+class ExplainTestCase(base.CloudTestCase):
+
+    HOSTS = tuple(f'host{number}' for number in range(1, 7))
+
+    def setUp(self):
+        super().setUp()
+        self.start(*self.HOSTS)
+        self.api_database = nova_databases.api_database()
+        self.cells = nova_databases.cells(self.api_database, ())
+
+    def explain(self, **asked):
+        asked.setdefault('flavor', self.flavor)
+        described = self.glance.show(None, asked['image']) if asked.get(
+            'image') else None
+        return now.explain(asked_mod.Asked(**asked), self.api_database,
+                           self.cells, described)
+
+
+class NowTests(ExplainTestCase):
+
+    def test_boots_go_where_it_says(self):
+        images = [self.image() for _number in range(5)]
+        self.cache('host2', images[0])
+        self.cache('host4', images[1])
+        said, went = [], []
+
+        for number in range(50):
+            image = images[number % len(images)]
+            [found] = self.explain(image=image)
+            said.append(found.decision.winner)
+            went.append(self.where(image))
+
+        self.assertEqual(went, said)
+
+    def test_changes_nothing(self):
+        image = self.image()
+        self.cache('host2', image)
+        self.boot(image)
+        before = self._tables()
+
+        self.explain(image=image, number=3)
+
+        self.assertEqual(before, self._tables())
+
+    def _tables(self):
+        """Return all rows of all tables, and what placement has given."""
+        found = {}
+        for database in (self.api_database, *self.cells):
+            engine = database.manager.reader.get_engine()
+            metadata = sa.MetaData()
+            metadata.reflect(engine)
+            with engine.connect() as connection:
+                for table in metadata.sorted_tables:
+                    # Hosts say all the time that they are alive.
+                    if table.name != 'services':
+                        found[database.name, table.name] = sorted(map(
+                            str, connection.execute(sa.select(table))))
+        for host in self.HOSTS:
+            found[host] = self._get_provider_usages(
+                self._get_provider_uuid_by_host(host))
+        return found
+
+    def test_several_servers(self):
+        image = self.image()
+
+        found = self.explain(image=image, number=6)
+        self.request(image, number=6)
+        servers = self.all_servers()
+
+        self.assertEqual(
+            sorted(one.decision.winner for one in found),
+            sorted(server['OS-EXT-SRV-ATTR:host'] for server in servers))
+
+    def test_at_the_cap_everywhere(self):
+        self.set(max_same_image_instances_per_host=1)
+        self.restart_scheduler()
+        image = self.image()
+        for _host in self.HOSTS:
+            self.boot(image)
+
+        [found] = self.explain(image=image)
+
+        lines = list(text.lines(found))
+        self.assertIn('0 of 6 hosts can take the server: 6 at the cap of 1',
+                      lines[0])
+        self.assertIn('No host takes the server', '\n'.join(lines))
+        self.assertEqual('', found.decision.winner)
+        self.assertIn(found.stock, self.HOSTS)
+
+    def test_disabled_and_full_hosts(self):
+        self.api.put_service(self.computes['host1'].service_ref.uuid, {
+            'status': 'disabled', 'disabled_reason': 'broken'})
+        self.boot(self.image(), host='host3',
+                  flavor=self.flavor_with(vcpu=90, memory_mb=4096 * 99))
+
+        [found] = self.explain(
+            image=self.image(), flavor=self.flavor_with(memory_mb=8192))
+
+        reasons = {host: one.reason for one in found.refused
+                   for host in one.hosts}
+        self.assertEqual({'host1': 'disabled',
+                          'host3': 'without enough memory'}, reasons)
+        self.assertIn('4 of 6 hosts can take the server: 1 disabled, 1 '
+                      'without enough memory.', next(text.lines(found)))
+
+    def test_a_filter_says_why(self):
+        self.force_down('host5')
+
+        [found] = self.explain(image=self.image())
+
+        [refusal] = found.refused
+        self.assertEqual(('ComputeFilter', ('host5',)),
+                         (refusal.by, refusal.hosts))
+        self.assertIn('has not been heard from', refusal.reason)
+
+    def test_parts_are_those_of_every_weigher(self):
+        image = self.image()
+        self.cache('host2', image)
+
+        [found] = self.explain(image=image)
+
+        shares = found.shares['host2']
+        self.assertIn('RAMWeigher', shares)
+        self.assertAlmostEqual(found.winner.before, sum(
+            share.share for name, share in shares.items()
+            if name != 'ImageCacheWeigher'), places=5)
+        self.assertAlmostEqual(
+            found.total(found.winner) - found.winner.before,
+            shares['ImageCacheWeigher'].share, places=4)
+        self.assertEqual('host2', found.decision.winner)
+        line = '\n'.join(text.lines(found))
+        self.assertIn('host2 wins by ', line)
+        self.assertIn('holds the image, which saves a fetch of ', line)
+        self.assertIn('Without this package nova would choose', line)
+
+    def test_why_not(self):
+        image = self.image()
+        self.cache('host2', image)
+        self.force_down('host5')
+        [found] = self.explain(image=image)
+
+        self.assertIn('ComputeFilter', '\n'.join(
+            text.lines(found, 'host5')))
+        self.assertIn('as good or better if it held the image', '\n'.join(
+            text.lines(found, 'host3')))
+        self.assertIn('host2 wins.', '\n'.join(text.lines(found, 'host2')))
+        self.assertIn('no candidate that is known', '\n'.join(
+            text.lines(found, 'nowhere')))
+
+    def test_a_server_as_if_it_were_placed_now(self):
+        image = self.image()
+        server = self.boot(image)
+
+        [found] = self.explain(server=server['id'], flavor='')
+
+        self.assertEqual(server['id'], found.decision.server)
+        self.assertIn(found.decision.winner, self.HOSTS)
+
+    def test_server_groups(self):
+        image = self.image()
+        group = self.api.post_server_groups(
+            {'name': 'g', 'policy': 'anti-affinity'})
+        first = self.boot(image, hints={'group': group['id']})
+
+        [found] = self.explain(image=image, hints={'group': [group['id']]})
+
+        refused = {host: one.by for one in found.refused
+                   for host in one.hosts}
+        self.assertEqual({first['OS-EXT-SRV-ATTR:host']:
+                          'ServerGroupAntiAffinityFilter'}, refused)
+
+    def test_what_is_not_there(self):
+        for asked, said in (
+                ({'image': self.image(), 'flavor': 'none'}, "flavor 'none'"),
+                ({'server': str(uuid.uuid4())}, 'no server'),
+                ({'image': ''}, 'an image and a flavor are needed'),
+                ({'image': self.image(), 'hints': {
+                    'group': [str(uuid.uuid4())]}}, 'server group')):
+            error = self.assertRaises(
+                asked_mod.BadRequest, self.explain, **asked)
+            self.assertIn(said, str(error))
+
+    def test_other_options_that_decide_are_named(self):
+        self.flags(group='filter_scheduler', host_subset_size=3,
+                   shuffle_best_same_weighed_hosts=True)
+
+        [found] = self.explain(image=self.image())
+
+        notes = ' '.join(found.notes)
+        self.assertIn('host_subset_size = 3', notes)
+        self.assertIn('shuffle_best_same_weighed_hosts', notes)
+
+    def test_without_our_weigher(self):
+        self.flags(group='filter_scheduler',
+                   weight_classes=[base.ALL_WEIGHERS])
+
+        [found] = self.explain(image=self.image())
+
+        self.assertIn('is not in [filter_scheduler] weight_classes',
+                      ' '.join(found.notes))
+        self.assertIn(found.decision.winner, self.HOSTS)
+
+
+class PastTests(ExplainTestCase):
+
+    def configure(self):
+        super().configure()
+        self.path = os.path.join(
+            self.enterContext(tempfile.TemporaryDirectory()), 'decisions')
+        self.set(decision_log_file=self.path)
+
+    def log(self):
+        """Return the decision log, when the scheduler has written it."""
+        self.scheduler_service.manager.host_manager.weighers[-1]._log.flush()
+        return reader.DecisionLog([self.path])
+
+    def test_agrees_with_what_happened(self):
+        images = [self.image() for _number in range(4)]
+        for number in range(200):
+            self.request(images[number % len(images)])
+        servers = self.all_servers()
+
+        log = self.log()
+        for server in servers:
+            [found] = past.explain(log, server['id'])
+            is_on = past.where(server['id'], self.cells)
+            self.assertEqual(server['OS-EXT-SRV-ATTR:host'], is_on.host)
+            # nova takes an alternate where a claim or a late check fails.
+            self.assertIn(
+                'The server is there.' if found.decision.winner == is_on.host
+                else 'led, but did not take it', past.outcome(found, is_on))
+
+    def test_a_refusal(self):
+        self.set(max_same_image_instances_per_host=1)
+        self.restart_scheduler()
+        image = self.image()
+        for _host in self.HOSTS:
+            self.boot(image)
+        server = self.boot(image, expect='ERROR')
+
+        [found] = past.explain(self.log(), server['id'])
+
+        self.assertIn('0 of 6 hosts can take the server: 6 at the cap',
+                      next(text.lines(found)))
+
+    def test_a_move_is_a_decision_of_its_own(self):
+        server = self.boot(self.image())
+        self.api.post_server_action(server['id'], {'migrate': None})
+        self.settle(server, states=('VERIFY_RESIZE',))
+
+        first, second = past.explain(self.log(), server['id'])
+
+        self.assertFalse(first.decision.move)
+        self.assertTrue(second.decision.move)
+        self.assertNotEqual(first.decision.winner, second.decision.winner)
+
+    def test_a_dry_run_is_not_logged(self):
+        image = self.image()
+        self.boot(image)
+        before = len(list(self.log().records()))
+
+        self.explain(image=image)
+
+        self.assertEqual(before, len(list(self.log().records())))
