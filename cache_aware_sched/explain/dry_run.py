@@ -171,7 +171,7 @@ class _Hosts(host_manager.HostManager):
 
 
 @dataclasses.dataclass(slots=True)
-class Trial:
+class Placed:
     """What the scheduler has said about one server.
 
     :param hosts: all compute nodes, as HostStates
@@ -230,7 +230,7 @@ class DryScheduler:
             writer.share(None)
 
     def place(self, context: nova_context.RequestContext, spec: Any,
-              uuids: Sequence[str]) -> list[Trial]:
+              uuids: Sequence[str]) -> list[Placed]:
         """Place servers one after the other, until one finds no host.
 
         :param spec: the RequestSpec of the first
@@ -241,28 +241,28 @@ class DryScheduler:
         every = list(self._hosts.get_host_states_by_uuids(
             context, None, spec))
         hosts = offers.of(every)
-        trials = []
+        all_placed = []
         for index, uuid in enumerate(uuids):
             spec.instance_uuid = uuid
-            trial = self._place(spec, hosts, every, index)
+            placed = self._place(spec, hosts, every, index)
             if not index:
-                trial.refused[:0] = offers.left_out(every, spec)
-            trials.append(trial)
-            trial.chosen = next((
-                item.obj for item in trial.weighed if offers.fit(item.obj)),
+                placed.refused[:0] = offers.left_out(every, spec)
+            all_placed.append(placed)
+            placed.chosen = next((
+                item.obj for item in placed.weighed if offers.fit(item.obj)),
                 None)
-            if trial.chosen is None:
+            if placed.chosen is None:
                 break
-            offers.claim(trial.chosen, spec)
+            offers.claim(placed.chosen, spec)
             # It also notes the host of a server group (nova 31.3.1 to
             # 34.0.0).
             manager.SchedulerManager._consume_selected_host(
-                trial.chosen, spec, instance_uuid=uuid)
-            hosts = [item.obj for item in trial.weighed]
-        return trials
+                placed.chosen, spec, instance_uuid=uuid)
+            hosts = [item.obj for item in placed.weighed]
+        return all_placed
 
     def _place(self, spec: Any, hosts: Sequence[Any], every: Sequence[Any],
-               index: int) -> Trial:
+               index: int) -> Placed:
         stock = self._stock(spec, hosts, index)
         watched = self._hosts.filter_handler = FiltersWatched()
         self.decisions.last = None
@@ -270,14 +270,14 @@ class DryScheduler:
         weighers = [WeigherWatched(one) for one in self._hosts.weighers]
         weighed = weights.HostWeightHandler().get_weighed_objects(
             weighers, passed, spec)
-        trial = Trial(every, watched.refused, weighed,
-                      record=self.decisions.last, stock=stock,
-                      busy={str(host.host): _busy(host, spec)
-                            for host in passed})
+        placed = Placed(
+            every, watched.refused, weighed, record=self.decisions.last,
+            stock=stock, busy={str(host.host): _busy(host, spec)
+                               for host in passed})
         for weigher in weighers:
             for host, share in weigher.shares.items():
-                trial.shares.setdefault(host, {})[weigher.name] = share
-        return trial
+                placed.shares.setdefault(host, {})[weigher.name] = share
+        return placed
 
     def _stock(self, spec: Any, hosts: Sequence[Any], index: int) -> str:
         """Return the host that nova would take without this package."""

@@ -63,11 +63,11 @@ def explain(asked: asked_mod.Asked, api: nova_databases.Database,
         scheduler = dry_run.DryScheduler(
             _servers(cells), [cell.uuid for cell in cells],
             {cell.uuid: cell.url for cell in cells})
-        trials = scheduler.place(
+        all_placed = scheduler.place(
             nova_context.get_admin_context(), spec,
             asked.uuids(spec.instance_uuid))
-    notes = (*_notes(trials[0]), *warnings)
-    return [_explanation(trial, spec, notes) for trial in trials]
+    notes = (*_notes(all_placed[0]), *warnings)
+    return [_explanation(placed, spec, notes) for placed in all_placed]
 
 
 def _servers(cells: Iterable[nova_databases.Database],
@@ -99,33 +99,33 @@ def _instance(row: Any) -> Any:
 _PROTOTYPE = dict(vars(objects.Instance(deleted=False)))
 
 
-def _explanation(trial: dry_run.Trial, spec: Any,
+def _explanation(placed: dry_run.Placed, spec: Any,
                  notes: tuple[str, ...]) -> Explanation:
-    decision = trial.record or _plain(trial, spec)
-    if trial.chosen is None and decision.outcome != record_mod.REFUSED:
+    decision = placed.record or _plain(placed, spec)
+    if placed.chosen is None and decision.outcome != record_mod.REFUSED:
         decision = dataclasses.replace(
             decision, outcome=record_mod.REFUSED, winner='')
-    elif trial.chosen is not None:
+    elif placed.chosen is not None:
         decision = dataclasses.replace(
-            decision, winner=str(trial.chosen.host))
+            decision, winner=str(placed.chosen.host))
     return Explanation(
-        decision, len(trial.hosts), tuple(trial.refused), trial.shares,
-        trial.stock, trial.busy, notes)
+        decision, len(placed.hosts), tuple(placed.refused), placed.shares,
+        placed.stock, placed.busy, notes)
 
 
-def _plain(trial: dry_run.Trial, spec: Any) -> record_mod.DecisionRecord:
+def _plain(placed: dry_run.Placed, spec: Any) -> record_mod.DecisionRecord:
     """Return what nova alone has decided."""
     image = spec.image.id if spec.image and 'id' in spec.image else ''
     return record_mod.DecisionRecord(
         datetime.datetime.now(datetime.UTC), str(spec.instance_uuid),
         str(image or ''), str(spec.project_id or ''), str(spec.flavor.name),
-        candidates=len(trial.weighed), hosts=tuple(
+        candidates=len(placed.weighed), hosts=tuple(
             record_mod.DecidedHost(str(item.obj.host), str(item.obj.nodename),
                                    before=float(item.weight))
-            for item in trial.weighed))
+            for item in placed.weighed))
 
 
-def _notes(trial: dry_run.Trial) -> list[str]:
+def _notes(placed: dry_run.Placed) -> list[str]:
     """Say what else decides, or keeps scores from deciding."""
     ours, notes = CONF.cache_aware_sched, []
     names = [name.rpartition('.')[2]
@@ -147,24 +147,24 @@ def _notes(trial: dry_run.Trial) -> list[str]:
     if CONF.filter_scheduler.shuffle_best_same_weighed_hosts:
         notes.append('[filter_scheduler] shuffle_best_same_weighed_hosts is '
                      'set: nova takes any of the hosts with the largest sum.')
-    notes += _few(trial)
+    notes += _few(placed)
     return notes
 
 
-def _few(trial: dry_run.Trial) -> list[str]:
+def _few(placed: dry_run.Placed) -> list[str]:
     """Say if there were few candidates, or not all."""
-    number = len(trial.weighed)
+    number = len(placed.weighed)
     if number == 1:
         return ['There is one candidate, so no weigher was asked.']
     limit = CONF.scheduler.max_placement_results
-    out = sum(len(one.hosts) for one in trial.refused
+    out = sum(len(one.hosts) for one in placed.refused
               if one.by == 'placement')
-    if len(trial.hosts) - out >= limit:
+    if len(placed.hosts) - out >= limit:
         return [f'Placement offered as many hosts as [scheduler] '
                 f'max_placement_results = {limit} allows: there may be '
                 'better ones.']
-    best = [item for item in trial.weighed
-            if number and item.weight == trial.weighed[0].weight]
+    best = [item for item in placed.weighed
+            if number and item.weight == placed.weighed[0].weight]
     if len(best) > 1:
         return [f'{len(best)} hosts have the largest sum: nova takes any of '
                 'them.']

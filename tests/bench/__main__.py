@@ -136,6 +136,8 @@ def _chains(plan: Plan, steps: show.Steps) -> Iterator[
             scheduling.settle()
             yield f'{hosts:,} hosts, {what}', scheduling.chain(cloud, rounds)
         cloud.hold(IMAGES)
+        yield (f'{hosts:,} hosts, both ours: without and with a decision log',
+               scheduling.logged(cloud, rounds))
         yield (f'{hosts:,} hosts, first request after a start',
                scheduling.first_of_chain(cloud, max(3, rounds // 4)))
         yield (f'{hosts:,} hosts, each has a server more since the last one',

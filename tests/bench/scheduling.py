@@ -19,6 +19,7 @@ import functools
 import gc
 import statistics
 import sys
+import tempfile
 from typing import Any
 
 import nova.conf
@@ -236,6 +237,25 @@ def first_of_chain(cloud: cloud_mod.Cloud, rounds: int) -> ChainCost:
             nova_chain.both, cloud.host_states(), cloud.spec()),
         lambda: functools.partial(
             our_chain().both, cloud.host_states(), cloud.spec())], rounds))
+
+
+def logged(cloud: cloud_mod.Cloud, rounds: int) -> ChainCost:
+    """Return what our chain costs without and with a decision log."""
+    scheduler = our_chain()
+    _read_all(cloud, scheduler)
+    conf = nova.conf.CONF
+    with tempfile.TemporaryDirectory() as directory:
+        def request(path: str | None) -> timing.Call:
+            conf.set_override('decision_log_file', path, 'cache_aware_sched')
+            return functools.partial(
+                _forget(scheduler).both, cloud.host_states(), cloud.spec())
+
+        try:
+            return _chain_cost(timing.in_turn([
+                functools.partial(request, None), functools.partial(
+                    request, f'{directory}/decisions.json')], rounds))
+        finally:
+            conf.clear_override('decision_log_file', 'cache_aware_sched')
 
 
 def _chain_cost(times: Sequence[Sequence[float]]) -> ChainCost:

@@ -1,0 +1,284 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Tests of explanations: what is said of a decision."""
+
+import dataclasses
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cache_aware_sched.decision_log import record as record_mod
+from cache_aware_sched.explain import explanation as explanation_mod
+from cache_aware_sched.explain import past
+from cache_aware_sched.explain import text
+from cache_aware_sched.explain import why_not
+from tests.unit import base
+from tests.unit import test_decision_log
+from tests.unit.test_decision_log import decision
+
+
+def warm(name='warm', before=1.0, gate=1.0, headroom=1.0, multiplier=5.0,
+         **fields):
+    """Return a host that holds the image."""
+    return record_mod.DecidedHost(
+        name, name, 'warm', before=before, benefit=1.0, holds=0.95,
+        headroom=headroom, gate=gate, weight=0.95 * headroom * gate,
+        multiplier=multiplier, **{'cap': 10, **fields})
+
+
+def cold(name='cold', before=2.0, multiplier=5.0, **fields):
+    return record_mod.DecidedHost(
+        name, name, 'cold', before=before, multiplier=multiplier,
+        **{'cap': 10, **fields})
+
+
+def explanation(*hosts, winner=None, refused=(), all_hosts=0, shares=None,
+                stock='', busy=None, notes=(), **fields):
+    winner = hosts[0].host if winner is None and hosts else winner or ''
+    return explanation_mod.Explanation(
+        decision(**{'hosts': hosts, 'winner': winner, 'cached': winner,
+                    'candidates': len(hosts), 'seconds': 12.1, **fields}),
+        all_hosts, tuple(refused), shares or {}, stock, busy or {}, notes)
+
+
+def refused(by, reason, *hosts):
+    return explanation_mod.HostsRefused(by, reason, hosts)
+
+
+class SentencesTests(base.TestCase):
+
+    def test_totals_are_a_sorted_histogram(self):
+        found = explanation(all_hosts=6, outcome='refused', refused=[
+            refused('placement', 'disabled', 'a', 'b'),
+            refused('ImageAntiAffinityFilter', 'at the cap of 10', 'c', 'd',
+                    'e'),
+            refused('NUMATopologyFilter', '', 'f')])
+
+        self.assertEqual(
+            '0 of 6 hosts can take the server: 3 at the cap of 10, 2 '
+            'disabled, 1 refused by NUMATopologyFilter.',
+            explanation_mod.totals(found))
+
+    def test_totals_of_the_decision_log(self):
+        self.assertEqual(
+            '1 of 4 hosts can take the server: 3 at the cap.',
+            explanation_mod.totals(explanation(warm(), full=3)))
+        self.assertEqual(
+            '0 of 7 hosts can take the server: 7 at the cap.',
+            explanation_mod.totals(explanation(
+                outcome='refused', candidates=7, full=7)))
+
+    def test_winner_that_holds_the_image(self):
+        found = explanation(warm(), cold(), busy={
+            'warm': 0.515, 'cold': 0.485})
+
+        self.assertEqual(
+            'warm wins by 3.75: it holds the image, which saves a fetch of '
+            '12.1 s, and it is 3% busier than the average.',
+            explanation_mod.verdict(found))
+
+    def test_winner_that_must_fetch(self):
+        self.assertIn('must fetch the image (12.1 s)',
+                      explanation_mod.verdict(explanation(
+                          cold(), cold('other', 1.0))))
+
+    def test_winner_that_is_fetching_or_unknown(self):
+        for holding, said in (('arriving', 'is fetching the image already'),
+                              ('unknown', 'does not report whether')):
+            found = explanation(
+                dataclasses.replace(warm(), holding=holding), cold())
+            self.assertIn(said, explanation_mod.verdict(found))
+
+    def test_hosts_that_are_as_good(self):
+        found = explanation(cold('a', drawn=True), cold('b', drawn=True))
+
+        self.assertIn('a is drawn among hosts that are as good',
+                      explanation_mod.verdict(found))
+        self.assertEqual(['b'], found.alternates)
+
+    def test_no_host(self):
+        self.assertIn('NoValidHost', explanation_mod.verdict(
+            explanation(outcome='refused')))
+
+    def test_one_candidate(self):
+        self.assertIn('only candidate', explanation_mod.verdict(
+            explanation(warm(), outcome='only')))
+
+    def test_what_stock_nova_would_choose(self):
+        hosts = warm(), cold()
+
+        for stock, said in (('cold', 'cold, which must fetch the image'),
+                            ('warm', 'choose the same host'),
+                            ('gone', 'would choose gone.')):
+            self.assertIn(said, explanation_mod.instead(
+                explanation(*hosts, stock=stock)))
+        self.assertEqual('', explanation_mod.instead(explanation(*hosts)))
+
+    def test_observed_only(self):
+        found = explanation(cold(), warm(), observed=True, cached='warm',
+                            stock='cold')
+
+        self.assertIn('with the image cache counted it would be warm',
+                      explanation_mod.instead(found))
+        self.assertIn('cold wins by 1:', explanation_mod.verdict(found))
+
+
+class WhyNotTests(base.TestCase):
+
+    def said(self, wanted, *hosts, **fields):
+        return ' '.join(why_not.why_not(
+            explanation(*hosts, **fields), wanted))
+
+    def test_refused(self):
+        self.assertEqual(
+            'b cannot take the server: ComputeFilter: is disabled.',
+            self.said('b', warm(), refused=[
+                refused('ComputeFilter', 'is disabled', 'a', 'b')]))
+
+    def test_unknown(self):
+        self.assertIn('no candidate that is known here', self.said(
+            'b', warm()))
+
+    def test_winner(self):
+        self.assertEqual('warm wins.', self.said('warm', warm(), cold()))
+
+    def test_busy(self):
+        said = self.said('busy', warm(), warm('busy', before=1.5, gate=0.2))
+
+        self.assertIn('busy is 3.3 behind warm', said)
+        self.assertIn('no busier than the average: its gate is 0.20', said)
+
+    def test_near_its_cap(self):
+        said = self.said('full', warm(), warm(
+            'full', before=1.5, headroom=0.1, count=9))
+
+        self.assertIn('farther from its cap of 10: it runs 9', said)
+
+    def test_cold(self):
+        self.assertIn('if it held the image', self.said(
+            'cold', warm(), cold(), seconds=100.0))
+
+    def test_cold_where_it_would_not_help(self):
+        self.assertIn('Nothing that the image cache', self.said(
+            'cold', warm(), cold(before=-1.0)))
+
+    def test_multiplier(self):
+        said = self.said('warm', cold(before=4.0, multiplier=1.0),
+                         warm(before=1.0, multiplier=1.0))
+
+        # 1 + 0.95 x > 4
+        self.assertIn('image_cache_weight_multiplier above 3.16 instead of 1',
+                      said)
+
+    def test_stock(self):
+        made = explanation(warm(), cold())
+        made = dataclasses.replace(made, decision=dataclasses.replace(
+            made.decision, stock='cold'))
+
+        self.assertIn('if the image cache did not count',
+                      ' '.join(why_not.why_not(made, 'cold')))
+
+    def test_weighers_that_prefer_the_winner(self):
+        share = explanation_mod.WeigherShare
+        said = self.said('b', warm('a'), warm('b', before=0.0), shares={
+            'a': {'RAMWeigher': share(9, 1.0, 1.0),
+                  'CPUWeigher': share(9, 0.5, 1.0)},
+            'b': {'RAMWeigher': share(1, 0.2, 1.0),
+                  'CPUWeigher': share(9, 0.5, 1.0)}})
+
+        self.assertIn('a is preferred: RAMWeigher by 0.8.', said)
+
+    def test_observed(self):
+        self.assertIn('image_cache_weigher_mode = enforce', self.said(
+            'warm', cold(), warm(), observed=True))
+
+
+class TextTests(base.TestCase):
+
+    def test_table_has_the_best_five(self):
+        hosts = [warm(f'h{number}', before=-number) for number in range(9)]
+
+        lines = list(text.lines(explanation(*hosts)))
+
+        self.assertEqual(['Host', 'h0', 'h1', 'h2', 'h3', 'h4'], [
+            line.split()[0] for line in lines[-6:]])
+
+    def test_host_that_is_asked_for_is_in_the_table(self):
+        hosts = [warm(f'h{number}', before=-number) for number in range(9)]
+
+        lines = list(text.lines(explanation(*hosts), 'h8'))
+
+        self.assertEqual('h8', lines[-1].split()[0])
+
+    def test_weighers_that_differ_have_columns(self):
+        share = explanation_mod.WeigherShare
+        found = explanation(warm(), cold(), shares={
+            'warm': {'RAMWeigher': share(1, 0.1, 1.0),
+                     'DiskWeigher': share(1, 1, 1.0),
+                     'ImageCacheWeigher': share(1, 0.95, 5.0)},
+            'cold': {'RAMWeigher': share(9, 0.9, 1.0),
+                     'DiskWeigher': share(1, 1, 1.0),
+                     'ImageCacheWeigher': share(0, 0.0, 5.0)}})
+
+        titles = text.columns(found)
+
+        self.assertIn('RAM', titles)
+        self.assertNotIn('Disk', titles)
+        self.assertNotIn('ImageCache', titles)
+        self.assertEqual(len(titles), len(text.row(found, found.winner)))
+
+    def test_refused_hosts_are_counted_and_some_named(self):
+        names = [f'h{number}' for number in range(8)]
+        lines = '\n'.join(text.lines(explanation(refused=[
+            refused('ComputeFilter', 'is disabled', *names)])))
+
+        self.assertIn('8  ComputeFilter: is disabled: h0, h1, h2, h3, h4 and '
+                      '3 more', lines)
+
+    @given(st.lists(test_decision_log.hosts(), max_size=7).map(tuple),
+           st.sampled_from(record_mod.OUTCOMES), st.booleans(), st.data())
+    def test_every_record_of_a_log_can_be_told(self, listed, outcome,
+                                               observed, data):
+        names = ['', *(host.host for host in listed)]
+        pick = st.sampled_from(names)
+        found = explanation_mod.Explanation(decision(
+            hosts=listed, outcome=outcome, observed=observed,
+            winner=data.draw(pick), cached=data.draw(pick),
+            stock=data.draw(pick), candidates=len(listed)))
+
+        for wanted in names:
+            list(text.lines(found, wanted))
+            json.dumps(text.as_object(found, wanted))
+
+
+class OutcomeTests(base.TestCase):
+
+    def outcome(self, host, state='active', deleted=False):
+        return past.outcome(explanation(warm(), cold()),
+                            past.NowOn(host, state, deleted))
+
+    def test_there(self):
+        self.assertEqual('The server is there.', self.outcome('warm'))
+
+    def test_sent_on(self):
+        self.assertIn('on cold. warm led, but did not take it',
+                      self.outcome('cold'))
+
+    def test_nowhere(self):
+        self.assertIn('on no host (error)', self.outcome('', 'error'))
+
+    def test_deleted(self):
+        self.assertEqual('The server is deleted; it was on warm.',
+                         self.outcome('warm', deleted=True))
