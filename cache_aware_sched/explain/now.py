@@ -22,6 +22,7 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import objects
+from oslo_messaging import opts as messaging_opts
 import sqlalchemy as sa
 
 from cache_aware_sched.config import CONF
@@ -30,7 +31,9 @@ from cache_aware_sched.explain import asked as asked_mod
 from cache_aware_sched.explain import dry_run
 from cache_aware_sched.explain.explanation import Explanation
 from cache_aware_sched.explain import listening
+from cache_aware_sched import image_ids
 from cache_aware_sched import nova_databases
+from cache_aware_sched.scheduler import reports
 
 objects.register_all()
 
@@ -58,6 +61,7 @@ def explain(asked: asked_mod.Asked, api: nova_databases.Database,
     :raises BadRequest: of :mod:`.asked`
     :raises CannotAsk: of :mod:`.dry_run`
     """
+    _register_transport()
     spec = asked.spec(api, cells, described, size)
     with listening.warnings_of('cache_aware_sched') as warnings:
         scheduler = dry_run.DryScheduler(
@@ -68,6 +72,19 @@ def explain(asked: asked_mod.Asked, api: nova_databases.Database,
             asked.uuids(spec.instance_uuid))
     notes = (*_notes(all_placed[0]), *warnings)
     return [_explanation(placed, spec, notes) for placed in all_placed]
+
+
+def _register_transport() -> None:
+    """Register an option without which no cell mapping can be loaded.
+
+    nova.objects.cell_mapping, format_mq_url (nova 31.3.1 to 34.0.0). nova's
+    services register it when they connect to their message bus.
+    """
+    if 'transport_url' not in CONF:
+        CONF.register_opts([
+            option for group, options in messaging_opts.list_opts()
+            for option in options
+            if group is None and option.dest == 'transport_url'])
 
 
 def _servers(cells: Iterable[nova_databases.Database],
@@ -114,15 +131,23 @@ def _explanation(placed: dry_run.Placed, spec: Any,
 
 
 def _plain(placed: dry_run.Placed, spec: Any) -> record_mod.DecisionRecord:
-    """Return what nova alone has decided."""
+    """Return what nova alone has decided, with what the hosts report."""
     image = spec.image.id if spec.image and 'id' in spec.image else ''
+    image = image_ids.canonical(str(image or ''))
+    hosts = [item.obj for item in placed.weighed]
+    answers = reports.Reports().answers(
+        hosts, reports.wanted(image, spec.flavor.root_gb))
     return record_mod.DecisionRecord(
         datetime.datetime.now(datetime.UTC), str(spec.instance_uuid),
-        str(image or ''), str(spec.project_id or ''), str(spec.flavor.name),
-        candidates=len(placed.weighed), hosts=tuple(
-            record_mod.DecidedHost(str(item.obj.host), str(item.obj.nodename),
-                                   before=float(item.weight))
-            for item in placed.weighed))
+        image, str(spec.project_id or ''), str(spec.flavor.name),
+        candidates=len(hosts), hosts=tuple(
+            record_mod.DecidedHost(
+                str(item.obj.host), str(item.obj.nodename),
+                answer.holding.name.lower(), sum(
+                    image_ids.canonical(server.image_ref or '') == image
+                    for server in item.obj.instances.values()),
+                before=float(item.weight))
+            for item, answer in zip(placed.weighed, answers, strict=True)))
 
 
 def _notes(placed: dry_run.Placed) -> list[str]:
