@@ -18,6 +18,7 @@ openstackdocs_auto_name = False
 openstackdocs_use_storyboard = False
 
 extensions = [
+    "cliff.sphinxext",
     "openstackdocstheme",
     "oslo_config.sphinxconfiggen",
     "oslo_config.sphinxext",
