@@ -74,15 +74,16 @@ class Cloud:
             self._client = client_mod.Client(self.settings, self.infra)
         return self._client
 
-    def command(self, *arguments: str) -> Any:
+    def command(self, *arguments: str, service: str = 'nova') -> Any:
         """Return what the command of the package says of the cloud, as JSON.
 
+        :param service: whose nova.conf it reads
         :raises subprocess.CalledProcessError: if it fails
         """
         settings = self.settings
         return json.loads(subprocess.run(
             [settings.program('cache-aware-sched'), '-q', *arguments, '-f',
-             'json', '--config-file', f'{settings.etc}/nova/nova.conf'],
+             'json', '--config-file', f'{settings.etc}/{service}/nova.conf'],
             env=_environment(settings), check=True, capture_output=True,
             text=True).stdout)
 
