@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import datetime
+import functools
 from typing import Any
 import warnings
 
@@ -104,8 +105,15 @@ def _nova_read(access: Access) -> Iterator[Any]:
         warnings.simplefilter('ignore')
         # Only here: importing nova takes seconds.
         from cache_aware_sched import nova_databases
-        nova_databases.configure(access.config_files)
+        _configure(access.config_files)
         yield nova_databases
+
+
+@functools.cache
+def _configure(config_files: tuple[str, ...]) -> None:
+    """Read nova's configuration; nova can do so once in a process."""
+    from cache_aware_sched import nova_databases
+    nova_databases.configure(config_files)
 
 
 def warn(app: Any, unread: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ placement and its claim (select_destinations, _schedule; nova 31.3.1 to
 """
 
 import collections
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -245,8 +246,10 @@ class DryScheduler:
         for index, uuid in enumerate(uuids):
             spec.instance_uuid = uuid
             placed = self._place(spec, hosts, every, index)
-            if not index:
-                placed.refused[:0] = offers.left_out(every, spec)
+            # nova offers the next server only what passed for the one before.
+            placed.refused += _still(
+                all_placed[-1].refused if index
+                else offers.left_out(every, spec), placed)
             all_placed.append(placed)
             placed.chosen = next((
                 item.obj for item in placed.weighed if offers.fit(item.obj)),
@@ -291,6 +294,16 @@ class DryScheduler:
         weighed = weights.HostWeightHandler().get_weighed_objects(
             _without_ours(self._hosts.weighers), passed, spec)
         return str(weighed[0].obj.host) if weighed else ''
+
+
+def _still(earlier: Iterable[HostsRefused],
+           placed: Placed) -> list[HostsRefused]:
+    """Return the hosts that were refused before and are still out."""
+    known = {str(item.obj.host) for item in placed.weighed}.union(
+        *(one.hosts for one in placed.refused))
+    return [dataclasses.replace(one, hosts=left) for one in earlier
+            if (left := tuple(host for host in one.hosts
+                              if host not in known))]
 
 
 def _busy(host: Any, spec: Any) -> float:

@@ -37,8 +37,8 @@ class HostsRefused:
 
     @property
     def short(self) -> str:
-        """The reason, or else who refused them."""
-        return self.reason or f'refused by {self.by}'
+        """The reason without its details, or else who refused them."""
+        return self.reason.partition(' (')[0] or f'refused by {self.by}'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -168,7 +168,9 @@ def _why(decision: DecisionRecord, host: DecidedHost) -> str:
     return {
         'arriving': 'is fetching the image already',
         'cold': 'must fetch the image' + (
-            f' ({decision.seconds:.1f} s)' if decision.seconds else ''),
+            f' ({decision.seconds:.1f} s)' if decision.seconds else '') + (
+                ', for which the least busy hosts are preferred'
+                if host.weight else ''),
     }.get(host.holding, 'does not report whether it holds the image')
 
 

@@ -24,6 +24,14 @@ from cache_aware_sched import nova_databases
 
 _SERVERS = sa.table('instances', *(sa.column(name) for name in (
     'uuid', 'host', 'vm_state', 'deleted')))
+_ACTIONS = sa.table('instance_actions', sa.column('id'),
+                    sa.column('instance_uuid'))
+_EVENTS = sa.table('instance_actions_events', *(sa.column(name) for name in (
+    'id', 'action_id', 'event', 'host', 'result')))
+
+#: The event of a build on a host, with the result "Error" where it was sent
+#: on (nova.compute.manager, wrap_instance_event, nova 31.3.1 to 34.0.0).
+_BUILD = 'compute__do_build_and_run_instance'
 
 
 def explain(log: reader.DecisionLog, server: str) -> list[Explanation]:
@@ -44,11 +52,13 @@ class NowOn:
     :param host: where it is; '' if nowhere
     :param state: its vm_state
     :param deleted: whether it is deleted
+    :param refused: hosts that gave it back while they built it
     """
 
     host: str
     state: str
     deleted: bool
+    refused: tuple[str, ...] = ()
 
 
 def where(server: str,
@@ -64,8 +74,18 @@ def where(server: str,
         if rows:
             row = rows[0]
             return NowOn(row.host or '', row.vm_state or '',
-                         bool(row.deleted))
+                         bool(row.deleted), _refused(cell, server))
     return None
+
+
+def _refused(cell: nova_databases.Database, server: str) -> tuple[str, ...]:
+    """Return the hosts that gave a server back, in their order."""
+    events, actions = _EVENTS.c, _ACTIONS.c
+    return tuple(row.host or '' for row in cell.select(
+        sa.select(events.host).join_from(
+            _EVENTS, _ACTIONS, actions.id == events.action_id).where(
+                actions.instance_uuid == server, events.event == _BUILD,
+                events.result == 'Error').order_by(events.id)))
 
 
 def outcome(last: Explanation, now: NowOn) -> str:
@@ -82,8 +102,13 @@ def outcome(last: Explanation, now: NowOn) -> str:
         return 'The server is there.'
     else:
         what = f'The server is on {now.host}.'
-    if now.host and decision.winner and now.host != decision.winner:
-        what += (f' {decision.winner} led, but did not take it: see '
-                 '"openstack server event list" for a build that was sent on, '
-                 'and the log of nova-scheduler for a claim that failed.')
+    if now.refused:
+        what += (f' {", ".join(now.refused)} gave it back while building it: '
+                 'see "openstack server event list", and the log of '
+                 'nova-compute there for the reason, as a late check of the '
+                 'cap.')
+    elif now.host and decision.winner and now.host != decision.winner:
+        what += (f' {decision.winner} led, but did not take it: what it had '
+                 'left was claimed for another server in that moment, or the '
+                 'server was moved by hand.')
     return what

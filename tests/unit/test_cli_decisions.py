@@ -26,6 +26,7 @@ from cache_aware_sched.decision_log import record as record_mod
 from tests.unit import command
 from tests.unit import test_cli_host
 from tests.unit.test_decision_summary import boot
+from tests.unit import test_fleet_hosts
 
 
 def now():
@@ -131,6 +132,21 @@ class ExplainPastTests(LogCommandTestCase):
         self.assertEqual(0, status, err)
         self.assertIn('warm wins by', out)
         self.assertIn('The server is there.', out)
+
+    def test_host_that_gave_it_back(self):
+        self.server('i1', 'cold', uuid='s1', vm_state='active')
+        cell = self.cells['cell1']
+        self.run_in(cell, sa.insert(test_fleet_hosts.ACTIONS).values(
+            id=1, instance_uuid='s1', action='create', deleted=0))
+        for host, result in (('warm', 'Error'), ('cold', 'Success')):
+            self.run_in(cell, sa.insert(test_fleet_hosts.EVENTS).values(
+                action_id=1, event='compute__do_build_and_run_instance',
+                host=host, result=result, deleted=0))
+        self.write(boot())
+
+        _status, out, _err = self.run_command('explain', '--past', 's1')
+
+        self.assertIn('The server is on cold. warm gave it back', out)
 
     def test_several_decisions(self):
         self.write(boot(), boot('cold', move=True))

@@ -265,16 +265,20 @@ class TextTests(base.TestCase):
 
 class OutcomeTests(base.TestCase):
 
-    def outcome(self, host, state='active', deleted=False):
+    def outcome(self, host, state='active', deleted=False, refused=()):
         return past.outcome(explanation(warm(), cold()),
-                            past.NowOn(host, state, deleted))
+                            past.NowOn(host, state, deleted, refused))
 
     def test_there(self):
         self.assertEqual('The server is there.', self.outcome('warm'))
 
-    def test_sent_on(self):
+    def test_claimed_for_another(self):
         self.assertIn('on cold. warm led, but did not take it',
                       self.outcome('cold'))
+
+    def test_sent_on(self):
+        self.assertIn('on cold. warm gave it back while building it',
+                      self.outcome('cold', refused=('warm',)))
 
     def test_nowhere(self):
         self.assertIn('on no host (error)', self.outcome('', 'error'))

@@ -25,9 +25,10 @@ from tests.unit import factories
 from tests.unit import nova_tables
 
 NOW = datetime.datetime(2026, 1, 1, 12)
-NODES, SERVICES, INSTANCES = (
+NODES, SERVICES, INSTANCES, ACTIONS, EVENTS = (
     model.__table__ for model in (
-        models.ComputeNode, models.Service, models.Instance))
+        models.ComputeNode, models.Service, models.Instance,
+        models.InstanceAction, models.InstanceActionEvent))
 AGGREGATES, MEMBERS, METADATA = (
     model.__table__ for model in (
         api_models.Aggregate, api_models.AggregateHost,
@@ -50,7 +51,8 @@ class FleetTestCase(nova_tables.TablesTestCase):
         self.cells = {}
         for uuid, name in ((factories.CELL, 'cell1'),
                            (factories.OTHER_CELL, 'cell2')):
-            self.cells[name] = self.make(name, NODES, SERVICES, INSTANCES)
+            self.cells[name] = self.make(
+                name, NODES, SERVICES, INSTANCES, ACTIONS, EVENTS)
             self.map_cell(name, uuid, self.url(name))
 
     # Given.
