@@ -242,7 +242,7 @@ class DryScheduler:
         every = list(self._hosts.get_host_states_by_uuids(
             context, None, spec))
         hosts = offers.of(every)
-        all_placed = []
+        all_placed: list[Placed] = []
         for index, uuid in enumerate(uuids):
             spec.instance_uuid = uuid
             placed = self._place(spec, hosts, every, index)
