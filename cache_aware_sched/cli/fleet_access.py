@@ -13,8 +13,11 @@
 """Reads nova's databases for the commands that show what hosts report."""
 
 import argparse
+from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import datetime
 from typing import Any
@@ -27,6 +30,9 @@ from cache_aware_sched.fleet.access import Access
 
 
 GIB = 2 ** 30
+
+#: Names in a line, with the rest counted.
+_LISTED = 5
 
 
 def gib(size: int) -> float:
@@ -65,34 +71,105 @@ def images(app: Any, parsed_args: argparse.Namespace) -> Any:
 
     :returns: a :class:`cache_aware_sched.fleet.images.FleetImages`
     """
+    return capped(app, parsed_args).images
+
+
+def capped(app: Any, parsed_args: argparse.Namespace,
+           with_flavors: bool = False, instead: int | None = None,
+           days: float | None = None) -> Any:
+    """Return what is known of all images, and of their caps.
+
+    :param with_flavors: whether the caps of flavors are wanted
+    :param instead: a number for the cap, instead of that of the option
+    :param days: for which the servers that were there are wanted
+    :returns: a :class:`cache_aware_sched.fleet.capped.CappedFleet`
+    """
     with _databases(parsed_args) as (api, cells, service_down_time):
+        from cache_aware_sched.fleet import capped as fleet_capped
         from cache_aware_sched.fleet import hosts as fleet_hosts
         from cache_aware_sched.fleet import images as fleet_images
-        found = fleet_images.read(fleet_hosts.read(
-            api, cells, service_down_time, _now()), cells)
+        now = _now()
+        fleet = fleet_hosts.read(api, cells, service_down_time, now)
+        found = fleet_capped.read(
+            api, cells, fleet_images.read(fleet, cells), fleet, with_flavors,
+            instead, None if days is None
+            else now - datetime.timedelta(days=days))
     _warn(app, found.unread)
     return found
+
+
+def add_no_names(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that keeps a command from asking Glance."""
+    parser.add_argument(
+        '--no-names', action='store_true',
+        help='Do not ask Glance for the names of images.')
+
+
+def names(app: Any, parsed_args: argparse.Namespace,
+          image_ids: Collection[str]) -> Mapping[str, str]:
+    """Return the names of images, as far as Glance tells them."""
+    if parsed_args.no_names:
+        return {}
+    with nova():
+        from cache_aware_sched.fleet import glance
+        try:
+            return glance.names(image_ids)
+        except glance.NamesUnknown as error:
+            say(app, [f'{error}. --no-names does not ask.'])
+            return {}
+
+
+def say(app: Any, lines: Iterable[str]) -> None:
+    """Write lines to stderr, unless the user wants none."""
+    if app.options.verbose_level:
+        for line in lines:
+            app.stderr.write(f'{line}\n')
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return some names, and how many more there are."""
+    more = len(names) - _LISTED
+    return ', '.join(names[:_LISTED]) + (
+        f' and {more:,} more' if more > 0 else '')
+
+
+@contextlib.contextmanager
+def nova() -> Iterator[None]:
+    """Surround what imports nova, which takes seconds: only when needed."""
+    with warnings.catch_warnings():
+        # Of libraries that nova imports; nobody can do anything about it.
+        warnings.simplefilter('ignore')
+        yield
+
+
+def unreadable() -> type[Exception]:
+    """Return what is raised if nova's databases cannot be read."""
+    with nova():
+        from cache_aware_sched import nova_databases
+        return nova_databases.Unreadable
+
+
+def access(parsed_args: argparse.Namespace) -> Access:
+    """Return where the arguments say the databases are."""
+    return arguments.make(Access, parsed_args)
 
 
 @contextlib.contextmanager
 def _databases(parsed_args: argparse.Namespace,
                ) -> Iterator[tuple[Any, Any, float]]:
     """Give the API database, those of the cells, and service_down_time."""
-    access = arguments.make(Access, parsed_args)
-    with warnings.catch_warnings():
-        # Of libraries that nova imports; nobody can do anything about it.
-        warnings.simplefilter('ignore')
-        # Only here: importing nova takes seconds.
+    where = access(parsed_args)
+    with nova():
         from cache_aware_sched import nova_databases
-        nova_databases.configure(access.config_files)
+        nova_databases.configure(where.config_files)
         api = nova_databases.api_database()
-        yield (api, nova_databases.cells(api, access.cell_databases),
+        yield (api, nova_databases.cells(api, where.cell_databases),
                nova_databases.CONF.service_down_time)
 
 
 def _warn(app: Any, unread: Mapping[str, str]) -> None:
     for line in unread.values():
-        app.LOG.warning('%s; its hosts are missing below', line)
+        app.LOG.warning('%s; what it has is missing below', line)
 
 
 def _now() -> datetime.datetime:

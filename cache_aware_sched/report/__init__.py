@@ -76,6 +76,7 @@ from cache_aware_sched.report.records import MAX_USERS
 from cache_aware_sched.report.records import RECORD_CHARS
 from cache_aware_sched.report.records import size_code
 from cache_aware_sched.report.records import size_of_code
+from cache_aware_sched.report.records import VERSION
 from cache_aware_sched.report.writer import encode
 
 STATS_KEY = 'cached_images'
@@ -88,6 +89,7 @@ __all__ = [
     'RECORD_CHARS',
     'STATS_KEY',
     'UNKNOWN_FACTS',
+    'VERSION',
     'BaseFile',
     'FileKind',
     'Found',

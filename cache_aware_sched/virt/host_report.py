@@ -141,7 +141,8 @@ class HostReport:
         files = self._files() if caches else []
         text = report.encode(
             _with_users(files, (*there, *moving)),
-            facts=host_facts.of_driver(self._driver, files), caches=caches, rate=self._rate.mb_per_second,
+            caches=caches, rate=self._rate.mb_per_second,
+            facts=host_facts.of_driver(self._driver, files),
             # Those that nova counts in the row (nova.compute.stats, nova
             # 34.0.0).
             servers=sum(not vm_states.allow_resource_removal(

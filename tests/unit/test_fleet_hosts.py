@@ -28,10 +28,11 @@ NOW = datetime.datetime(2026, 1, 1, 12)
 NODES, SERVICES, INSTANCES = (
     model.__table__ for model in (
         models.ComputeNode, models.Service, models.Instance))
-AGGREGATES, MEMBERS, METADATA = (
+AGGREGATES, MEMBERS, METADATA, FLAVORS, SPECS = (
     model.__table__ for model in (
         api_models.Aggregate, api_models.AggregateHost,
-        api_models.AggregateMetadata))
+        api_models.AggregateMetadata, api_models.Flavors,
+        api_models.FlavorExtraSpecs))
 GIB = factories.GIB
 
 
@@ -46,7 +47,7 @@ class FleetTestCase(nova_tables.TablesTestCase):
     def setUp(self):
         super().setUp()
         self.api = self.make('api', api_models.CellMapping.__table__,
-                             AGGREGATES, MEMBERS, METADATA)
+                             AGGREGATES, MEMBERS, METADATA, FLAVORS, SPECS)
         self.cells = {}
         for uuid, name in ((factories.CELL, 'cell1'),
                            (factories.OTHER_CELL, 'cell2')):
@@ -76,7 +77,18 @@ class FleetTestCase(nova_tables.TablesTestCase):
             'uuid': factories.new_uuid(), 'image_ref': image_id, 'host': host,
             'node': host, 'deleted': 0, 'hidden': False, **fields}))
 
-    def aggregate(self, name, *members, zone=None):
+    def flavor(self, number, name, **extra_specs):
+        """Have a flavor with extra specs of ours."""
+        self.run_in(self.api, sa.insert(FLAVORS).values(
+            id=number, name=name, memory_mb=1, vcpus=1, swap=0,
+            flavorid=name, rxtx_factor=1, root_gb=1, ephemeral_gb=0,
+            disabled=False, is_public=True, vcpu_weight=0))
+        for key, value in extra_specs.items():
+            self.run_in(self.api, sa.insert(SPECS).values(
+                flavor_id=number, key=f'cache_aware_sched:{key}',
+                value=value))
+
+    def aggregate(self, name, *members, zone=None, **metadata):
         with self.api.begin() as connection:
             number = connection.execute(sa.insert(AGGREGATES).values(
                 name=name, uuid=factories.new_uuid())).inserted_primary_key[0]
@@ -84,8 +96,10 @@ class FleetTestCase(nova_tables.TablesTestCase):
                 connection.execute(sa.insert(MEMBERS).values(
                     aggregate_id=number, host=host))
             if zone:
+                metadata['availability_zone'] = zone
+            for key, value in metadata.items():
                 connection.execute(sa.insert(METADATA).values(
-                    aggregate_id=number, key='availability_zone', value=zone))
+                    aggregate_id=number, key=key, value=value))
 
     # When.
 
