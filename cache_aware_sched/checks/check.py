@@ -93,7 +93,7 @@ class SetUpCheck:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """A check and what it has found.
 
     :param muted: until when it is muted; '' if it is not
@@ -109,7 +109,7 @@ class Finding:
         return self.outcome.level >= Level.WARN and not self.muted
 
 
-def run(checks: Sequence[SetUpCheck], set_up: SetUp) -> list[Finding]:
+def run(checks: Sequence[SetUpCheck], set_up: SetUp) -> list[CheckFinding]:
     """Return what all checks find.
 
     A check that raises is a mistake of ours, which must not hide the others.
@@ -121,7 +121,7 @@ def run(checks: Sequence[SetUpCheck], set_up: SetUp) -> list[Finding]:
         except Exception as error:
             outcome = warn(f'the check itself failed: {error!r}',
                            'Report this as a bug of cache-aware-sched.')
-        found.append(Finding(check, outcome or skipped('not looked at')))
+        found.append(CheckFinding(check, outcome or skipped('not looked at')))
     return found
 
 

@@ -23,7 +23,7 @@ import pathlib
 import re
 import tempfile
 
-from cache_aware_sched.checks.check import Finding
+from cache_aware_sched.checks.check import CheckFinding
 from cache_aware_sched.checks.check import Level
 
 _UNITS = {'m': 'minutes', 'h': 'hours', 'd': 'days', 'w': 'weeks'}
@@ -81,15 +81,16 @@ class Mutes:
         self._path = path
         self._known = dict(_read(path))
 
-    def apply(self, findings: Iterable[Finding],
-              now: datetime.datetime) -> list[Finding]:
+    def apply(self, findings: Iterable[CheckFinding],
+              now: datetime.datetime) -> list[CheckFinding]:
         """Return the findings, with those marked that are muted.
 
         :param now: UTC
         """
         return [self._apply(finding, now) for finding in findings]
 
-    def _apply(self, finding: Finding, now: datetime.datetime) -> Finding:
+    def _apply(self, finding: CheckFinding,
+               now: datetime.datetime) -> CheckFinding:
         mute = self._known.get(finding.check.code)
         if (mute is None or mute.until <= now
                 or not Level.WARN <= finding.outcome.level <= mute.level):
@@ -97,7 +98,7 @@ class Mutes:
         return dataclasses.replace(
             finding, muted=f'{mute.until:%Y-%m-%d %H:%M}')
 
-    def add(self, finding: Finding, until: datetime.datetime) -> None:
+    def add(self, finding: CheckFinding, until: datetime.datetime) -> None:
         """Mute a check as it is, or less bad.
 
         :raises BadMutes: if that cannot be kept

@@ -18,7 +18,7 @@ import itertools
 import json
 import textwrap
 
-from cache_aware_sched.checks.check import Finding
+from cache_aware_sched.checks.check import CheckFinding
 from cache_aware_sched.checks.check import Level
 
 #: As many characters wide, so that they line up, and ASCII for every console.
@@ -28,7 +28,7 @@ _MUTED = '[~~]'
 _WIDTH = 78
 
 
-def text(findings: Sequence[Finding], short: bool) -> Iterator[str]:
+def text(findings: Sequence[CheckFinding], short: bool) -> Iterator[str]:
     """Return the lines, grouped.
 
     :param short: whether to leave out what is well, and why it matters
@@ -48,14 +48,14 @@ def text(findings: Sequence[Finding], short: bool) -> Iterator[str]:
     yield totals(findings)
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: CheckFinding) -> str:
     mark = _MUTED if finding.muted else _MARKS[finding.outcome.level]
     until = f' (muted until {finding.muted} UTC)' if finding.muted else ''
     return (f'{mark} {finding.check.code} {finding.check.title}: '
             f'{finding.outcome.text}{until}')
 
 
-def _under(finding: Finding) -> Iterator[str]:
+def _under(finding: CheckFinding) -> Iterator[str]:
     for label, words in (('why', finding.check.why),
                          ('mend', finding.outcome.mend),
                          ('see', finding.check.link)):
@@ -65,7 +65,7 @@ def _under(finding: Finding) -> Iterator[str]:
             break_on_hyphens=False)
 
 
-def totals(findings: Sequence[Finding]) -> str:
+def totals(findings: Sequence[CheckFinding]) -> str:
     """Return how many checks ended how, in one line."""
     counts = {level: sum(one.outcome.level is level and not one.muted
                          for one in findings) for level in Level}
@@ -75,7 +75,7 @@ def totals(findings: Sequence[Finding]) -> str:
             f'{counts[Level.SKIPPED]} not looked at')
 
 
-def as_json(findings: Sequence[Finding]) -> str:
+def as_json(findings: Sequence[CheckFinding]) -> str:
     """Return everything, for programs."""
     return json.dumps([{
         'code': one.check.code, 'group': one.check.group,

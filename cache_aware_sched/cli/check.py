@@ -93,7 +93,7 @@ class Check(fleet_access.FleetCommand, command.Command):
         return status(findings)
 
 
-def status(findings: list[check_mod.Finding]) -> int:
+def status(findings: list[check_mod.CheckFinding]) -> int:
     """Return the exit status."""
     counting = [one for one in findings if one.counts]
     if any(one.outcome.level is check_mod.Level.FAIL for one in counting):
@@ -130,7 +130,7 @@ def _gather(parsed_args: argparse.Namespace, now: datetime.datetime) -> Any:
 
 
 def _change(mutes: mutes_mod.Mutes, parsed_args: argparse.Namespace,
-            findings: list[check_mod.Finding],
+            findings: list[check_mod.CheckFinding],
             now: datetime.datetime) -> None:
     if parsed_args.unmute:
         mutes.remove(parsed_args.unmute)

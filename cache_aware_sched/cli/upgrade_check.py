@@ -26,7 +26,7 @@ from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
 from cache_aware_sched.checks import catalog
-from cache_aware_sched.checks.check import Finding
+from cache_aware_sched.checks.check import CheckFinding
 from cache_aware_sched.checks.check import Level
 from cache_aware_sched.checks.check import run
 
@@ -71,7 +71,7 @@ class UpgradeChecks(upgradecheck.UpgradeCommands):
         return super().check()
 
 
-def _result_of(finding: Finding) -> Any:
+def _result_of(finding: CheckFinding) -> Any:
     outcome = finding.outcome
     details = None
     if outcome.level >= Level.WARN:

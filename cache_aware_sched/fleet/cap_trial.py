@@ -14,9 +14,10 @@
 
 The servers of the last days are placed once more, in the order in which they
 were created, each on the host that it has. Where that host has reached the
-cap, the server goes to the host of its zone with the fewest servers of the
-image; where all have, it is refused. That leaves out what else may be in the
-way, as memory and other filters: a real cloud refuses at least as many.
+cap, the server goes to the host with the fewest servers of the image; where
+all have, it is refused. That leaves out what else may be in the way, as
+memory, other filters and zones (nova notes the zone of the host for every
+server, whether it was asked for or not): a real cloud refuses as many or more.
 """
 
 import collections
@@ -38,7 +39,7 @@ from cache_aware_sched import nova_databases
 
 _INSTANCES = sa.table('instances', *(sa.column(name) for name in (
     'uuid', 'image_ref', 'host', 'node', 'project_id', 'instance_type_id',
-    'availability_zone', 'deleted', 'hidden')), *(
+    'deleted', 'hidden')), *(
         sa.column(name, sa.DateTime()) for name in (
             'created_at', 'deleted_at')))
 
@@ -55,7 +56,6 @@ class PastServer:
     :param image: the canonical id
     :param node: that it is on, or was on last
     :param flavor: its number
-    :param zone: that it may be in, '' for any
     :param created: UTC, without a zone
     :param deleted: None if it is there
     """
@@ -64,13 +64,12 @@ class PastServer:
     project: str
     node: Node
     flavor: int
-    zone: str
     created: datetime.datetime
     deleted: datetime.datetime | None
 
 
 @dataclasses.dataclass(slots=True)
-class Trial:
+class CapTrial:
     """What a cap would have done.
 
     :param asked: servers that were created in the period
@@ -113,26 +112,24 @@ def _server(row: sa.Row[Any]) -> PastServer:
     return PastServer(
         image_ids.canonical(row.image_ref), row.project_id or '',
         (row.host, row.node or row.host), row.instance_type_id or 0,
-        row.availability_zone or '', row.created_at,
-        row.deleted_at if row.deleted else None)
+        row.created_at, row.deleted_at if row.deleted else None)
 
 
 class _Placing:
     """Places the servers of one image, of all projects or of one.
 
-    :param zones: of the nodes that nova may place servers on
     :param total: of the servers that there are
     """
 
     def __init__(self, by_flavor: ByFlavor, others: FleetCaps,
-                 zones: Mapping[Node, str], total: int) -> None:
+                 total: int) -> None:
         self._caps = by_flavor
         self._others = others
         self._limits = {id(caps): caps.limits(total)
                         for caps in (others, *by_flavor.values()) if caps}
         self._counts: collections.Counter[Node] = collections.Counter()
-        self._zones = zones
-        self._queues: dict[str, list[tuple[int, Node]]] = {}
+        # Made when it is needed; an entry whose count has changed is void.
+        self._queue: list[tuple[int, Node]] | None = None
 
     def place(self, server: PastServer, counts: bool) -> Node | None:
         """Return where a server goes, None if no host takes it.
@@ -142,7 +139,7 @@ class _Placing:
         node: Node | None = server.node
         caps = self._caps.get(server.flavor, self._others)
         if counts and caps and self._is_full(server.node, caps):
-            node = self._fewest(server, caps)
+            node = self._fewest(caps)
         if node is not None:
             self._count(node, 1)
         return node
@@ -153,23 +150,20 @@ class _Placing:
 
     def _count(self, node: Node, more: int) -> None:
         self._counts[node] += more
-        for zone in ('', self._zones.get(node, '')):
-            if zone in self._queues:
-                heapq.heappush(self._queues[zone], (self._counts[node], node))
+        if self._queue is not None and node in self._others.nodes:
+            heapq.heappush(self._queue, (self._counts[node], node))
 
     def _is_full(self, node: Node, caps: FleetCaps) -> bool:
         limit = self._limits[id(caps)][caps.of(node)]
         return 0 < limit <= self._counts[node]
 
-    def _fewest(self, server: PastServer, caps: FleetCaps) -> Node | None:
+    def _fewest(self, caps: FleetCaps) -> Node | None:
         """Return the node with the fewest servers that has room."""
-        queue = self._queues.get(server.zone)
-        if queue is None:
-            queue = self._queues[server.zone] = [
-                (self._counts[node], node)
-                for node, zone in self._zones.items()
-                if server.zone in ('', zone)]
-            heapq.heapify(queue)
+        if self._queue is None:
+            self._queue = [(self._counts[node], node)
+                           for node in self._others.nodes]
+            heapq.heapify(self._queue)
+        queue = self._queue
         limits = self._limits[id(caps)].values()
         most = max(limits) if all(limits) else math.inf
         full = []
@@ -191,13 +185,12 @@ class _Placing:
 
 def replay(servers: Iterable[PastServer], since: datetime.datetime,
            caps: FleetCaps, by_flavor: ByFlavor,
-           zones: Mapping[Node, str], by_project: bool) -> Trial:
+           by_project: bool) -> CapTrial:
     """Place servers once more, those created since then below a cap.
 
     :param servers: in the order of their creation
     :param since: UTC, without a zone; what was there before keeps its host
     :param by_flavor: the caps of the flavors that have some of their own
-    :param zones: of the nodes that nova may place servers on
     :param by_project: whether ``same_image_scope`` is ``project``
     """
     groups: dict[tuple[str, str], list[PastServer]] = (
@@ -205,9 +198,9 @@ def replay(servers: Iterable[PastServer], since: datetime.datetime,
     for server in servers:
         groups[server.image, server.project if by_project else ''].append(
             server)
-    trial = Trial()
+    trial = CapTrial()
     for (image, _project), group in groups.items():
-        placing = _Placing(by_flavor, caps, zones, sum(
+        placing = _Placing(by_flavor, caps, sum(
             server.deleted is None for server in group))
         ends: list[tuple[datetime.datetime, Node]] = []
         for server in group:

@@ -70,17 +70,12 @@ class CappedFleet:
         """Return how near each image with servers is to the cap."""
         return caps_mod.image_caps(self.images, caps, self.scope)
 
-    def replay(self) -> cap_trial.Trial:
+    def replay(self) -> cap_trial.CapTrial:
         """Return what the cap would have done in the period."""
-        caps = self.caps(None)
-        zones = {(host.name, host.node): host.zone
-                 for host in self.fleet.hosts
-                 if (host.name, host.node) in caps.nodes}
         return cap_trial.replay(
-            self.servers, self.since, caps,
+            self.servers, self.since, self.caps(None),
             {flavor.number: None if flavor.has_number else self.caps(flavor)
-             for flavor in self.flavors},
-            zones, self.by_project)
+             for flavor in self.flavors}, self.by_project)
 
 
 def read(api: nova_databases.Database,

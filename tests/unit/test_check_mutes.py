@@ -20,8 +20,8 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched.checks import check
-from cache_aware_sched.checks import mutes
 from cache_aware_sched.checks.check import Level
+from cache_aware_sched.checks import mutes
 from tests.unit import base
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
@@ -29,7 +29,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def finding(level, code='CAS101'):
-    return check.Finding(
+    return check.CheckFinding(
         check.SetUpCheck(code, 'g', 't', 'w', lambda _: None),
         check.Outcome(level, 'text', 'mend'))
 

@@ -13,6 +13,7 @@
 
 import dataclasses
 import datetime
+import importlib.util
 import pathlib
 import re
 
@@ -442,7 +443,8 @@ class TestCloudChecks(ChecksTestCase):
         for uptime, level in (
                 ('', OK), ('nonsense', OK), (' 11:59:28 up 5 days', OK),
                 (' 17:29:28 up 1 day', OK), (' 11:59:50 up 1 min', WARN),
-                (' 11:58:00 up 5 days', OK), (' 11:57:00 up 5 days', WARN), ('24:61:99 up', OK)):
+                (' 11:58:00 up 5 days', OK), (' 11:57:00 up 5 days', WARN),
+                ('24:61:99 up', OK)):
             self.hosts(level, '', 'CAS304', host(uptime=uptime))
 
     def test_clock_that_is_off_is_named(self):
@@ -456,6 +458,16 @@ class TestCloudChecks(ChecksTestCase):
 
 
 class TestSources(base.TestCase):
+
+    def test_libvirt_hosts_say_what_time_it_is(self):
+        """The driver is not loaded for it: libvirt may not be there."""
+        path = importlib.util.find_spec('nova.virt.libvirt.driver').origin
+        source = pathlib.Path(path).read_text()
+
+        self.assertIn("data['stats'] = {'uptime': self.get_host_uptime()}",
+                      source)
+        self.assertIn("processutils.execute('env', 'LANG=C', 'uptime')",
+                      source)
 
     def test_constants_are_those_of_the_package(self):
         from cache_aware_sched import cap_sources

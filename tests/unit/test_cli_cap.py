@@ -50,7 +50,7 @@ class TestCapStatus(CapCommandTestCase):
     def test_image_at_the_cap_everywhere(self):
         self.server(IMAGE, 'b')
 
-        status, out, err = self.execute('status', '--no-names')
+        status, _out, err = self.execute('status', '--no-names')
 
         self.assertEqual(0, status)
         self.assertIn(f'At the cap on every host: {IMAGE}.', err)
@@ -92,7 +92,7 @@ class TestCapStatus(CapCommandTestCase):
 class TestCapTry(CapCommandTestCase):
 
     def test_what_a_cap_would_mean(self):
-        status, out, err = self.execute('try', '1')
+        status, _out, err = self.execute('try', '1')
 
         self.assertEqual(0, status, err)
         self.assertIn('Above a cap of 1: 1 host.', err)

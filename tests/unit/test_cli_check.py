@@ -258,7 +258,8 @@ class TestFiles(base.TestCase):
             with open(os.path.join(path, name), 'w') as file:
                 file.write(text)
         result = subprocess.run(
-            [sys.executable, '-c', RUN, 'check', *argv, '-o', 'json'], cwd=path, capture_output=True, text=True,
+            [sys.executable, '-c', RUN, 'check', *argv, '-o', 'json'],
+            cwd=path, capture_output=True, text=True,
             env={**os.environ, 'XDG_STATE_HOME': path}, check=False)
         self.assertNotIn('Traceback', result.stderr)
         return result

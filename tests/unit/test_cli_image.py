@@ -41,8 +41,8 @@ class TestImageList(ImageCommandTestCase):
 
     def test_list(self):
         self.assertEqual([{
-            'Image': factories.IMAGE, 'Name': '', 'GiB': 3.0, 'Holding': 1, 'Arriving': 1,
-            'Servers': 3, 'Nodes': 2, 'Most on one': 2,
+            'Image': factories.IMAGE, 'Name': '', 'GiB': 3.0, 'Holding': 1,
+            'Arriving': 1, 'Servers': 3, 'Nodes': 2, 'Most on one': 2,
         }], self.read_json('list'))
 
 
@@ -65,7 +65,7 @@ class TestImageShow(ImageCommandTestCase):
         self.host('e', reporting(rate=256))
         self.server(factories.IMAGE, 'b')
 
-        _status, out, err = self.execute('show', factories.IMAGE)
+        _status, _out, err = self.execute('show', factories.IMAGE)
 
         self.assertIn(f'Image {factories.IMAGE}: 1 host with all of it.', err)
         self.assertIn('spares a server about 50.3 s: 3 GiB at the median '

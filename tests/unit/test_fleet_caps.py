@@ -263,14 +263,19 @@ class TestReplay(CapsTestCase):
         self.assertEqual((1, 0, 0), self.replay(1))
 
     def test_zone(self):
-        self.host('a', reporting())
-        self.host('b', reporting())
+        """nova notes it of each server: nobody need have asked for it."""
+        self.two_hosts()
         self.aggregate('one', 'a', zone='az1')
         self.created('a', 'a', availability_zone='az1')
-        self.created('a', image=OTHER_IMAGE)
-        self.created('a', image=OTHER_IMAGE)
 
-        self.assertEqual((4, 1, 1), self.replay(1))
+        self.assertEqual((2, 1, 0), self.replay(1))
+
+    def test_host_that_gets_no_servers_takes_none(self):
+        self.host('a', reporting())
+        self.host('b', reporting(), disabled=True)
+        self.created('a', 'a')
+
+        self.assertEqual((2, 0, 1), self.replay(1))
 
     def test_images_and_projects_do_not_mix(self):
         self.set(same_image_scope='project')
@@ -326,14 +331,13 @@ class TestPlacing(base.TestCase):
         """Against a replay that looks at every host at each step."""
         nodes = [(f'h{number}', f'h{number}') for number in range(4)]
         servers = sorted((cap_trial.PastServer(
-            'i', 'p', nodes[number], 1, '', NOW + at * DAY,
+            'i', 'p', nodes[number], 1, NOW + at * DAY,
             None if lives is None else NOW + (at + lives) * DAY)
             for number, at, lives in created),
             key=lambda server: server.created)
 
         trial = cap_trial.replay(
-            servers, NOW, Limit(nodes, limit), {}, dict.fromkeys(nodes, ''),
-            False)
+            servers, NOW, Limit(nodes, limit), {}, False)
 
         refused = 0
         placed = []

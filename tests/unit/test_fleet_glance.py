@@ -15,8 +15,8 @@ import http.server
 import json
 import threading
 import time
-import urllib.parse
 from unittest import mock
+import urllib.parse
 
 from keystoneauth1 import loading
 
