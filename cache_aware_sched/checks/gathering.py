@@ -30,10 +30,6 @@ from cache_aware_sched.fleet import images as fleet_images
 from cache_aware_sched import nova_databases
 from cache_aware_sched import nova_release
 
-_SERVICES = sa.table('services', *(sa.column(name) for name in (
-    'host', 'binary', 'disabled', 'forced_down', 'deleted')), sa.column(
-        'last_seen_up', sa.DateTime()))
-
 _DISTRIBUTION = 'cache-aware-sched'
 _SCHEDULER = 'nova-scheduler'
 
@@ -72,19 +68,18 @@ def from_cloud(config_files: Sequence[str],
     images = fleet_images.read(fleet, cells)
     services = list(_services(api, cells))
     down = datetime.timedelta(seconds=nova_databases.CONF.service_down_time)
-    times = [service.last_seen_up for service in services
-             if service.last_seen_up is not None]
+    seen = {service: service.last_seen_up or service.created_at
+            for service in services}
     return dataclasses.replace(_here(), scheduler=scheduler, cloud=CloudState(
         hosts=fleet.hosts, now=now, unread=images.unread,
         aggregates=fleet.aggregates,
         overfull=None if set(images.unread) - set(fleet.unread)
         else _overfull(capped.read(api, cells, images, fleet)),
         schedulers=sorted({
-            service.host for service in services
+            service.host for service, when in seen.items()
             if service.binary == _SCHEDULER and not service.forced_down
-            and service.last_seen_up is not None
-            and now - service.last_seen_up <= down}),
-        newest=max(times, default=None)))
+            and when is not None and now - when <= down}),
+        newest=max(filter(None, seen.values()), default=None)))
 
 
 def _here() -> SetUp:
@@ -110,8 +105,8 @@ def _services(api: nova_databases.Database,
         databases.insert(0, cell0)
     for database in databases:
         try:
-            yield from database.select(sa.select(_SERVICES).where(
-                _SERVICES.c.deleted == 0))
+            yield from database.select(sa.select(fleet_hosts.SERVICES).where(
+                fleet_hosts.SERVICES.c.deleted == 0))
         except nova_databases.Unreadable:
             continue  # of a cell another check tells; nobody needs cell0
 

@@ -80,7 +80,10 @@ class Check(fleet_access.FleetCommand, command.Command):
             findings = check_mod.run(
                 catalog.ALL, _gather(parsed_args, now))
             _change(mutes, parsed_args, findings, now)
-        except (mutes_mod.BadMutes, fleet_access.unreadable()) as error:
+        except Exception as error:
+            # Whatever it is: 1, of which cliff makes it, would mean partial.
+            if self.app.options.debug:
+                raise
             self.app.LOG.error('%s', error)
             return ERROR
         findings = mutes.apply(findings, now)

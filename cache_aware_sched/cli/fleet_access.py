@@ -142,13 +142,6 @@ def nova() -> Iterator[None]:
         yield
 
 
-def unreadable() -> type[Exception]:
-    """Return what is raised if nova's databases cannot be read."""
-    with nova():
-        from cache_aware_sched import nova_databases
-        return nova_databases.Unreadable
-
-
 def access(parsed_args: argparse.Namespace) -> Access:
     """Return where the arguments say the databases are."""
     return arguments.make(Access, parsed_args)

@@ -39,9 +39,10 @@ _NODES = sa.table('compute_nodes', *(sa.column(name) for name in (
     'host', 'hypervisor_hostname', 'hypervisor_type', 'stats', 'deleted')), *(
         sa.column(name, sa.DateTime()) for name in (
             'created_at', 'updated_at')))
-_SERVICES = sa.table('services', *(sa.column(name) for name in (
-    'host', 'binary', 'disabled', 'forced_down', 'deleted')), sa.column(
-        'last_seen_up', sa.DateTime()))
+SERVICES = sa.table('services', *(sa.column(name) for name in (
+    'host', 'binary', 'disabled', 'forced_down', 'deleted')), *(
+        sa.column(name, sa.DateTime()) for name in (
+            'last_seen_up', 'created_at')))
 _AGGREGATES = sa.table('aggregates', sa.column('id'), sa.column('name'))
 _MEMBERS = sa.table(
     'aggregate_hosts', sa.column('aggregate_id'), sa.column('host'))
@@ -153,10 +154,10 @@ def read(api: nova_databases.Database, cells: Iterable[
 
 def _statement() -> sa.Select[Any]:
     return sa.select(_NODES, *(column.label(f'service_{column.name}')
-                               for column in _SERVICES.c)).select_from(
-        _NODES.outerjoin(_SERVICES, sa.and_(
-            _SERVICES.c.host == _NODES.c.host, _SERVICES.c.deleted == 0,
-            _SERVICES.c.binary == 'nova-compute'))).where(
+                               for column in SERVICES.c)).select_from(
+        _NODES.outerjoin(SERVICES, sa.and_(
+            SERVICES.c.host == _NODES.c.host, SERVICES.c.deleted == 0,
+            SERVICES.c.binary == 'nova-compute'))).where(
                 _NODES.c.deleted == 0)
 
 
@@ -222,7 +223,8 @@ def _state(row: sa.Row[Any], service_down_time: float,
         return NO_SERVICE
     if row.service_disabled:
         return DISABLED
-    seen = row.service_last_seen_up
+    # As nova does (nova.servicegroup.drivers.db, nova 34.0.0).
+    seen = row.service_last_seen_up or row.service_created_at
     silent = seen is None or (now - seen).total_seconds() > service_down_time
     return DOWN if row.service_forced_down or silent else UP
 

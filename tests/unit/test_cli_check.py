@@ -193,10 +193,11 @@ class TestCheck(CheckCommandTestCase):
         self.map_cell('cell0', '00000000-0000-0000-0000-000000000000',
                       self.url('cell0'))
         now = sa.func.current_timestamp()
-        for name, seen in (('c1', now), ('c2', now), ('old', None)):
+        for name, seen in (('c1', now), ('c2', now), ('old', sa.null())):
             self.run_in(zero, sa.insert(SERVICES).values(
                 host=name, binary='nova-scheduler', deleted=0,
                 disabled=False, forced_down=False, last_seen_up=seen,
+                created_at=None,
                 topic='scheduler', report_count=1))
 
         _status, found = self.check()
@@ -299,7 +300,7 @@ class TestGathering(test_fleet_hosts.FleetTestCase):
             nova_databases, 'api_database', autospec=True,
             side_effect=self.database))
         self.host('a', reporting())
-        self.host('b', last_seen_up=None)
+        self.host('b', last_seen_up=None, created_at=None)
 
         set_up = gathering.from_cloud((), (), test_fleet_hosts.NOW)
 

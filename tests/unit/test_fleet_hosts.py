@@ -154,12 +154,13 @@ class TestHosts(FleetTestCase):
         self.host('disabled', disabled=True)
         self.host('down', last_seen_up=before)
         self.host('forced', forced_down=True)
-        self.host('never', last_seen_up=None)
+        self.host('never', last_seen_up=None, created_at=None)
+        self.host('new', last_seen_up=None, created_at=NOW)
         self.host('none', service=False)
         self.host('up')
 
         self.assertEqual(
-            ['disabled', 'down', 'down', 'down', 'no service', 'up'],
+            ['disabled', 'down', 'down', 'down', 'up', 'no service', 'up'],
             [host.state for host in self.read().hosts])
 
     def test_nodes_of_one_service(self):
