@@ -77,12 +77,14 @@ class Caps:
 
     :param request: a boot, or a move
     :param options: whether the options count
+    :param instead: of the number that the option has; None for that
     """
 
-    def __init__(self, request: request_mod.Request,
-                 options: bool = True) -> None:
+    def __init__(self, request: request_mod.Request, options: bool = True,
+                 instead: int | None = None) -> None:
         ours = CONF.cache_aware_sched
         number = ours[OPTION] if options else 0
+        number = number if instead is None else instead
         share = ours[SHARE_OPTION] if options else 0.0
         source = f'option {OPTION}: {number}'
         flavor = _of_flavor(request, request_mod.EXTRA_SPEC_CAP, cap.parse)

@@ -136,6 +136,7 @@ def configure(config_files: Sequence[str]) -> None:
     :raises Unreadable: if one cannot be read
     """
     try:
+        CONF.clear()  # options cannot be registered after a first reading
         nova_config.parse_args(
             ['cache-aware-sched'], init_rpc=False,
             default_config_files=list(config_files) or None)

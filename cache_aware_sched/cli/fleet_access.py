@@ -13,8 +13,11 @@
 """Reads nova's databases for the commands that show what hosts report."""
 
 import argparse
+from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import datetime
 import functools
@@ -28,6 +31,9 @@ from cache_aware_sched.fleet.access import Access
 
 
 GIB = 2 ** 30
+
+#: Names in a line, with the rest counted.
+_LISTED = 5
 
 
 def gib(size: int) -> float:
@@ -66,13 +72,80 @@ def images(app: Any, parsed_args: argparse.Namespace) -> Any:
 
     :returns: a :class:`cache_aware_sched.fleet.images.FleetImages`
     """
+    return capped(app, parsed_args).images
+
+
+def capped(app: Any, parsed_args: argparse.Namespace,
+           with_flavors: bool = False, instead: int | None = None,
+           days: float | None = None) -> Any:
+    """Return what is known of all images, and of their caps.
+
+    :param with_flavors: whether the caps of flavors are wanted
+    :param instead: a number for the cap, instead of that of the option
+    :param days: for which the servers that were there are wanted
+    :returns: a :class:`cache_aware_sched.fleet.capped.CappedFleet`
+    """
     with databases(parsed_args) as (api, cells, service_down_time):
+        from cache_aware_sched.fleet import capped as fleet_capped
         from cache_aware_sched.fleet import hosts as fleet_hosts
         from cache_aware_sched.fleet import images as fleet_images
-        found = fleet_images.read(fleet_hosts.read(
-            api, cells, service_down_time, now_utc()), cells)
+        now = now_utc()
+        fleet = fleet_hosts.read(api, cells, service_down_time, now)
+        found = fleet_capped.read(
+            api, cells, fleet_images.read(fleet, cells), fleet, with_flavors,
+            instead, None if days is None
+            else now - datetime.timedelta(days=days))
     warn(app, found.unread)
     return found
+
+
+def add_no_names(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that keeps a command from asking Glance."""
+    parser.add_argument(
+        '--no-names', action='store_true',
+        help='Do not ask Glance for the names of images.')
+
+
+def names(app: Any, parsed_args: argparse.Namespace,
+          image_ids: Collection[str]) -> Mapping[str, str]:
+    """Return the names of images, as far as Glance tells them."""
+    if parsed_args.no_names:
+        return {}
+    with nova():
+        from cache_aware_sched.fleet import glance
+        try:
+            return glance.names(image_ids)
+        except glance.NamesUnknown as error:
+            say(app, [f'{error}. --no-names does not ask.'])
+            return {}
+
+
+def say(app: Any, lines: Iterable[str]) -> None:
+    """Write lines to stderr, unless the user wants none."""
+    if app.options.verbose_level:
+        for line in lines:
+            app.stderr.write(f'{line}\n')
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return some names, and how many more there are."""
+    more = len(names) - _LISTED
+    return ', '.join(names[:_LISTED]) + (
+        f' and {more:,} more' if more > 0 else '')
+
+
+@contextlib.contextmanager
+def nova() -> Iterator[None]:
+    """Surround what imports nova, which takes seconds: only when needed."""
+    with warnings.catch_warnings():
+        # Of libraries that nova imports; nobody can do anything about it.
+        warnings.simplefilter('ignore')
+        yield
+
+
+def access(parsed_args: argparse.Namespace) -> Access:
+    """Return where the arguments say the databases are."""
+    return arguments.make(Access, parsed_args)
 
 
 @contextlib.contextmanager
@@ -83,30 +156,24 @@ def databases(parsed_args: argparse.Namespace,
     :raises cache_aware_sched.nova_databases.Unreadable: if the API database
         does not answer, or nova's configuration cannot be read
     """
-    access = arguments.make(Access, parsed_args)
-    with _nova_read(access) as nova_databases:
+    where = access(parsed_args)
+    with nova():
+        _configure(where.config_files)
+        from cache_aware_sched import nova_databases
         api = nova_databases.api_database()
-        yield (api, nova_databases.cells(api, access.cell_databases),
+        yield (api, nova_databases.cells(api, where.cell_databases),
                nova_databases.CONF.service_down_time)
 
 
 def configuration(parsed_args: argparse.Namespace) -> Any:
-    """Return nova's configuration, with the options of this package."""
-    with _nova_read(arguments.make(Access, parsed_args)):
+    """Return nova's configuration, with the options of this package.
+
+    :raises cache_aware_sched.nova_databases.Unreadable: if it cannot be read
+    """
+    with nova():
+        _configure(access(parsed_args).config_files)
         from cache_aware_sched import config
         return config.CONF
-
-
-@contextlib.contextmanager
-def _nova_read(access: Access) -> Iterator[Any]:
-    """Give the module that reads nova's databases, after its configuration."""
-    with warnings.catch_warnings():
-        # Of libraries that nova imports; nobody can do anything about it.
-        warnings.simplefilter('ignore')
-        # Only here: importing nova takes seconds.
-        from cache_aware_sched import nova_databases
-        _configure(access.config_files)
-        yield nova_databases
 
 
 @functools.cache
@@ -122,7 +189,7 @@ def warn(app: Any, unread: Mapping[str, str]) -> None:
     :param unread: why, by their names
     """
     for line in unread.values():
-        app.LOG.warning('%s; its hosts are missing below', line)
+        app.LOG.warning('%s; what it has is missing below', line)
 
 
 def now_utc() -> datetime.datetime:

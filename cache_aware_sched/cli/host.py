@@ -25,20 +25,24 @@ from cache_aware_sched.cli import fleet_access
 from cache_aware_sched import wording
 
 COLUMNS = ('Host', 'Cell', 'Zone', 'State', 'Images', 'GiB', 'In use',
-           'Arriving', 'Truncated', 'MB/s', 'Age s', 'Why not')
-
+           'Protected', 'Arriving', 'Truncated', 'Free GiB', 'MB/s', 'Report',
+           'Age s', 'Why not')
 
 #: Of one compute node.
-_NAMES = ('host', 'node', 'cell', 'zone', 'aggregates', 'state', *(
-    name.lower().replace(' ', '_') for name in COLUMNS[4:]), 'files')
+_NAMES = ('host', 'node', 'cell', 'zone', 'aggregates', 'hypervisor', 'state',
+          *(name.lower().replace(' ', '_') for name in COLUMNS[4:]),
+          'manager', 'cap', 'reflinks', 'own_device', 'package', 'nova',
+          'row_bytes', 'files')
 
 
 class HostList(fleet_access.FleetCommand, lister.Lister):
     """List the compute nodes, and what they report of their image caches.
 
     Images are those in the cache and those that arrive, GiB what the complete
-    ones take up, and in use those that servers use. MB/s is how fast the host
-    fetched lately. Age is that of the row of the host in nova's database.
+    ones take up, and in use those that servers use. Free GiB is the room on
+    the file system of the cache, coarsely. MB/s is how fast the host fetched
+    lately. Report is the version of the report. Age is that of the row of the
+    host in nova's database.
     """
 
     def take_action(self, parsed_args: argparse.Namespace,
@@ -46,9 +50,7 @@ class HostList(fleet_access.FleetCommand, lister.Lister):
         """Return the names and the rows of the table."""
         fleet, now = fleet_access.hosts(self.app, parsed_args)
         from cache_aware_sched.fleet import hosts
-        if self.app.options.verbose_level:
-            for line in hosts.totals(fleet.hosts):
-                self.app.stderr.write(f'{line}\n')
+        fleet_access.say(self.app, hosts.totals(fleet.hosts))
         return COLUMNS, [_row(host, now) for host in fleet.hosts]
 
 
@@ -98,24 +100,49 @@ def _row(host: Any, now: datetime.datetime) -> list[Any]:
 def _cache(host: Any) -> list[Any]:
     """Return what a host says of its cache."""
     if host.reported is None:
-        return [''] * 6
+        return [''] * 9
     from cache_aware_sched import report
-    header, files = host.reported.header, host.files
+    header, files, facts = host.reported.header, host.files, host.facts
     return [
         header.images if header.caches else 0,
         fleet_access.gib(sum(file.size for file in files if file.kind
                              is report.FileKind.COMPLETE)),
         len({file.sha1 for file in files if file.users}),
+        _known(facts.protected),
         sum(file.kind is report.FileKind.ARRIVING for file in files),
-        'yes' if header.truncated else '', header.rate or '']
+        'yes' if header.truncated else '', _known(facts.free_gib),
+        header.rate or '', report.VERSION]
+
+
+def _known(value: Any) -> Any:
+    """Return a fact for the table, where unknown is empty."""
+    return {None: '', True: 'yes', False: 'no'}[value] if isinstance(
+        value, bool | None) else value
 
 
 def _all(host: Any, now: datetime.datetime) -> list[Any]:
     row = _row(host, now)
+    facts = host.facts
     return [host.name, host.node, host.cell, host.zone,
-            ', '.join(host.aggregates), host.state, *row[4:],
-            '\n'.join(f'{file.sha1} {file.kind.name.lower()} '
-                      f'{fleet_access.gib(file.size):g} GiB, '
-                      f'servers: {file.users}'
-                      for file in sorted(
-                          host.files, key=lambda file: -file.size))]
+            ', '.join(host.aggregates), host.hypervisor, host.state, *row[4:],
+            facts.manager, cap_text(facts), _known(facts.reflinks),
+            _known(facts.own_device), facts.package, facts.nova,
+            host.stats_bytes, '\n'.join(
+                f'{file.sha1} {file.kind.name.lower()} '
+                f'{fleet_access.gib(file.size):g} GiB, '
+                f'servers: {file.users}'
+                for file in sorted(host.files, key=lambda file: -file.size))]
+
+
+def cap_text(facts: Any) -> str:
+    """Return the cap as the nova.conf of a host has it, in words."""
+    if facts.asks_for_cap is False:
+        return 'none asked for'
+    cap = facts.cap
+    if cap is None:
+        return ''
+    return ', '.join((
+        f'{cap.number} servers' if cap.number else 'no number',
+        *((f'share {cap.share:g}',) if cap.share else ()), cap.policy,
+        f'scope {cap.scope}', 'late check' if cap.checks
+        else 'no late check'))

@@ -29,6 +29,8 @@ import sqlalchemy as sa
 from cache_aware_sched import nova_databases
 from cache_aware_sched import report
 
+UP, DOWN, DISABLED, NO_SERVICE = 'up', 'down', 'disabled', 'no service'
+
 #: What nova calls the zone of a host that no aggregate gives one ([DEFAULT]
 #: default_availability_zone, nova 34.0.0).
 _ZONE = 'availability_zone'
@@ -37,14 +39,27 @@ _NODES = sa.table('compute_nodes', *(sa.column(name) for name in (
     'host', 'hypervisor_hostname', 'hypervisor_type', 'stats', 'deleted')), *(
         sa.column(name, sa.DateTime()) for name in (
             'created_at', 'updated_at')))
-_SERVICES = sa.table('services', *(sa.column(name) for name in (
-    'host', 'binary', 'disabled', 'forced_down', 'deleted')), sa.column(
-        'last_seen_up', sa.DateTime()))
+SERVICES = sa.table('services', *(sa.column(name) for name in (
+    'host', 'binary', 'disabled', 'forced_down', 'deleted')), *(
+        sa.column(name, sa.DateTime()) for name in (
+            'last_seen_up', 'created_at')))
 _AGGREGATES = sa.table('aggregates', sa.column('id'), sa.column('name'))
 _MEMBERS = sa.table(
     'aggregate_hosts', sa.column('aggregate_id'), sa.column('host'))
 _METADATA = sa.table('aggregate_metadata', *(sa.column(name) for name in (
     'aggregate_id', 'key', 'value')))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FleetAggregate:
+    """An aggregate.
+
+    :param hosts: their names
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    metadata: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +75,10 @@ class ReportingHost:
     :param updated: when nova-compute wrote its row last, UTC
     :param reported: None without a report that can be read
     :param why: there is no report, in words; '' if there is
+    :param hypervisor: its type, as ``QEMU``
+    :param stats_bytes: that its statistics take of the database column
+    :param uptime: what the command of this name has said on it; '' if its
+        driver does not say
     """
 
     name: str
@@ -71,6 +90,15 @@ class ReportingHost:
     updated: datetime.datetime | None
     reported: report.Report | None
     why: str
+    hypervisor: str = ''
+    stats_bytes: int = 0
+    uptime: str = ''
+
+    @property
+    def facts(self) -> report.HostFacts:
+        """What it says beyond its files."""
+        return (report.UNKNOWN_FACTS if self.reported is None
+                else self.reported.facts)
 
     @property
     def files(self) -> list[report.BaseFile]:
@@ -96,15 +124,7 @@ class Fleet:
 
     hosts: Sequence[ReportingHost]
     unread: Mapping[str, str]
-
-
-@dataclasses.dataclass(slots=True)
-class _Places:
-    """The aggregates and the zone of each host."""
-
-    aggregates: dict[str, list[str]] = dataclasses.field(
-        default_factory=lambda: collections.defaultdict(list))
-    zones: dict[str, str] = dataclasses.field(default_factory=dict)
+    aggregates: Sequence[FleetAggregate] = ()
 
 
 def read(api: nova_databases.Database, cells: Iterable[
@@ -118,7 +138,8 @@ def read(api: nova_databases.Database, cells: Iterable[
     :raises cache_aware_sched.nova_databases.Unreadable: if the API database
         does not answer
     """
-    places = _places(api)
+    aggregates = _aggregates(api)
+    places = _Places(aggregates)
     hosts: list[ReportingHost] = []
     unread: dict[str, str] = {}
     for cell in cells:
@@ -128,66 +149,84 @@ def read(api: nova_databases.Database, cells: Iterable[
         except nova_databases.Unreadable as error:
             unread[cell.cell] = str(error)
     return Fleet(sorted(hosts, key=lambda host: (
-        host.cell, host.name, host.node)), unread)
+        host.cell, host.name, host.node)), unread, aggregates)
 
 
 def _statement() -> sa.Select[Any]:
     return sa.select(_NODES, *(column.label(f'service_{column.name}')
-                               for column in _SERVICES.c)).select_from(
-        _NODES.outerjoin(_SERVICES, sa.and_(
-            _SERVICES.c.host == _NODES.c.host, _SERVICES.c.deleted == 0,
-            _SERVICES.c.binary == 'nova-compute'))).where(
+                               for column in SERVICES.c)).select_from(
+        _NODES.outerjoin(SERVICES, sa.and_(
+            SERVICES.c.host == _NODES.c.host, SERVICES.c.deleted == 0,
+            SERVICES.c.binary == 'nova-compute'))).where(
                 _NODES.c.deleted == 0)
 
 
-def _places(api: nova_databases.Database) -> _Places:
-    names = {row.id: row.name for row in api.select(sa.select(_AGGREGATES))}
-    zones = {row.aggregate_id: row.value for row in api.select(
-        sa.select(_METADATA).where(_METADATA.c.key == _ZONE))}
-    found = _Places()
+def _aggregates(api: nova_databases.Database) -> list[FleetAggregate]:
+    hosts: dict[int, list[str]] = collections.defaultdict(list)
+    metadata: dict[int, dict[str, str]] = collections.defaultdict(dict)
     for row in api.select(sa.select(_MEMBERS)):
-        found.aggregates[row.host].append(names.get(row.aggregate_id, ''))
-        if row.aggregate_id in zones:
-            found.zones[row.host] = zones[row.aggregate_id]
-    return found
+        hosts[row.aggregate_id].append(row.host)
+    for row in api.select(sa.select(_METADATA)):
+        metadata[row.aggregate_id][row.key] = row.value
+    return [FleetAggregate(row.name, tuple(sorted(hosts[row.id])),
+                           metadata[row.id])
+            for row in api.select(sa.select(_AGGREGATES).order_by(
+                _AGGREGATES.c.name))]
+
+
+class _Places:
+    """The aggregates and the zone of each host, by its name."""
+
+    def __init__(self, aggregates: Iterable[FleetAggregate]) -> None:
+        self.aggregates: dict[str, list[str]] = collections.defaultdict(list)
+        self.zones: dict[str, str] = {}
+        for aggregate in aggregates:
+            for host in aggregate.hosts:
+                self.aggregates[host].append(aggregate.name)
+                if _ZONE in aggregate.metadata:
+                    self.zones[host] = aggregate.metadata[_ZONE]
 
 
 def _host(row: sa.Row[Any], cell: str, places: _Places,
           service_down_time: float, now: datetime.datetime) -> ReportingHost:
-    text, why = _text(row.stats)
+    stats, why = _stats(row.stats)
     reported = None
-    if text is not None:
+    if not why:
         try:
-            reported = report.Report(text)
+            reported = report.Report(stats[report.STATS_KEY])
         except report.UnreadableReport as error:
             why = str(error)
     return ReportingHost(
         row.host, row.hypervisor_hostname, cell,
         _state(row, service_down_time, now), places.zones.get(row.host, ''),
         tuple(sorted(places.aggregates.get(row.host, ()))),
-        row.updated_at or row.created_at, reported, why)
+        row.updated_at or row.created_at, reported, why,
+        row.hypervisor_type or '', len((row.stats or '').encode()),
+        str(stats.get('uptime') or ''))
 
 
-def _text(stats: str | None) -> tuple[object, str]:
-    """Return the report in the statistics of a host, or why there is none."""
+def _stats(text: str | None) -> tuple[dict[str, Any], str]:
+    """Return the statistics of a host, and why there is no report in them."""
     try:
-        found = jsonutils.loads(stats or '{}')
+        found = jsonutils.loads(text or '{}')
     except ValueError:
-        return None, 'its statistics are no JSON'
-    if not isinstance(found, dict) or report.STATS_KEY not in found:
-        return None, 'its driver reports none: see compute_driver'
-    return found[report.STATS_KEY], ''
+        return {}, 'its statistics are no JSON'
+    if not isinstance(found, dict):
+        found = {}
+    return found, ('' if report.STATS_KEY in found
+                   else 'its driver reports none: see compute_driver')
 
 
 def _state(row: sa.Row[Any], service_down_time: float,
            now: datetime.datetime) -> str:
     if row.service_host is None:
-        return 'no service'
+        return NO_SERVICE
     if row.service_disabled:
-        return 'disabled'
-    seen = row.service_last_seen_up
+        return DISABLED
+    # As nova does (nova.servicegroup.drivers.db, nova 34.0.0).
+    seen = row.service_last_seen_up or row.service_created_at
     silent = seen is None or (now - seen).total_seconds() > service_down_time
-    return 'down' if row.service_forced_down or silent else 'up'
+    return DOWN if row.service_forced_down or silent else UP
 
 
 def totals(hosts: Iterable[ReportingHost]) -> Iterator[str]:

@@ -32,7 +32,7 @@ from cache_aware_sched import nova_databases
 from cache_aware_sched import report
 
 _INSTANCES = sa.table('instances', *(sa.column(name) for name in (
-    'image_ref', 'host', 'node', 'deleted', 'hidden')))
+    'image_ref', 'host', 'node', 'project_id', 'deleted', 'hidden')))
 
 #: A compute node by its host and its name.
 Node = tuple[str, str]
@@ -48,6 +48,7 @@ class KnownImage:
     :param holding: the hosts with all of it
     :param arriving: the hosts that fetch it
     :param servers: how many each compute node runs
+    :param by_project: the same of each project
     """
 
     digest: str
@@ -56,6 +57,8 @@ class KnownImage:
     holding: list[ReportingHost] = dataclasses.field(default_factory=list)
     arriving: list[ReportingHost] = dataclasses.field(default_factory=list)
     servers: Mapping[Node, int] = dataclasses.field(default_factory=dict)
+    by_project: Mapping[str, Mapping[Node, int]] = dataclasses.field(
+        default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -100,9 +103,11 @@ def read(fleet: Fleet,
     """
     servers, unread = _servers(cells)
     images: dict[str, KnownImage] = {}
-    for image_id, on_nodes in servers.items():
+    for image_id, by_project in servers.items():
         digest = report.image_key(image_id)
-        images[digest] = KnownImage(digest, image_id, servers=on_nodes)
+        images[digest] = KnownImage(
+            digest, image_id, servers=_sums(by_project.values()),
+            by_project=by_project)
     for host in fleet.hosts:
         for file in host.files:
             image = images.setdefault(file.sha1, KnownImage(file.sha1))
@@ -126,25 +131,34 @@ def size(fleet: Fleet, image_id: str) -> int:
                 if file.kind is report.FileKind.COMPLETE), default=0)
 
 
-def _servers(cells: Iterable[nova_databases.Database],
-             ) -> tuple[dict[str, dict[Node, int]], dict[str, str]]:
-    """Return how many servers of each image each node runs."""
-    found: dict[str, dict[Node, int]] = collections.defaultdict(
-        lambda: collections.defaultdict(int))
+def _sums(counts: Iterable[Mapping[Node, int]]) -> dict[Node, int]:
+    found: collections.Counter[Node] = collections.Counter()
+    for of_nodes in counts:
+        found.update(of_nodes)
+    return dict(found)
+
+
+def _servers(cells: Iterable[nova_databases.Database]) -> tuple[
+        dict[str, dict[str, dict[Node, int]]], dict[str, str]]:
+    """Return how many servers each node runs, by image and project."""
+    found: dict[str, dict[str, dict[Node, int]]] = collections.defaultdict(
+        lambda: collections.defaultdict(lambda: collections.defaultdict(int)))
     unread: dict[str, str] = {}
     columns = _INSTANCES.c
+    group = (columns.image_ref, columns.host, columns.node,
+             columns.project_id)
     statement = sa.select(
-        columns.image_ref, columns.host, columns.node,
-        sa.func.count().label('number')).where(
+        *group, sa.func.count().label('number')).where(
             columns.deleted == 0, columns.host.is_not(None),
             sa.or_(columns.hidden.is_(None), columns.hidden.is_(False)),
             columns.image_ref.is_not(None), columns.image_ref != '',
-        ).group_by(columns.image_ref, columns.host, columns.node)
+        ).group_by(*group)
     for cell in cells:
         try:
             for row in cell.select(statement):
                 found[image_ids.canonical(row.image_ref)][
-                    row.host, row.node or row.host] += row.number
+                    row.project_id or ''][
+                        row.host, row.node or row.host] += row.number
         except nova_databases.Unreadable as error:
             unread[cell.cell] = str(error)
     return found, unread

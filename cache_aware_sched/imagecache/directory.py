@@ -32,6 +32,7 @@ from cache_aware_sched.imagecache import entry as entry_mod
 from cache_aware_sched.imagecache.entry import Entry
 from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched.imagecache import file_server
+from cache_aware_sched.imagecache import file_system
 from cache_aware_sched.imagecache.limits import Disk
 from cache_aware_sched.imagecache import sharing
 from cache_aware_sched.imagecache.store import Removal
@@ -67,6 +68,7 @@ class Directory(Store):
         self._host = host
         self._sharing = sharing.Sharing(host, lambda: self.instances_path)
         self._disks = backing.Disks()
+        self._reflinks = file_system.Reflinks()
 
     @property
     def instances_path(self) -> str:
@@ -164,6 +166,10 @@ class Directory(Store):
                 continue
             return Disk(used=usage.used, available=usage.free)
         return None
+
+    def file_system(self) -> file_system.FileSystem:
+        """Return whether it has reflinks, and a device of its own."""
+        return self._reflinks.look(self.cache_dir, self.instances_path)
 
     def touch(self, *names: str) -> None:
         """Set the time of modification, as nova does."""
@@ -268,10 +274,9 @@ class Directory(Store):
 
         None are of the instances' if the cache has a device of its own.
         """
+        if file_system.differ(self.cache_dir, self.instances_path):
+            return 0
         try:
-            if (os.stat(self.instances_path).st_dev
-                    != os.stat(self.cache_dir).st_dev):
-                return 0
             with os.scandir(self.cache_dir) as files:
                 return sum(file.stat().st_blocks * 512 for file in files
                            if file.is_file())

@@ -13,6 +13,7 @@
 """The image cache of a host: everything that keeps it, put together."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
@@ -137,6 +138,13 @@ class ImageCache:
             'hit' if hit else 'miss', image_id, self._host, size=size,
             file=report.image_sha1(image_id), instance_uuid=instance_uuid),
             context)
+
+    def protected_among(self, sha1s: Collection[str]) -> int:
+        """Return how many of some images are protected.
+
+        :param sha1s: of the image ids
+        """
+        return len(self._protected.by_sha1().keys() & set(sha1s))
 
     def look(self) -> Listing:
         """Return what is there.

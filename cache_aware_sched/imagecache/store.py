@@ -24,6 +24,7 @@ import enum
 import time
 
 from cache_aware_sched.imagecache.entry import Entry
+from cache_aware_sched.imagecache import file_system
 from cache_aware_sched.imagecache.limits import Disk
 
 
@@ -74,6 +75,10 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def disk(self) -> Disk | None:
         """Return how full the file system is; None if it has no bounds."""
+
+    def file_system(self) -> file_system.FileSystem:
+        """Return what kind of a file system it is; never raises."""
+        return file_system.FileSystem()
 
     @abc.abstractmethod
     def touch(self, *names: str) -> None:

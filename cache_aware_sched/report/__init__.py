@@ -28,7 +28,21 @@ t    1 if some did not fit
 r    how fast images were fetched lately in MB/s, a power of two; 0 if
      nothing is known
 i    servers on the host, whatever they were made of; may be left out
+p    images in the cache that are protected
+f    free room of the file system of the cache in GiB, coarsely
+m    the image cache manager
+l    the cap of the late check: number, share, policy, scope, and 1 if the
+     host checks it; - if the nova.conf of the host asks for no cap
+s    version of this package
+e    release of nova
+x    1, 0 or ? (unknown) each: whether the file system of the cache has
+     reflinks; whether the cache has a device of its own
 ==== ================================================================
+
+The fields from p on are for people and checks, :class:`HostFacts`. Each may be
+left out, and all are where the header would have no room for them: they never
+make a report unreadable. Their texts have letters, digits and ``._+-``, at
+most 24 characters.
 
 A reader ignores fields it does not know, in any order. A record stands for
 one base file, in characters of base64 (6 bits each):
@@ -46,6 +60,9 @@ an image is found by bisection and ``str.find``. 9 bytes are exactly 12
 characters; that two of a million images share them has a probability of 1e-10.
 """
 
+from cache_aware_sched.report.facts import HostFacts
+from cache_aware_sched.report.facts import ReportedCap
+from cache_aware_sched.report.facts import UNKNOWN_FACTS
 from cache_aware_sched.report.reader import Found
 from cache_aware_sched.report.reader import Holding
 from cache_aware_sched.report.reader import Report
@@ -59,6 +76,7 @@ from cache_aware_sched.report.records import MAX_USERS
 from cache_aware_sched.report.records import RECORD_CHARS
 from cache_aware_sched.report.records import size_code
 from cache_aware_sched.report.records import size_of_code
+from cache_aware_sched.report.records import VERSION
 from cache_aware_sched.report.writer import encode
 
 STATS_KEY = 'cached_images'
@@ -70,13 +88,17 @@ __all__ = [
     'MAX_USERS',
     'RECORD_CHARS',
     'STATS_KEY',
+    'UNKNOWN_FACTS',
+    'VERSION',
     'BaseFile',
     'FileKind',
     'Found',
     'Holding',
+    'HostFacts',
     'Kind',
     'Report',
     'ReportHeader',
+    'ReportedCap',
     'UnreadableReport',
     'encode',
     'image_key',

@@ -18,6 +18,7 @@ import enum
 import functools
 from typing import NamedTuple
 
+from cache_aware_sched.report import facts as facts_mod
 from cache_aware_sched.report.records import BaseFile
 from cache_aware_sched.report.records import decode
 from cache_aware_sched.report.records import FileKind
@@ -138,6 +139,11 @@ class Report:
         self._start = start = bar + 1
         if len(text) - start != header.chars:
             raise UnreadableReport('cut or damaged')
+
+    @property
+    def facts(self) -> facts_mod.HostFacts:
+        """What the host says beyond its files; read when it is asked for."""
+        return facts_mod.read(self.head)
 
     def files(self, key: str) -> list[BaseFile]:
         """Return the records of one image; their sha1 is the key."""

@@ -17,6 +17,7 @@
 
 from collections.abc import Iterable
 
+from cache_aware_sched.report import facts as facts_mod
 from cache_aware_sched.report.records import BaseFile
 from cache_aware_sched.report.records import FileKind
 from cache_aware_sched.report.records import record
@@ -39,7 +40,8 @@ def _worth(file: BaseFile) -> tuple[bool, int, str, int, int]:
 
 def encode(
     files: Iterable[BaseFile], *, caches: bool = True, rate: int = 0,
-    servers: int | None = None, max_bytes: int,
+    servers: int | None = None,
+    facts: facts_mod.HostFacts = facts_mod.UNKNOWN_FACTS, max_bytes: int,
 ) -> str:
     """Return the report of a host.
 
@@ -47,6 +49,7 @@ def encode(
     :param caches: False if this host keeps no images (rbd)
     :param rate: of the fetches, in MB/s; 0 if nothing is known
     :param servers: on the host, whatever they were made of
+    :param facts: what else the host says; left out if there is no room
     :param max_bytes: the report is at most as long; nothing is listed in one
         that is shorter than the header
     """
@@ -54,6 +57,10 @@ def encode(
     images = sum(file.kind not in (FileKind.RESIZED, FileKind.ABSENT)
                  for file in files)
     about = f'r={rate}' + ('' if servers is None else f';i={servers}')
+    more = facts_mod.write(facts)
+    if len(_header(caches, images, len(files), True, about + more)) <= (
+            max_bytes):
+        about += more
     room = max(0, max_bytes - len(
         _header(caches, images, len(files), True, about))) // RECORD_CHARS
     listed = (files if len(files) <= room

@@ -20,17 +20,12 @@ cache could ever save.
 from collections.abc import Sequence
 import dataclasses
 import math
-import statistics
 
+from cache_aware_sched import fetch_time
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler.candidates import Candidate
 from cache_aware_sched.scheduler import guards
 from cache_aware_sched.scheduler import load as load_mod
-
-#: Bytes a second when no candidate reported a rate. Measured with nova 34 on
-#: one machine: a 2 GiB image took 12.6 s to ACTIVE when it had to be fetched
-#: and 1.3 s when not.
-DEFAULT_FETCH_RATE = 2 * 2 ** 30 / (12.6 - 1.3)
 
 #: Seconds that nobody would wait longer for another host to be spared; a
 #: 20 MB image takes a tenth of it at the default rate.
@@ -53,15 +48,6 @@ HOLDS = {
     Holding.WARM: 0.95,
     Holding.WARM_RESIZED: 1.0,
 }
-
-
-def fetch_seconds(size: int, rate: float) -> float:
-    """Return how long the fetch of an image takes.
-
-    :param size: of the image, in bytes
-    :param rate: of the fetch, in bytes a second; not positive means not known
-    """
-    return max(size, 0) / (rate if rate > 0 else DEFAULT_FETCH_RATE)
 
 
 def benefit(seconds: float) -> float:
@@ -258,8 +244,7 @@ def _seconds(candidates: Sequence[Candidate], demand: Demand) -> float:
              if (rate := candidate.answer.rate)]
     size = demand.image_size or max(
         (candidate.answer.size for candidate in candidates), default=0)
-    return fetch_seconds(
-        size, statistics.median_low(rates) * 1e6 if rates else 0.0)
+    return fetch_time.fetch_seconds(size, fetch_time.usual_rate(rates))
 
 
 def fill_unknown(weights: list[float], holdings: Sequence[Holding]) -> None:

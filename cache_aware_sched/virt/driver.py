@@ -37,6 +37,7 @@ from nova.virt import driver as nova_driver
 
 from cache_aware_sched import config
 from cache_aware_sched import report
+from cache_aware_sched.virt import host_facts
 from cache_aware_sched.virt import host_report
 from cache_aware_sched.virt import late_check
 
@@ -79,6 +80,17 @@ class CacheAwareMixin(abc.ABC):
     def caches_images(self) -> bool:
         """Return whether this host keeps images at all."""
         return True
+
+    def cache_facts(self, files: Collection[report.BaseFile],
+                    ) -> report.HostFacts:
+        """Return what the report says of the host beyond the files.
+
+        Called with each report. What is returned must stay the same while
+        nothing of note changes, or the report would change every minute.
+
+        :param files: that :meth:`cached_files` has returned
+        """
+        return host_facts.of_host()
 
     def image_cache_changed(self) -> None:
         """Have the change reported at once; returns immediately.

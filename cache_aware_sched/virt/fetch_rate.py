@@ -14,6 +14,8 @@
 
 import math
 
+from cache_aware_sched.virt import steady
+
 
 class FetchRate:
     """How fast a host fetched images lately, too coarse to flutter.
@@ -24,7 +26,6 @@ class FetchRate:
     """
 
     NEWEST = 1 / 3
-    STICKY = 0.75
     #: Bytes; smaller fetches measure the latency, not the rate.
     SMALLEST = 64 * 10 ** 6
     #: Seconds; shorter ones measure anything but the network.
@@ -34,7 +35,7 @@ class FetchRate:
 
     def __init__(self) -> None:
         self._log2 = 0.0
-        self._reported = -1
+        self._power = steady.Steady()
 
     def add(self, size: int, seconds: float) -> None:
         """Take the measure of a fetch of so many bytes."""
@@ -42,14 +43,12 @@ class FetchRate:
             return
         rate = min(max(size / seconds / 1e6, 1.0), self.FASTEST)
         now = math.log2(rate)
-        if self._reported < 0:
+        if self._power.step is None:
             self._log2 = now
         self._log2 += (now - self._log2) * self.NEWEST
-        if (self._reported < 0
-                or abs(self._log2 - self._reported) > self.STICKY):
-            self._reported = round(self._log2)
+        self._power.follow(self._log2)
 
     @property
     def mb_per_second(self) -> int:
         """MB/s to report; 0 before the first measure."""
-        return 0 if self._reported < 0 else 2 ** self._reported
+        return 0 if self._power.step is None else int(2 ** self._power.step)

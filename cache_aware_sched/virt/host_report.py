@@ -34,6 +34,7 @@ from cache_aware_sched import once
 from cache_aware_sched import presence
 from cache_aware_sched import report
 from cache_aware_sched.virt import fetch_rate
+from cache_aware_sched.virt import host_facts
 from cache_aware_sched.virt import refresh
 
 LOG = logging.getLogger(__name__)
@@ -137,9 +138,11 @@ class HostReport:
             name for instance in there
             for name in (instance.project_id, instance.os_type))))
         caches = self._driver.caches_images()
+        files = self._files() if caches else []
         text = report.encode(
-            _with_users(self._files() if caches else (), (*there, *moving)),
+            _with_users(files, (*there, *moving)),
             caches=caches, rate=self._rate.mb_per_second,
+            facts=host_facts.of_driver(self._driver, files),
             # Those that nova counts in the row (nova.compute.stats, nova
             # 34.0.0).
             servers=sum(not vm_states.allow_resource_removal(

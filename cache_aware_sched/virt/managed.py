@@ -15,6 +15,7 @@
 It starts the manager with nova-compute, and counts hits and misses.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -25,7 +26,9 @@ from nova import objects
 
 from cache_aware_sched.config import CONF
 from cache_aware_sched.imagecache import loading
+from cache_aware_sched import report
 from cache_aware_sched.virt import driver
+from cache_aware_sched.virt import host_facts
 
 
 @dataclasses.dataclass(slots=True)
@@ -59,6 +62,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         self.image_cache_manager = loading.load(
             CONF.cache_aware_sched.image_cache_manager)
         self.image_cache_manager.on_change = self.image_cache_changed
+        self._cache_facts = host_facts.CacheFacts(self.image_cache_manager)
         # By the uuid of the server that is started.
         self._cache_boots: dict[str, ImageUse] = {}
 
@@ -66,6 +70,11 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         """Start the image cache, before nova starts any server."""
         self.image_cache_manager.init_host(host)
         super().init_host(host)
+
+    def cache_facts(self, files: Collection[report.BaseFile],
+                    ) -> report.HostFacts:
+        """Return what the report says of the cache beyond its files."""
+        return self._cache_facts.facts(files)
 
     def cleanup_host(self, host: str) -> None:
         """End the work; nova calls it when nova-compute ends."""

@@ -41,6 +41,11 @@ HOLDERS = 1
 RUNNING_IMAGES = 15
 #: Megabytes a second, as hosts report them.
 RATES = (64, 128, 256)
+#: What hosts say beyond that, which no decision needs.
+FACTS = report.HostFacts(
+    protected=3, free_gib=512, manager='popularity', cap=report.ReportedCap(
+        10, 0.0, 'hard', 'all'), asks_for_cap=True, package='1.0.0',
+    nova='34.0.0', reflinks=False, own_device=False)
 ZONES = 3
 VCPUS = 64
 MEMORY_MB = 256 * 1024
@@ -160,8 +165,8 @@ class Cloud:
             files(max(1, images - variant * images // 1000),
                   variant % 10 < holders, chance),
             rate=RATES[variant % len(RATES)],
-            servers=len(self._instances[0]), max_bytes=48 * 1024)
-            for variant in range(VARIANTS)]
+            servers=len(self._instances[0]), facts=FACTS,
+            max_bytes=48 * 1024) for variant in range(VARIANTS)]
         # Copies: what is read must come from as much memory as in nova.
         self._reports = [
             variants[number % VARIANTS].encode().decode()

@@ -182,6 +182,14 @@ class TestDirections(base.TestCase):
             f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
             f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
 
+    def test_checks_need_no_service(self):
+        self.assert_independent(f'{PACKAGE}.checks', of=[
+            f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
+            f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
+        for module in ('catalog', 'check', 'mutes', 'showing'):
+            self.assert_independent(
+                f'{PACKAGE}.checks.{module}', of=['nova', 'sqlalchemy'])
+
     def test_nothing_needs_the_simulator(self):
         """But what runs it."""
         for name, path in modules().items():
@@ -201,7 +209,10 @@ class TestDirections(base.TestCase):
         """It takes seconds to load; plotly may not be there at all."""
         self.assert_loads_without(
             ('nova', 'plotly', 'rich', 'sqlalchemy'), f'{PACKAGE}.cli.app',
-            f'{PACKAGE}.cli.simulate')
+            f'{PACKAGE}.cli.simulate', *(
+                f'{PACKAGE}.cli.{name}' for name in (
+                    'cap', 'check', 'host', 'image', 'status',
+                    'upgrade_check')))
 
     def test_nothing_needs_the_command(self):
         for name, path in modules().items():

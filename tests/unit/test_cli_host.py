@@ -59,7 +59,8 @@ class TestHostList(HostCommandTestCase):
             report.BaseFile('3' * 40, 0, Kind.ARRIVING),
             report.BaseFile('4' * 40, 20 * GIB, Kind.RESIZED),
             report.BaseFile('5' * 40, 0, Kind.ABSENT, users=1),
-            caches=True, rate=190))
+            caches=True, rate=190, facts=report.HostFacts(
+                protected=2, free_gib=0)))
 
         [row] = self.read_json('list')
 
@@ -67,8 +68,17 @@ class TestHostList(HostCommandTestCase):
         self.assertGreater(age, 10)
         self.assertEqual({
             'Host': 'a', 'Cell': 'cell1', 'Zone': 'az1', 'State': 'down',
-            'Images': 3, 'GiB': 4.0, 'In use': 2, 'Arriving': 1,
-            'Truncated': '', 'MB/s': 190, 'Why not': ''}, row)
+            'Images': 3, 'GiB': 4.0, 'In use': 2, 'Protected': 2,
+            'Arriving': 1, 'Truncated': '', 'Free GiB': 0, 'MB/s': 190,
+            'Report': '1', 'Why not': ''}, row)
+
+    def test_what_an_older_host_does_not_say(self):
+        self.host('a', reporting())
+
+        [row] = self.read_json('list')
+
+        self.assertEqual(('', '', '1'), (
+            row['Protected'], row['Free GiB'], row['Report']))
 
     def test_host_that_does_not_report(self):
         self.host('a', reporting())
@@ -97,7 +107,7 @@ class TestHostList(HostCommandTestCase):
 
         self.assertEqual(0, status)
         self.assertIn('| a ', out)
-        self.assertIn('its hosts are missing below', err)
+        self.assertIn('what it has is missing below', err)
         self.assertNotIn('Traceback', err)
 
     def test_api_database_that_does_not_answer(self):
@@ -125,6 +135,30 @@ class TestHostShow(HostCommandTestCase):
              'servers: 1'], shown['files'].splitlines())
         self.assertEqual(('down', 2),
                          (shown['state'], shown['images']))
+
+    def test_facts(self):
+        self.host('a', reporting(facts=report.HostFacts(
+            manager='lru', cap=report.ReportedCap(5, 0.2, 'soft', 'project',
+                                                  False),
+            asks_for_cap=True, package='1.2', nova='34.0.0', reflinks=True,
+            own_device=False)))
+
+        shown = self.read_json('show', 'a')
+
+        self.assertEqual(
+            ('QEMU', 'lru', '5 servers, share 0.2, soft, scope project, no '
+             'late check', 'yes', 'no', '1.2', '34.0.0'),
+            tuple(shown[name] for name in (
+                'hypervisor', 'manager', 'cap', 'reflinks', 'own_device',
+                'package', 'nova')))
+        self.assertGreater(shown['row_bytes'], 50)
+
+    def test_host_that_asks_for_no_cap(self):
+        self.host('a', reporting(facts=report.HostFacts(asks_for_cap=False)))
+        self.host('b')
+
+        self.assertEqual('none asked for', self.read_json('show', 'a')['cap'])
+        self.assertEqual('', self.read_json('show', 'b')['cap'])
 
     def test_no_such_host(self):
         self.host('a')

@@ -10,6 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+from unittest import mock
+
+from cache_aware_sched.fleet import glance
 from cache_aware_sched import report
 from tests.unit import factories
 from tests.unit import test_cli_host
@@ -38,22 +41,58 @@ class TestImageList(ImageCommandTestCase):
 
     def test_list(self):
         self.assertEqual([{
-            'Image': factories.IMAGE, 'GiB': 3.0, 'Holding': 1, 'Arriving': 1,
-            'Servers': 3, 'Nodes': 2, 'Most on one': 2,
+            'Image': factories.IMAGE, 'Name': '', 'GiB': 3.0, 'Holding': 1,
+            'Arriving': 1, 'Servers': 3, 'Nodes': 2, 'Most on one': 2,
         }], self.read_json('list'))
 
 
 class TestImageShow(ImageCommandTestCase):
 
     def test_hosts(self):
+        self.set(max_same_image_instances_per_host=5)
+
         self.assertEqual([
             {'Host': 'a', 'Node': 'a', 'Zone': '', 'Aggregates': '',
-             'Image': 'complete', 'Servers': 2},
+             'Image': 'complete', 'Servers': 2, 'Of a project': 2, 'Cap': 5},
             {'Host': 'b', 'Node': 'b', 'Zone': 'az1', 'Aggregates': 'east',
-             'Image': 'arriving', 'Servers': 0},
+             'Image': 'arriving', 'Servers': 0, 'Of a project': 0, 'Cap': 5},
             {'Host': 'c', 'Node': 'c', 'Zone': '', 'Aggregates': '',
-             'Image': '', 'Servers': 1},
+             'Image': '', 'Servers': 1, 'Of a project': 1, 'Cap': 5},
         ], self.read_json('show', factories.IMAGE.upper()))
+
+    def test_what_it_is_worth(self):
+        self.host('d', reporting(rate=64))
+        self.host('e', reporting(rate=256))
+        self.server(factories.IMAGE, 'b')
+
+        _status, _out, err = self.execute('show', factories.IMAGE)
+
+        self.assertIn(f'Image {factories.IMAGE}: 1 host with all of it.', err)
+        self.assertIn('spares a server about 50.3 s: 3 GiB at the median '
+                      'rate of 2 hosts.', err)
+        self.assertIn('4 servers on 3 nodes, most on a: 2, 50 % of all.', err)
+        self.assertIn('Zones: az1.\nAggregates: east.\n', err)
+
+    def test_no_host_has_fetched(self):
+        _status, _out, err = self.execute('show', factories.IMAGE)
+
+        self.assertIn('at a rate that is assumed: no host has fetched', err)
+
+    def test_name(self):
+        with mock.patch.object(glance, 'names', autospec=True,
+                               return_value={factories.IMAGE: 'debian'}):
+            _status, _out, err = self.execute('show', factories.IMAGE)
+            [row] = self.read_json('list')
+
+        self.assertIn(f'Image {factories.IMAGE} (debian): ', err)
+        self.assertEqual('debian', row['Name'])
+
+    def test_glance_is_not_asked(self):
+        with mock.patch.object(glance, 'names', autospec=True) as names:
+            self.execute('show', factories.IMAGE, '--no-names')
+            self.execute('list', '--no-names')
+
+        names.assert_not_called()
 
     def test_no_such_image(self):
         status, _out, err = self.execute('show', factories.OTHER_IMAGE)

@@ -12,6 +12,7 @@
 
 import logging
 
+from cache_aware_sched import fetch_time
 from cache_aware_sched import once
 from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
@@ -165,7 +166,7 @@ class TestObserved(DecisionTestCase):
             self.assertIn(part, line)
 
     def test_says_what_it_would_have_been_spared(self):
-        rate = scoring.DEFAULT_FETCH_RATE
+        rate = fetch_time.DEFAULT_FETCH_RATE
 
         line = self.observed(candidate('a', Holding.COLD), candidate('b'),
                              size=int(100 * rate))

@@ -34,6 +34,7 @@ with mock.patch.object(mock, '_patch', mock._patch):
 #: else that is not nova's has a name with an underscore.
 CONTRACT = {
     'cached_files': 'every cache-aware driver must have it',
+    'cache_facts': 'a driver may have it',
     'caches_images': 'a driver may have it',
     'image_fetched': 'a driver uses it around a fetch',
     'image_cache_changed': 'a driver calls it when an image is gone',

@@ -29,10 +29,11 @@ NODES, SERVICES, INSTANCES, ACTIONS, EVENTS = (
     model.__table__ for model in (
         models.ComputeNode, models.Service, models.Instance,
         models.InstanceAction, models.InstanceActionEvent))
-AGGREGATES, MEMBERS, METADATA = (
+AGGREGATES, MEMBERS, METADATA, FLAVORS, SPECS = (
     model.__table__ for model in (
         api_models.Aggregate, api_models.AggregateHost,
-        api_models.AggregateMetadata))
+        api_models.AggregateMetadata, api_models.Flavors,
+        api_models.FlavorExtraSpecs))
 GIB = factories.GIB
 
 
@@ -47,7 +48,7 @@ class FleetTestCase(nova_tables.TablesTestCase):
     def setUp(self):
         super().setUp()
         self.api = self.make('api', api_models.CellMapping.__table__,
-                             AGGREGATES, MEMBERS, METADATA)
+                             AGGREGATES, MEMBERS, METADATA, FLAVORS, SPECS)
         self.cells = {}
         for uuid, name in ((factories.CELL, 'cell1'),
                            (factories.OTHER_CELL, 'cell2')):
@@ -78,7 +79,18 @@ class FleetTestCase(nova_tables.TablesTestCase):
             'uuid': factories.new_uuid(), 'image_ref': image_id, 'host': host,
             'node': host, 'deleted': 0, 'hidden': False, **fields}))
 
-    def aggregate(self, name, *members, zone=None):
+    def flavor(self, number, name, **extra_specs):
+        """Have a flavor with extra specs of ours."""
+        self.run_in(self.api, sa.insert(FLAVORS).values(
+            id=number, name=name, memory_mb=1, vcpus=1, swap=0,
+            flavorid=name, rxtx_factor=1, root_gb=1, ephemeral_gb=0,
+            disabled=False, is_public=True, vcpu_weight=0))
+        for key, value in extra_specs.items():
+            self.run_in(self.api, sa.insert(SPECS).values(
+                flavor_id=number, key=f'cache_aware_sched:{key}',
+                value=value))
+
+    def aggregate(self, name, *members, zone=None, **metadata):
         with self.api.begin() as connection:
             number = connection.execute(sa.insert(AGGREGATES).values(
                 name=name, uuid=factories.new_uuid())).inserted_primary_key[0]
@@ -86,8 +98,10 @@ class FleetTestCase(nova_tables.TablesTestCase):
                 connection.execute(sa.insert(MEMBERS).values(
                     aggregate_id=number, host=host))
             if zone:
+                metadata['availability_zone'] = zone
+            for key, value in metadata.items():
                 connection.execute(sa.insert(METADATA).values(
-                    aggregate_id=number, key='availability_zone', value=zone))
+                    aggregate_id=number, key=key, value=value))
 
     # When.
 
@@ -142,12 +156,13 @@ class TestHosts(FleetTestCase):
         self.host('disabled', disabled=True)
         self.host('down', last_seen_up=before)
         self.host('forced', forced_down=True)
-        self.host('never', last_seen_up=None)
+        self.host('never', last_seen_up=None, created_at=None)
+        self.host('new', last_seen_up=None, created_at=NOW)
         self.host('none', service=False)
         self.host('up')
 
         self.assertEqual(
-            ['disabled', 'down', 'down', 'down', 'no service', 'up'],
+            ['disabled', 'down', 'down', 'down', 'up', 'no service', 'up'],
             [host.state for host in self.read().hosts])
 
     def test_nodes_of_one_service(self):

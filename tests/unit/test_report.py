@@ -11,6 +11,7 @@
 #    under the License.
 
 import enum
+import json
 import random
 
 import fixtures
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from cache_aware_sched import report
 from cache_aware_sched.report import FileKind
 from cache_aware_sched.report import Holding
+from cache_aware_sched.report import reader
 from cache_aware_sched.report import records as records_mod
 from tests.unit import base
 from tests.unit import factories
@@ -635,3 +637,119 @@ class TestOlderReader(base.TestCase):
         [file] = read.files(KEY)
         self.assertEqual((20 * GIB, 2), (file.size, file.users))
         self.assertEqual(1, read.header.images)
+
+
+NUMBERS = st.none() | st.integers(-5, 10 ** 30)
+TRUTHS = st.none() | st.booleans()
+FACTS = st.builds(
+    report.HostFacts, protected=NUMBERS, free_gib=NUMBERS, manager=st.text(),
+    cap=st.none() | st.builds(
+        report.ReportedCap, number=st.integers(-5, 10 ** 30),
+        share=st.floats(0, 1), policy=st.text(), scope=st.text(),
+        checks=st.booleans()),
+    asks_for_cap=TRUTHS, package=st.text(), nova=st.text(), reflinks=TRUTHS,
+    own_device=TRUTHS)
+
+
+class TestFacts(base.TestCase):
+
+    def write(self, **facts):
+        return report.encode([factories.file_of()], servers=7,
+                             facts=report.HostFacts(**facts), max_bytes=1024)
+
+    def test_come_back(self):
+        facts = report.HostFacts(
+            protected=3, free_gib=128, manager='my-manager_2',
+            cap=report.ReportedCap(10, 0.2, 'soft', 'project', checks=False),
+            asks_for_cap=True, package='1.2.0.dev7', nova='34.0.0',
+            reflinks=True, own_device=False)
+
+        text = report.encode([], facts=facts, max_bytes=1024)
+
+        self.assertEqual(facts, report.Report(text).facts)
+
+    def test_are_unknown_where_they_are_not_written(self):
+        self.assertEqual(report.UNKNOWN_FACTS, report.Report(
+            factories.warm()).facts)
+        self.assertNotIn('?', factories.warm())
+
+    def test_no_cap_is_asked_for(self):
+        facts = report.Report(self.write(
+            asks_for_cap=False, cap=report.ReportedCap(
+                10, 0.0, 'hard', 'all'))).facts
+
+        self.assertEqual((False, None), (facts.asks_for_cap, facts.cap))
+
+    def test_text_that_would_end_a_field(self):
+        text = self.write(manager='a;v=9|b=c"\\\u00e4', package='x' * 99)
+
+        read = report.Report(text)
+
+        self.assertEqual('a_v_9_b_c___', read.facts.manager)
+        self.assertEqual('x' * 24, read.facts.package)
+        self.assertEqual(Holding.WARM, read.holding(KEY))
+
+    @hypothesis.given(FACTS)
+    def test_any_facts_leave_the_report_readable(self, facts):
+        text = report.encode(
+            [factories.file_of()], caches=True, rate=4096, servers=10 ** 6,
+            facts=facts, max_bytes=1024)
+
+        read = report.Report(text)
+
+        self.assertEqual(Holding.WARM, read.holding(KEY))
+        self.assertEqual(10 ** 6, read.header.servers)
+        # Room for fields that are to come.
+        self.assertLess(len(read.head), reader.MAX_HEADER_CHARS - 25)
+        # JSON, as which nova keeps it, makes nothing longer.
+        self.assertEqual(len(text) + 2, len(json.dumps(text)))
+
+    @hypothesis.given(FACTS)
+    def test_what_was_read_is_written_again(self, facts):
+        once = report.Report(report.encode(
+            [], facts=facts, max_bytes=1024)).facts
+
+        again = report.Report(report.encode(
+            [], facts=once, max_bytes=1024)).facts
+
+        self.assertEqual(once, again)
+
+    @hypothesis.given(st.dictionaries(
+        st.sampled_from('pfmlsex'), st.one_of(
+            st.text(max_size=40), st.integers().map(str),
+            st.sampled_from(('10,0,hard', '-1,0,hard,all,1', '1,2,a,b,1',
+                             '1,nan,a,b,1', '1,0,a,b,2', '\u0661', '1?')))))
+    def test_damaged_fact_is_unknown_and_nothing_else(self, damaged):
+        hypothesis.assume(not any(set(value) & set(';|')
+                                  for value in damaged.values()))
+        text = some_report(**damaged)
+        hypothesis.assume(text.index('|') < reader.MAX_HEADER_CHARS)
+
+        read = report.Report(text)
+
+        self.assertEqual(Holding.WARM, read.holding(KEY))
+        for name in ('protected', 'free_gib'):
+            value = getattr(read.facts, name)
+            self.assertTrue(value is None or value >= 0)
+
+    def test_cap_of_a_newer_writer(self):
+        facts = report.Report(some_report(l='10,0,hard,all,1,more')).facts
+
+        self.assertEqual(report.ReportedCap(10, 0.0, 'hard', 'all'),
+                         facts.cap)
+
+    def test_are_left_out_where_the_header_has_no_room(self):
+        facts = report.HostFacts(manager='lru')
+        whole = report.encode([], facts=facts, max_bytes=1024)
+
+        self.assertIn('m=lru', report.encode(
+            [], facts=facts, max_bytes=len(whole)))
+        self.assertNotIn('m=lru', report.encode(
+            [], facts=facts, max_bytes=len(whole) - 1))
+
+    @hypothesis.given(FILES, FACTS, st.integers(60, 2000))
+    def test_report_with_facts_keeps_its_bound(self, files, facts, room):
+        text = report.encode(files, facts=facts, max_bytes=room)
+
+        self.assertLessEqual(len(text), room)
+        report.Report(text)

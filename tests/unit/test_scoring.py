@@ -15,6 +15,7 @@ import dataclasses
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched import fetch_time
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler import load
 from cache_aware_sched.scheduler import scoring
@@ -27,7 +28,7 @@ UNKNOWN_RATE = 0
 
 
 def benefit(size, rate):
-    return scoring.benefit(scoring.fetch_seconds(size, rate))
+    return scoring.benefit(fetch_time.fetch_seconds(size, rate))
 
 
 class TestBenefit(base.TestCase):
@@ -230,7 +231,7 @@ class TestScore(base.TestCase):
             self.holders(Holding.UNKNOWN), self.demand())
 
         self.assertAlmostEqual(
-            scoring.fetch_seconds(self.SIZE, 0), found.seconds)
+            fetch_time.fetch_seconds(self.SIZE, 0), found.seconds)
 
     def test_reasons_are_given(self):
         found = scoring.score([candidate(
@@ -264,7 +265,7 @@ class TestGates(base.TestCase):
                            memory=memory[place], multiplier=multiplier,
                            **kwargs) for place in range(len(vcpus))]
         found = scoring.score(hosts, scoring.Demand(
-            int(seconds * scoring.DEFAULT_FETCH_RATE), 1, avoid=False,
+            int(seconds * fetch_time.DEFAULT_FETCH_RATE), 1, avoid=False,
             idle=load.Idle(20, 20)))
         return [round(found[place].gate, 6)
                 for place in range(len(hosts))]

@@ -19,6 +19,7 @@ from nova.scheduler import weights as nova_weights
 from nova.scheduler.weights import cpu
 from nova.scheduler.weights import ram
 
+from cache_aware_sched import fetch_time
 from cache_aware_sched import once
 from cache_aware_sched import report
 from cache_aware_sched.report import Holding
@@ -33,7 +34,7 @@ from tests.unit import factories
 
 MULTIPLIER = 'image_cache_weight_multiplier'
 #: Of an image of 20 GB, at the default rate.
-ALL = scoring.benefit(scoring.fetch_seconds(20 * factories.GIB, 0))
+ALL = scoring.benefit(fetch_time.fetch_seconds(20 * factories.GIB, 0))
 WARM = scoring.HOLDS[Holding.WARM]
 ARRIVING = scoring.HOLDS[Holding.ARRIVING]
 
@@ -661,7 +662,7 @@ class TestObserve(WeigherTestCase):
         self.weigh([self.hosts[1], self.hosts[0]])
 
         [line] = self.decisions()
-        seconds = scoring.fetch_seconds(20 * factories.GIB, 0)
+        seconds = fetch_time.fetch_seconds(20 * factories.GIB, 0)
         for part in ('host cold leads', 'it would be host warm',
                      f'saves a fetch of {seconds:.1f} s'):
             self.assertIn(part, line)

@@ -1,0 +1,190 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the checks look at, as it was gathered. No nova."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+from typing import Protocol
+
+from cache_aware_sched import report
+
+
+#: For a nova.conf that asks for none.
+NO_CAP = report.ReportedCap(0, 0.0, 'hard', 'all')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SchedulerConf:
+    """What the nova.conf of nova-scheduler says.
+
+    :param source: its files, for messages
+    :param bad: options that cannot be read, and why
+    :param repeated: options of one value that are written several times
+    :param unloadable: names of filters and weighers that cannot be loaded
+        here, and why
+    :param filters: the classes that available_filters comes to
+    :param enabled: enabled_filters
+    :param weighers: the classes that weight_classes comes to, in their order
+    :param weight_classes: the option itself
+    :param asks_for_cap: whether it is meant to cap servers
+    :param processors: of the machine that this runs on
+    """
+
+    source: str = 'nova.conf'
+    bad: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    unloadable: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    enabled: tuple[str, ...] = ()
+    weighers: tuple[str, ...] = ()
+    weight_classes: tuple[str, ...] = ()
+    multiplier: float = 0.0
+    mode: str = 'enforce'
+    cap: report.ReportedCap = NO_CAP
+    asks_for_cap: bool = False
+    host_subset_size: int = 1
+    shuffles: bool = False
+    max_placement_results: int = 1000
+    max_attempts: int = 3
+    tracks_instances: bool = True
+    workers: int | None = None
+    processors: int = 1
+    cpu_multiplier: float = 1.0
+    ram_multiplier: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ComputeConf:
+    """What the nova.conf of nova-compute says.
+
+    :param driver: compute_driver
+    :param bad: options that cannot be read, and why
+    :param asks_for_cap: whether it is meant to cap servers
+    :param available_managers: that can be loaded here
+    """
+
+    source: str = 'nova.conf'
+    driver: str = ''
+    bad: tuple[str, ...] = ()
+    cap: report.ReportedCap = NO_CAP
+    asks_for_cap: bool = False
+    manager: str = 'age'
+    available_managers: tuple[str, ...] = ()
+
+
+class CheckedHost(Protocol):
+    """A compute node: :class:`cache_aware_sched.fleet.hosts.ReportingHost`."""
+
+    @property
+    def name(self) -> str:
+        """Of the host."""
+
+    @property
+    def node(self) -> str:
+        """Of the compute node."""
+
+    @property
+    def state(self) -> str:
+        """``up``, ``down``, ``disabled`` or ``no service``."""
+
+    @property
+    def hypervisor(self) -> str:
+        """Its type."""
+
+    @property
+    def updated(self) -> datetime.datetime | None:
+        """When its row was written last, UTC."""
+
+    @property
+    def reported(self) -> report.Report | None:
+        """The report, if there is one that can be read."""
+
+    @property
+    def why(self) -> str:
+        """Why there is none."""
+
+    @property
+    def facts(self) -> report.HostFacts:
+        """What it says beyond its files."""
+
+    @property
+    def stats_bytes(self) -> int:
+        """What its statistics take of the database column."""
+
+    @property
+    def uptime(self) -> str:
+        """What the command of this name has said on it."""
+
+    def age(self, now: datetime.datetime) -> float | None:
+        """Return how old the row is, in seconds."""
+
+
+class CheckedAggregate(Protocol):
+    """An aggregate: :class:`cache_aware_sched.fleet.hosts.FleetAggregate`."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Its metadata."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Overfull:
+    """A compute node that runs more servers of an image than the cap."""
+
+    image: str
+    node: str
+    servers: int
+    cap: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CloudState:
+    """What nova's databases say.
+
+    :param now: UTC, without a zone
+    :param unread: why a cell could not be read, by its name
+    :param overfull: the worst first; None if servers were not read
+    :param schedulers: the hosts of nova-scheduler that are up
+    :param newest: the latest time that a nova service has noted, UTC
+    """
+
+    hosts: Sequence[CheckedHost] = ()
+    now: datetime.datetime = datetime.datetime.min
+    unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    aggregates: Sequence[CheckedAggregate] = ()
+    overfull: Sequence[Overfull] | None = ()
+    schedulers: Sequence[str] = ()
+    newest: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SetUp:
+    """All that was gathered; None is what was not asked for.
+
+    :param nova: the release that is installed here
+    :param tried: releases of nova that this package was tried with
+    :param package: the version of this package here
+    """
+
+    scheduler: SchedulerConf | None = None
+    compute: ComputeConf | None = None
+    cloud: CloudState | None = None
+    nova: str = ''
+    tried: tuple[str, ...] = ()
+    package: str = ''

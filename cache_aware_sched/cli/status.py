@@ -1,0 +1,114 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``cache-aware-sched status``."""
+
+import argparse
+import collections
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+from cliff import show
+
+from cache_aware_sched.checks import check
+from cache_aware_sched.checks.cloud import cap_differences
+from cache_aware_sched.cli import fleet_access
+from cache_aware_sched.cli.host import cap_text
+from cache_aware_sched import wording
+
+
+class Status(fleet_access.FleetCommand, show.ShowOne):
+    """Show on one screen how the cloud is.
+
+    Who reports, what the caches hold, and whose cap differs from that of the
+    nova.conf that was read. "cache-aware-sched check" says what to mend.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Sequence[Any]]:
+        """Return the names and the values."""
+        fleet, _now = fleet_access.hosts(self.app, parsed_args)
+        with fleet_access.nova():
+            from cache_aware_sched.checks import configuration
+            scheduler = configuration.scheduler()
+        fields = {**_hosts(fleet), **_caches(fleet.hosts),
+                  **_caps(scheduler, fleet.hosts)}
+        return tuple(fields), tuple(fields.values())
+
+
+def _hosts(fleet: Any) -> dict[str, str]:
+    """Return who reports."""
+    with fleet_access.nova():
+        from cache_aware_sched.fleet import hosts
+        first, *others = hosts.totals(fleet.hosts)
+    states = collections.Counter(host.state for host in fleet.hosts)
+    return {
+        'hosts': first,
+        'not_reporting': '\n'.join(others),
+        'states': _counted(states),
+        'cells_not_read': check.listed(sorted(fleet.unread)),
+    }
+
+
+def _caches(hosts: Iterable[Any]) -> dict[str, str]:
+    """Return what the caches hold, as far as the reports list it."""
+    with fleet_access.nova():
+        from cache_aware_sched import report
+    reporting = [host for host in hosts if host.reported is not None]
+    files = [file for host in reporting for file in host.files
+             if file.kind is report.FileKind.COMPLETE]
+    images = {file.sha1 for file in files}
+    return {
+        'caches': (
+            f'{wording.counted(len(images), "image")}, '
+            f'{wording.counted(len(files), "file")} on '
+            f'{wording.counted(len(reporting), "host")}, '
+            f'{fleet_access.gib(sum(file.size for file in files)):g} GiB'),
+        'managers': _counted(collections.Counter(
+            host.facts.manager or 'unknown' for host in reporting)),
+        'truncated': check.listed([
+            host.node for host in reporting if host.reported.header.truncated
+        ]),
+    }
+
+
+def _caps(scheduler: Any, hosts: Iterable[Any]) -> dict[str, str]:
+    """Return the cap of nova-scheduler, and whose cap differs."""
+    with fleet_access.nova():
+        from cache_aware_sched import report
+    return {
+        'weigher': f'{scheduler.mode}, multiplier {scheduler.multiplier:g}',
+        'cap': cap_text(report.HostFacts(
+            cap=scheduler.cap, asks_for_cap=scheduler.asks_for_cap)),
+        'other_caps': '\n'.join(_differing(scheduler, hosts)),
+    }
+
+
+def _differing(scheduler: Any, hosts: Iterable[Any]) -> Iterator[str]:
+    differing: dict[str, list[str]] = collections.defaultdict(list)
+    for host in hosts:
+        facts = host.facts
+        if facts.asks_for_cap is False and scheduler.asks_for_cap:
+            differing['none asked for, so no late check'].append(host.node)
+        elif facts.cap is not None and cap_differences(
+                facts.cap, scheduler.cap):
+            differing[cap_text(facts)].append(host.node)
+    for text, nodes in sorted(
+            differing.items(), key=lambda one: -len(one[1])):
+        yield f'{text}: {check.listed(nodes)}'
+
+
+def _counted(counts: collections.Counter[str]) -> str:
+    return ', '.join(f'{number:,} {name}'
+                     for name, number in counts.most_common())

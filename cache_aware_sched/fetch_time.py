@@ -1,0 +1,39 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How long it takes to fetch an image, pure functions. No nova."""
+
+from collections.abc import Sequence
+import statistics
+
+#: Bytes a second when no host has reported a rate. Measured with nova 34 on
+#: one machine: a 2 GiB image took 12.6 s to ACTIVE when it had to be fetched
+#: and 1.3 s when not.
+DEFAULT_FETCH_RATE = 2 * 2 ** 30 / (12.6 - 1.3)
+
+
+def fetch_seconds(size: int, rate: float) -> float:
+    """Return how long the fetch of an image takes.
+
+    :param size: of the image, in bytes
+    :param rate: of the fetch, in bytes a second; not positive means not known
+    """
+    return max(size, 0) / (rate if rate > 0 else DEFAULT_FETCH_RATE)
+
+
+def usual_rate(rates: Sequence[int]) -> float:
+    """Return how fast hosts fetch, in bytes a second.
+
+    :param rates: that hosts have reported, in MB/s
+    :returns: the lower median; 0 if none is known
+    """
+    return statistics.median_low(rates) * 1e6 if rates else 0.0

@@ -1,0 +1,486 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+import dataclasses
+import datetime
+import importlib.util
+import pathlib
+import re
+
+import hypothesis
+from hypothesis import strategies as st
+
+from cache_aware_sched.checks import catalog
+from cache_aware_sched.checks import check
+from cache_aware_sched.checks.check import Level
+from cache_aware_sched.checks import cloud
+from cache_aware_sched.checks import computes
+from cache_aware_sched.checks import scheduler
+from cache_aware_sched.checks import state
+from cache_aware_sched.fleet import hosts as fleet_hosts
+from cache_aware_sched import report
+from tests.unit import base
+
+NOW = datetime.datetime(2026, 1, 1, 12)
+OK, SKIPPED, WARN, FAIL = Level
+CHECKS = {one.code: one for one in catalog.ALL}
+PAGE = pathlib.Path(__file__).parents[2] / 'doc/source/admin/checks.rst'
+
+#: A nova.conf in which all is well.
+SCHEDULER = state.SchedulerConf(
+    source='sched.conf',
+    filters=('ComputeFilter', scheduler.FILTER),
+    enabled=('ComputeFilter', scheduler.FILTER),
+    weighers=('RAMWeigher', scheduler.WEIGHER),
+    multiplier=5.0, cap=report.ReportedCap(10, 0.0, 'hard', 'all'),
+    asks_for_cap=True, workers=2)
+COMPUTE = state.ComputeConf(
+    source='compute.conf', driver='cache_aware.LibvirtDriver',
+    cap=SCHEDULER.cap, asks_for_cap=True, manager='lru',
+    available_managers=('age', 'lru'))
+FACTS = report.HostFacts(
+    free_gib=64, manager='lru', cap=SCHEDULER.cap, asks_for_cap=True,
+    package='1.0', nova='34.0.0', reflinks=False, own_device=False)
+
+
+def host(name='a', facts=FACTS, why='', seconds=30, **fields):
+    """Return a host that is well, but for what is given."""
+    reported = None if why else report.Report(report.encode(
+        fields.pop('files', ()), facts=facts,
+        max_bytes=fields.pop('max_bytes', 1024)))
+    return fleet_hosts.ReportingHost(**{
+        'name': name, 'node': name, 'cell': 'cell1', 'state': 'up',
+        'zone': '', 'aggregates': (), 'hypervisor': 'QEMU',
+        'updated': NOW - datetime.timedelta(seconds=seconds),
+        'reported': reported, 'why': why, 'stats_bytes': 1000, **fields})
+
+
+def of_cloud(*hosts, **fields):
+    return state.CloudState(hosts=hosts, now=NOW, **fields)
+
+
+class ChecksTestCase(base.TestCase):
+
+    def look(self, code, **set_up):
+        """Return what a check finds."""
+        return check.run([CHECKS[code]], state.SetUp(**{
+            'nova': '34.0.0', 'tried': ('33', '34'), **set_up}))[0].outcome
+
+    def assert_finds(self, level, text, code, **set_up):
+        outcome = self.look(code, **set_up)
+
+        self.assertEqual((level, True), (
+            outcome.level, text in outcome.text), outcome)
+        # What is wrong can be mended.
+        self.assertEqual(level >= WARN, bool(outcome.mend))
+
+    def conf(self, level, text, code, **fields):
+        self.assert_finds(level, text, code, scheduler=dataclasses.replace(
+            SCHEDULER, **fields))
+
+    def hosts(self, level, text, code, *hosts, **fields):
+        self.assert_finds(level, text, code, cloud=of_cloud(
+            *hosts, **fields))
+
+
+class TestCatalog(ChecksTestCase):
+
+    def test_codes_are_stable(self):
+        """Each is there once, and none is used again."""
+        codes = [one.code for one in catalog.ALL]
+
+        self.assertEqual(len(codes), len(set(codes)))
+        self.assertEqual(set(), set(codes) & catalog.RETIRED)
+        for code in codes:
+            self.assertRegex(code, r'^CAS[123]\d\d$')
+
+    def test_each_code_has_its_anchor_and_each_anchor_its_code(self):
+        anchors = re.findall(r'^\.\. _(cas\d+):$', PAGE.read_text(), re.M)
+
+        self.assertEqual(
+            sorted({one.code.lower() for one in catalog.ALL}
+                   | {code.lower() for code in catalog.RETIRED}),
+            sorted(anchors))
+        self.assertEqual(len(anchors), len(set(anchors)))
+
+    def test_page_says_why_in_the_words_of_the_check(self):
+        page = ' '.join(PAGE.read_text().replace('``', '').split())
+        for one in catalog.ALL:
+            self.assertIn(f'{one.code}: {one.title}', page)
+            self.assertIn(one.why, page)
+
+    def test_all_is_well(self):
+        found = check.run(catalog.ALL, state.SetUp(
+            SCHEDULER, COMPUTE, of_cloud(
+                host(), schedulers=('ctl',)), '34.0.0', ('34',), '1.0'))
+
+        self.assertEqual([], [one for one in found
+                              if one.outcome.level is not OK])
+
+    def test_nothing_was_gathered(self):
+        found = check.run(catalog.ALL, state.SetUp(
+            nova='34.0.0', tried=('34',)))
+
+        self.assertEqual(
+            {SKIPPED}, {one.outcome.level for one in found
+                        if one.check.code != 'CAS210'})
+
+    def test_check_that_raises_hides_no_other(self):
+        def broken(_set_up):
+            raise KeyError('x')
+
+        found = check.run([
+            check.SetUpCheck('CAS999', 'g', 't', 'w', broken),
+            CHECKS['CAS104']], state.SetUp(SCHEDULER))
+
+        self.assertEqual([WARN, OK], [one.outcome.level for one in found])
+
+    @hypothesis.given(st.builds(
+        state.SchedulerConf, source=st.text(max_size=9),
+        enabled=st.tuples(st.text(max_size=9)),
+        weighers=st.sampled_from([(), ('x',), (scheduler.WEIGHER,) * 2]),
+        multiplier=st.floats(), host_subset_size=st.integers(-1, 9),
+        workers=st.none() | st.integers(0, 9)))
+    def test_no_check_raises(self, conf):
+        found = check.run(catalog.ALL, state.SetUp(
+            conf, None, of_cloud(host(), host('b', why='x')),
+            '34.0.0', ('34',)))
+
+        self.assertEqual([], [one for one in found
+                              if 'itself failed' in one.outcome.text])
+
+
+class TestSchedulerChecks(ChecksTestCase):
+
+    def test_options(self):
+        self.conf(OK, 'sched.conf', 'CAS101')
+        self.conf(FAIL, 'x: y', 'CAS101', bad=('x: y',))
+
+    def test_lists(self):
+        self.conf(OK, '', 'CAS102')
+        self.conf(FAIL, 'only the last one counts', 'CAS102',
+                  repeated=('[filter_scheduler] weight_classes',))
+
+    def test_loading(self):
+        self.conf(OK, '', 'CAS103')
+        self.conf(FAIL, 'no.such', 'CAS103', unloadable=('no.such (why)',))
+
+    def test_weigher(self):
+        self.conf(OK, '', 'CAS104')
+        self.conf(FAIL, 'sched.conf does not list', 'CAS104', weighers=('x',))
+        self.conf(FAIL, 'listed 2 times', 'CAS104',
+                  weighers=(scheduler.WEIGHER,) * 2)
+
+    def test_order_of_weighers(self):
+        self.conf(OK, '', 'CAS105')
+        self.conf(WARN, 'there is RAMWeigher', 'CAS105',
+                  weighers=(scheduler.WEIGHER, 'RAMWeigher'))
+        self.conf(SKIPPED, '', 'CAS105', weighers=())
+
+    def test_other_weighers(self):
+        self.conf(OK, '1 other', 'CAS106')
+        self.conf(WARN, 'the only weigher', 'CAS106',
+                  weighers=(scheduler.WEIGHER,))
+        self.conf(SKIPPED, '', 'CAS106', weighers=('x',))
+
+    def test_available_filters(self):
+        self.conf(OK, '', 'CAS107')
+        self.conf(FAIL, 'has ComputeFilter, which', 'CAS107',
+                  filters=(scheduler.FILTER,))
+
+    def test_filter(self):
+        self.conf(OK, '', 'CAS108')
+        self.conf(WARN, 'is available, but not', 'CAS108', enabled=())
+        self.conf(WARN, 'is neither', 'CAS108', enabled=(), filters=())
+
+    def test_order_of_filters(self):
+        self.conf(OK, '', 'CAS109')
+        self.conf(WARN, 'there is ComputeFilter', 'CAS109',
+                  enabled=(scheduler.FILTER, 'ComputeFilter'))
+
+    def test_multiplier(self):
+        self.conf(OK, '5', 'CAS110')
+        self.conf(WARN, 'is 0', 'CAS110', multiplier=0.0)
+        self.conf(WARN, 'without the image are preferred', 'CAS110',
+                  multiplier=-1.0)
+
+    def test_mode(self):
+        self.conf(OK, 'enforce', 'CAS111')
+        self.conf(WARN, 'observe', 'CAS111', mode='observe')
+
+    def test_subset(self):
+        self.conf(OK, '', 'CAS112')
+        self.conf(FAIL, '1 server in 10', 'CAS112', host_subset_size=10)
+
+    def test_subset_of_a_small_cloud(self):
+        wide = dataclasses.replace(SCHEDULER, host_subset_size=10)
+
+        self.assert_finds(FAIL, '1 server in 2', 'CAS112', scheduler=wide,
+                          cloud=of_cloud(host('a'), host('b')))
+        self.assert_finds(OK, '', 'CAS112', scheduler=wide,
+                          cloud=of_cloud(host()))
+
+    def test_shuffle(self):
+        self.conf(OK, '', 'CAS113')
+        self.conf(WARN, 'shuffle_best_same_weighed_hosts', 'CAS113',
+                  shuffles=True)
+
+    def test_placement_results(self):
+        for limit, level in ((3, OK), (2, WARN), (1, WARN)):
+            self.assert_finds(
+                level, f'{limit}', 'CAS114', scheduler=dataclasses.replace(
+                    SCHEDULER, max_placement_results=limit),
+                cloud=of_cloud(host('a'), host('b')))
+        self.conf(SKIPPED, '', 'CAS114')
+
+    def test_instances(self):
+        self.conf(OK, '', 'CAS115')
+        self.conf(WARN, 'track_instance_changes', 'CAS115',
+                  tracks_instances=False)
+
+    def test_processes(self):
+        late = dataclasses.replace(FACTS, cap=dataclasses.replace(
+            SCHEDULER.cap, checks=False))
+        for facts, schedulers, level in (
+                (FACTS, ('c1', 'c2'), OK), (late, ('c1',), WARN),
+                (dataclasses.replace(FACTS, cap=None, asks_for_cap=False),
+                 ('c1',), WARN), (report.UNKNOWN_FACTS, ('c1',), OK)):
+            self.assert_finds(
+                level, f'{2 * len(schedulers)} processes', 'CAS116',
+                scheduler=SCHEDULER, cloud=of_cloud(
+                    host(facts=facts), schedulers=schedulers))
+        self.assert_finds(
+            OK, '1 processes', 'CAS116', scheduler=dataclasses.replace(
+                SCHEDULER, workers=1),
+            cloud=of_cloud(host(facts=late), schedulers=('c1',)))
+
+    def test_packing(self):
+        self.conf(OK, '', 'CAS117')
+        self.conf(WARN, 'ram_weight_multiplier', 'CAS117',
+                  ram_multiplier=-1.0)
+        self.conf(WARN, 'cpu_weight_multiplier', 'CAS117',
+                  cpu_multiplier=-0.5)
+
+
+class TestComputeChecks(ChecksTestCase):
+
+    def compute(self, level, text, **fields):
+        self.assert_finds(level, text, 'CAS201', compute=dataclasses.replace(
+            COMPUTE, **fields))
+
+    def test_configuration(self):
+        self.compute(OK, 'cache_aware.LibvirtDriver')
+        self.compute(FAIL, 'compute_driver = libvirt.LibvirtDriver',
+                     driver='libvirt.LibvirtDriver')
+        self.compute(FAIL, 'compute_driver = nothing', driver='')
+        self.compute(FAIL, 'image_cache_manager = x', manager='x')
+        self.compute(FAIL, 'out of bounds', bad=('out of bounds',))
+
+    def test_reports(self):
+        silent = host('b', why='its driver reports none: see compute_driver')
+
+        self.hosts(OK, '1 of 1', 'CAS202', host())
+        self.hosts(WARN, '1 of 2 compute nodes report; not reporting: b',
+                   'CAS202', host(), silent)
+        self.hosts(FAIL, '0 of 1', 'CAS202', silent)
+
+    def test_machines_that_cannot_report(self):
+        metal = host('m', why='its driver reports none', hypervisor='ironic')
+
+        self.hosts(OK, '1 of 1 compute nodes report; 1 with ironic cannot',
+                   'CAS202', host(), metal)
+        self.hosts(FAIL, 'no compute node', 'CAS202', metal)
+        self.hosts(FAIL, 'no compute node', 'CAS202')
+
+    def test_unreadable_reports(self):
+        self.hosts(OK, '', 'CAS203', host(),
+                   host('b', why='its driver reports none: see'))
+        self.hosts(FAIL, "version '9' is not known", 'CAS203',
+                   host('b', why="version '9' is not known"))
+
+    def test_old_reports(self):
+        self.hosts(OK, '', 'CAS204', host(seconds=290))
+        self.hosts(WARN, 'a, up to 10 minutes', 'CAS204', host(seconds=600))
+        self.hosts(OK, '', 'CAS204', host(seconds=600, state='down'))
+
+    def test_truncated_reports(self):
+        files = [report.BaseFile(f'{number:040x}', 2 ** 30)
+                 for number in range(99)]
+
+        self.hosts(OK, '', 'CAS205', host(files=files, max_bytes=9999))
+        self.hosts(WARN, 'truncated: a', 'CAS205', host(files=files))
+
+    def test_rows(self):
+        self.hosts(OK, '1,000 of 65,535', 'CAS206', host())
+        self.hosts(WARN, 'up to 64,000', 'CAS206', host(stats_bytes=64_000))
+
+    def test_file_systems(self):
+        self.hosts(
+            OK, 'reflinks: 1 yes, 1 no; a device of its own: 1 no, 1 unknown',
+            'CAS207', host(), host('b', facts=dataclasses.replace(
+                FACTS, reflinks=True, own_device=None)))
+        self.hosts(SKIPPED, '', 'CAS207', host(why='x'))
+
+    def test_room(self):
+        self.hosts(OK, '', 'CAS208', host(), host(
+            'b', facts=report.UNKNOWN_FACTS))
+        self.hosts(WARN, 'below 8 GiB: a', 'CAS208', host(
+            facts=dataclasses.replace(FACTS, free_gib=5)))
+
+    def test_versions(self):
+        other = host('b', facts=dataclasses.replace(FACTS, package='1.1'))
+
+        self.hosts(OK, 'version 1.0', 'CAS209', host(), host('c'))
+        self.hosts(WARN, '2 versions: 1.0 on a; 1.1 on b', 'CAS209',
+                   host(), other)
+        self.assert_finds(WARN, 'this machine', 'CAS209', package='2.0',
+                          cloud=of_cloud(host()))
+
+    def test_releases(self):
+        self.hosts(OK, '34.0.0', 'CAS210', host())
+        self.hosts(WARN, '35.0.0 (b)', 'CAS210', host(), host(
+            'b', facts=dataclasses.replace(FACTS, nova='35.0.0')))
+        self.assert_finds(WARN, '30.1 (this machine)', 'CAS210', nova='30.1')
+
+
+class TestCloudChecks(ChecksTestCase):
+
+    def caps(self, level, text, facts=FACTS, conf=SCHEDULER):
+        self.assert_finds(level, text, 'CAS301', scheduler=conf,
+                          cloud=of_cloud(host(facts=facts)))
+
+    def with_cap(self, **fields):
+        return dataclasses.replace(FACTS, cap=dataclasses.replace(
+            SCHEDULER.cap, **fields))
+
+    def test_same_cap(self):
+        self.caps(OK, '')
+        self.caps(SKIPPED, '', report.UNKNOWN_FACTS)
+
+    def test_stricter_cap(self):
+        self.caps(FAIL, 'a (cap 5 instead of 10)', self.with_cap(number=5))
+        self.caps(FAIL, 'policy hard instead of soft',
+                  conf=dataclasses.replace(
+                      SCHEDULER, cap=dataclasses.replace(
+                          SCHEDULER.cap, policy='soft')))
+        self.caps(FAIL, 'scope all instead of project',
+                  conf=dataclasses.replace(
+                      SCHEDULER, cap=dataclasses.replace(
+                          SCHEDULER.cap, scope='project')))
+
+    def test_looser_cap(self):
+        self.caps(WARN, 'cap 20 instead of 10', self.with_cap(number=20))
+        self.caps(WARN, 'policy soft instead of hard',
+                  self.with_cap(policy='soft'))
+        self.caps(WARN, 'share 0.5', self.with_cap(share=0.5))
+        # It is not kept, however small.
+        self.caps(WARN, 'cap 5', self.with_cap(number=5, checks=False))
+
+    def test_host_that_asks_for_no_cap(self):
+        none = dataclasses.replace(FACTS, cap=None, asks_for_cap=False)
+
+        self.caps(WARN, 'no late check of the cap on a', none)
+        self.caps(OK, '', none, dataclasses.replace(
+            SCHEDULER, asks_for_cap=False))
+
+    def test_caps_of_two_files(self):
+        self.assert_finds(OK, '', 'CAS301', scheduler=SCHEDULER,
+                          compute=COMPUTE)
+        self.assert_finds(
+            FAIL, 'compute.conf (cap 3', 'CAS301', scheduler=SCHEDULER,
+            compute=dataclasses.replace(COMPUTE, cap=dataclasses.replace(
+                SCHEDULER.cap, number=3)))
+
+    def test_more_than_the_cap(self):
+        self.hosts(OK, '', 'CAS302', host())
+        self.hosts(WARN, '1 hosts run more of an image than the cap: a runs '
+                   '12 of i, the cap is 10', 'CAS302', host(),
+                   overfull=[state.Overfull('i', 'a', 12, 10)])
+        self.hosts(SKIPPED, '', 'CAS302', host(), overfull=None)
+
+    def aggregate(self, **metadata):
+        return fleet_hosts.FleetAggregate('east', ('a',), metadata)
+
+    def test_aggregate_values(self):
+        self.hosts(OK, '0 values', 'CAS303')
+        self.hosts(OK, '2 values', 'CAS303', aggregates=[self.aggregate(
+            image_cache_weight_multiplier='2.5',
+            max_same_image_instances_per_host='0', other='x')])
+        for key, text in (
+                ('image_cache_weight_multiplier', 'nan'),
+                ('image_cache_weight_multiplier', '1e99'),
+                ('max_same_image_instances_per_host', '1.5'),
+                ('max_same_image_share_per_host', '20%'),
+                ('ram_weight_multiplier', 'x')):
+            self.hosts(FAIL, f'east: {key} = {text!r}', 'CAS303',
+                       aggregates=[self.aggregate(**{key: text})])
+
+    def test_command_that_mends_an_aggregate(self):
+        outcome = self.look('CAS303', cloud=of_cloud(aggregates=[
+            self.aggregate(max_same_image_instances_per_host='ten')]))
+
+        self.assertEqual('openstack aggregate unset --property '
+                         'max_same_image_instances_per_host east',
+                         outcome.mend)
+
+    def test_clock_of_a_service(self):
+        for seconds, level in ((-3600, OK), (9, OK), (60, WARN)):
+            self.hosts(level, '', 'CAS304', host(), newest=(
+                NOW + datetime.timedelta(seconds=seconds)))
+
+    def test_clock_of_a_host(self):
+        """Its time of day is local; nova's is UTC."""
+        for uptime, level in (
+                ('', OK), ('nonsense', OK), (' 11:59:28 up 5 days', OK),
+                (' 17:29:28 up 1 day', OK), (' 11:59:50 up 1 min', WARN),
+                (' 11:58:00 up 5 days', OK), (' 11:57:00 up 5 days', WARN),
+                ('24:61:99 up', OK)):
+            self.hosts(level, '', 'CAS304', host(uptime=uptime))
+
+    def test_clock_that_is_off_is_named(self):
+        self.hosts(WARN, 'off: a by 150 s', 'CAS304',
+                   host(uptime=' 13:57:00 up 5 days,  2:03,  0 users'))
+
+    def test_cells(self):
+        self.hosts(OK, '1 cell with 1 compute node', 'CAS305', host())
+        self.hosts(WARN, 'cell2 at', 'CAS305', unread={
+            'cell2': 'cell cell2 at mysql://db cannot be read: no'})
+
+
+class TestSources(base.TestCase):
+
+    def test_libvirt_hosts_say_what_time_it_is(self):
+        """The driver is not loaded for it: libvirt may not be there."""
+        path = importlib.util.find_spec('nova.virt.libvirt.driver').origin
+        source = pathlib.Path(path).read_text()
+
+        self.assertIn("data['stats'] = {'uptime': self.get_host_uptime()}",
+                      source)
+        self.assertIn("processutils.execute('env', 'LANG=C', 'uptime')",
+                      source)
+
+    def test_constants_are_those_of_the_package(self):
+        from cache_aware_sched import cap_sources
+        from cache_aware_sched.scheduler import filters
+        from cache_aware_sched.scheduler import settings
+        from cache_aware_sched.scheduler import weights
+        from cache_aware_sched.virt import host_report
+
+        self.assertEqual(filters.ImageAntiAffinityFilter.__name__,
+                         scheduler.FILTER)
+        self.assertEqual(weights.ImageCacheWeigher.__name__,
+                         scheduler.WEIGHER)
+        self.assertEqual(host_report.COLUMN_BYTES, computes.COLUMN_BYTES)
+        self.assertLessEqual(
+            {cap_sources.OPTION, cap_sources.SHARE_OPTION,
+             settings.IMAGE_CACHE}, set(cloud.AGGREGATE_KEYS))

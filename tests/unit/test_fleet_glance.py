@@ -1,0 +1,126 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+import contextlib
+import http.server
+import json
+import threading
+import time
+from unittest import mock
+import urllib.parse
+
+from keystoneauth1 import loading
+
+from cache_aware_sched.fleet import glance
+from tests.unit import base
+from tests.unit import factories
+
+IMAGE, OTHER_IMAGE = factories.IMAGE, factories.OTHER_IMAGE
+
+
+class TestNames(base.TestCase):
+    """With a real client of HTTP, and a server in the place of Glance."""
+
+    def setUp(self):
+        super().setUp()
+        self.asked = []
+        self.pages = {}
+        self.status = 200
+        self.delay = 0.0
+        test = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+
+            def do_GET(self):
+                test.asked.append(self.path)
+                time.sleep(test.delay)
+                query = urllib.parse.parse_qs(
+                    urllib.parse.urlsplit(self.path).query)
+                body = json.dumps(test.pages.get(
+                    query.get('marker', [''])[0], {'images': []})).encode()
+                # A client that waits no longer has hung up.
+                with contextlib.suppress(BrokenPipeError):
+                    self.send_response(test.status)
+                    self.send_header('Content-Type', 'application/json')
+                    self.send_header('Content-Length', str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.url = f'http://127.0.0.1:{server.server_port}'
+        loading.register_auth_conf_options(glance.CONF, 'placement')
+        self.set_nova(group='placement', auth_type='none')
+        self.set_nova(group='glance', endpoint_override=self.url)
+
+    def page(self, *images, marker='', next=None):
+        self.pages[marker] = {
+            'images': [{'id': id_, 'name': name} for id_, name in images],
+            **({'next': f'/v2/images?marker={next}'} if next else {})}
+
+    def test_names(self):
+        self.page((IMAGE, 'debian'), ('x', 'other'), (OTHER_IMAGE, None))
+
+        self.assertEqual({IMAGE: 'debian', OTHER_IMAGE: ''},
+                         glance.names([IMAGE, OTHER_IMAGE, 'gone', '']))
+
+    def test_nothing_is_asked_for_nothing(self):
+        self.assertEqual({}, glance.names(['']))
+        self.assertEqual([], self.asked)
+
+    def test_pages(self):
+        self.page(('x', 'x'), next='1')
+        self.page((IMAGE, 'debian'), marker='1', next='2')
+
+        self.assertEqual({IMAGE: 'debian'}, glance.names([IMAGE]))
+        self.assertEqual(2, len(self.asked))
+
+    def test_pages_without_end(self):
+        self.page(('x', 'x'), next='1')
+        self.page(('y', 'y'), marker='1', next='1')
+
+        self.assertEqual({}, glance.names([IMAGE]))
+        self.assertEqual(glance.PAGES, len(self.asked))
+
+    def assert_unknown(self, text):
+        error = self.assertRaises(
+            glance.NamesUnknown, glance.names, [IMAGE])
+        self.assertIn(text, str(error))
+
+    def test_answer_that_is_none(self):
+        for self.status in (401, 500):
+            self.assert_unknown(f'HTTP {self.status}')
+        self.status = 200
+        self.pages[''] = {'no': 'images'}
+        self.assert_unknown('images')
+
+    def test_glance_is_down(self):
+        self.set_nova(group='glance', endpoint_override='http://127.0.0.1:1')
+
+        self.assert_unknown('Glance does not tell the names of images')
+
+    def test_glance_that_does_not_answer(self):
+        self.delay = 1.0
+        with mock.patch.object(glance, 'SECONDS', 0.1):
+            self.assert_unknown('Glance does not tell')
+
+    def test_no_account(self):
+        self.set_nova(group='placement', auth_type=None)
+
+        self.assert_unknown('nova.conf has no account in')
+        self.assertEqual([], self.asked)
