@@ -59,6 +59,10 @@ class Explain(fleet_access.FleetCommand):
         parser.add_argument(
             '--why-not', default='', metavar='HOST',
             help='Say what would have made this host win.')
+        parser.add_argument(
+            '--no-glance', action='store_true',
+            help='Do not ask Glance about the image: what nova knows of its '
+            'servers counts.')
         decision_log.add_argument(parser)
         parser.add_argument(
             '-f', '--format', choices=('text', 'json'), default='text',
@@ -109,10 +113,15 @@ class Explain(fleet_access.FleetCommand):
                 parsed_args.count, hints, parsed_args.zone,
                 parsed_args.server)
             try:
-                return now.explain(request, api, cells, None, images.size(
-                    fleet, parsed_args.image))
+                return now.explain(request, api, cells, self._described(
+                    parsed_args), images.size(fleet, parsed_args.image))
             except (asked.BadRequest, dry_run.CannotAsk) as error:
                 raise RuntimeError(str(error)) from None
+
+    def _described(self, parsed_args: argparse.Namespace) -> Any:
+        if not parsed_args.image or parsed_args.no_glance:
+            return None
+        return fleet_access.describe(self.app, parsed_args.image)
 
     def _past(self, parsed_args: argparse.Namespace) -> tuple[Any, list[str]]:
         with decision_log.opened(self.app, parsed_args) as log:

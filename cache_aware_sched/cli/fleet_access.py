@@ -115,9 +115,20 @@ def names(app: Any, parsed_args: argparse.Namespace,
         from cache_aware_sched.fleet import glance
         try:
             return glance.names(image_ids)
-        except glance.NamesUnknown as error:
+        except glance.GlanceSilent as error:
             say(app, [f'{error}. --no-names does not ask.'])
             return {}
+
+
+def describe(app: Any, image_id: str) -> Mapping[str, Any] | None:
+    """Return what Glance says of an image, None if it says nothing."""
+    with nova():
+        from cache_aware_sched.fleet import glance
+        try:
+            return glance.describe(image_id)
+        except glance.GlanceSilent as error:
+            say(app, [f'{error}. What nova knows of its servers counts.'])
+            return None
 
 
 def say(app: Any, lines: Iterable[str]) -> None:

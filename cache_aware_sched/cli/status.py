@@ -17,23 +17,33 @@ import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import datetime
 from typing import Any
 
 from cliff import show
 
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.cloud import cap_differences
+from cache_aware_sched.cli import decision_log
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli.host import cap_text
+from cache_aware_sched.decision_log import summary
 from cache_aware_sched import wording
 
 
 class Status(fleet_access.FleetCommand, show.ShowOne):
     """Show on one screen how the cloud is.
 
-    Who reports, what the caches hold, and whose cap differs from that of the
-    nova.conf that was read. "cache-aware-sched check" says what to mend.
+    Who reports, what the caches hold, whose cap differs from that of the
+    nova.conf that was read, and how many servers of the last day found their
+    image. "cache-aware-sched check" says what to mend.
     """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        decision_log.add_argument(parser)
+        return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Sequence[Any]]:
@@ -43,8 +53,20 @@ class Status(fleet_access.FleetCommand, show.ShowOne):
             from cache_aware_sched.checks import configuration
             scheduler = configuration.scheduler()
         fields = {**_hosts(fleet), **_caches(fleet.hosts),
-                  **_caps(scheduler, fleet.hosts)}
+                  **_caps(scheduler, fleet.hosts),
+                  'last_day': self._last_day(parsed_args)}
         return tuple(fields), tuple(fields.values())
+
+    def _last_day(self, parsed_args: argparse.Namespace) -> str:
+        """Return what the decision log has of the last 24 hours."""
+        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(
+            hours=24)
+        try:
+            with decision_log.opened(self.app, parsed_args) as log:
+                return summary.sentence(
+                    summary.summary(log.records(since), 'image')[0])
+        except RuntimeError as error:
+            return f'not known: {error}'
 
 
 def _hosts(fleet: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The names of images, if Glance tells them."""
+"""What Glance tells of images, if it answers."""
 
 from collections.abc import Collection
 from typing import Any
@@ -33,15 +33,26 @@ _ACCOUNTS = ('service_user', 'placement')
 SECONDS, PAGES, PAGE = 5, 20, 1000
 
 
-class NamesUnknown(Exception):
-    """Glance does not tell the names of images; the message says why."""
+#: What Glance itself says of an image (its schema "image", glance 30); all
+#: else that it says are properties.
+_FIELDS = frozenset({
+    'id', 'name', 'status', 'visibility', 'protected', 'checksum', 'owner',
+    'size', 'virtual_size', 'container_format', 'disk_format', 'created_at',
+    'updated_at', 'tags', 'min_ram', 'min_disk'})
+_NOT_PROPERTIES = frozenset({
+    'self', 'file', 'schema', 'direct_url', 'locations', 'stores',
+    'os_hash_algo', 'os_hash_value', 'os_hidden'})
+
+
+class GlanceSilent(Exception):
+    """Glance does not tell what it is asked; the message says why."""
 
 
 def names(wanted: Collection[str]) -> dict[str, str]:
     """Return the names of images that Glance shows to nova's own account.
 
     :param wanted: ids; asks for no more pages when all are found
-    :raises NamesUnknown: if Glance does not answer
+    :raises GlanceSilent: if Glance does not answer
     """
     missing = {image_id for image_id in wanted if image_id}
     found: dict[str, str] = {}
@@ -51,7 +62,7 @@ def names(wanted: Collection[str]) -> dict[str, str]:
         glance = _adapter()
         query: str | None = f'/v2/images?limit={PAGE}'
         for _page in range(PAGES):
-            body = _body(glance.get(query))
+            body = _body(glance.get(query), _NAMES)
             for image in body['images']:
                 if image['id'] in missing:
                     found[image['id']] = image.get('name') or ''
@@ -59,13 +70,32 @@ def names(wanted: Collection[str]) -> dict[str, str]:
             if not query or len(found) == len(missing):
                 break
             query = _path(query)
-    except NamesUnknown:
+    except GlanceSilent:
         raise
     except Exception as error:
-        raise NamesUnknown(
-            f'Glance does not tell the names of images: {_reason(error)}'
-        ) from None
+        raise GlanceSilent(f'{_NAMES}: {_reason(error)}') from None
     return found
+
+
+def describe(image_id: str) -> dict[str, Any]:
+    """Return an image as nova.objects.ImageMeta.from_dict wants it.
+
+    :raises GlanceSilent: if Glance does not answer, or shows no such image to
+        nova's own account
+    """
+    what = f'Glance does not describe image {image_id}'
+    try:
+        said = _body(_adapter().get(
+            f'/v2/images/{urllib.parse.quote(image_id, safe="")}'), what)
+        return {
+            **{name: value for name, value in said.items() if name in _FIELDS},
+            'properties': {
+                name: value for name, value in said.items()
+                if name not in _FIELDS | _NOT_PROPERTIES}}
+    except GlanceSilent:
+        raise
+    except Exception as error:
+        raise GlanceSilent(f'{what}: {_reason(error)}') from None
 
 
 def _adapter() -> Any:
@@ -81,16 +111,23 @@ def _adapter() -> Any:
             continue
         return utils.get_ksa_adapter('image', ksa_auth=auth,
                                      ksa_session=session)
-    raise NamesUnknown(
-        'the names of images are not asked for: nova.conf has no account in '
+    raise GlanceSilent(
+        'Glance is not asked: nova.conf has no account in '
         + ' or '.join(f'[{group}]' for group in _ACCOUNTS))
 
 
-def _body(answer: Any) -> Any:
+def _body(answer: Any, what: str) -> Any:
+    """Return what Glance answers.
+
+    :param what: goes wrong if it does not
+    """
     if answer.status_code != 200:
-        raise NamesUnknown('Glance does not tell the names of images: it '
-                           f'answers HTTP {answer.status_code}')
+        raise GlanceSilent(f'{what}: it answers HTTP {answer.status_code}')
     return answer.json()
+
+
+#: What goes wrong if the names are missing.
+_NAMES = 'Glance does not tell the names of images'
 
 
 def _path(link: str) -> str:

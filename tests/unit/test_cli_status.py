@@ -11,11 +11,15 @@
 #    under the License.
 
 
+import datetime
 import os
+import tempfile
 
+from cache_aware_sched.decision_log import record
 from cache_aware_sched import report
 from tests.unit import factories
 from tests.unit import test_cli_check
+from tests.unit.test_decision_summary import boot
 from tests.unit.test_fleet_hosts import reporting
 
 GIB = factories.GIB
@@ -46,6 +50,24 @@ class TestStatus(test_cli_check.CheckCommandTestCase):
         self.assertEqual('10 servers, hard, scope all, late check',
                          shown['cap'])
         self.assertEqual('', shown['other_caps'])
+
+    def test_last_day(self):
+        self.host('a', reporting(facts=FACTS))
+        path = os.path.join(
+            self.enterContext(tempfile.TemporaryDirectory()), 'log')
+        with open(path, 'w', encoding='utf-8') as file:
+            now = datetime.datetime.now(datetime.UTC)
+            for time in (now, now - datetime.timedelta(hours=25)):
+                file.write(record.dump(boot(time=time)))
+
+        self.assertIn('1 of 1 servers went to a host that held the image',
+                      self.read_json('--decision-log', path)['last_day'])
+
+    def test_last_day_without_a_decision_log(self):
+        self.host('a', reporting(facts=FACTS))
+
+        self.assertIn('not known: decision_log_file is not set',
+                      self.read_json()['last_day'])
 
     def test_caps_that_differ(self):
         self.set(max_same_image_instances_per_host=20)

@@ -20,6 +20,7 @@ from unittest import mock
 import urllib.parse
 
 from keystoneauth1 import loading
+from nova import objects
 
 from cache_aware_sched.fleet import glance
 from tests.unit import base
@@ -28,7 +29,7 @@ from tests.unit import factories
 IMAGE, OTHER_IMAGE = factories.IMAGE, factories.OTHER_IMAGE
 
 
-class TestNames(base.TestCase):
+class GlanceTestCase(base.TestCase):
     """With a real client of HTTP, and a server in the place of Glance."""
 
     def setUp(self):
@@ -68,6 +69,9 @@ class TestNames(base.TestCase):
         self.set_nova(group='placement', auth_type='none')
         self.set_nova(group='glance', endpoint_override=self.url)
 
+
+class TestNames(GlanceTestCase):
+
     def page(self, *images, marker='', next=None):
         self.pages[marker] = {
             'images': [{'id': id_, 'name': name} for id_, name in images],
@@ -99,7 +103,7 @@ class TestNames(base.TestCase):
 
     def assert_unknown(self, text):
         error = self.assertRaises(
-            glance.NamesUnknown, glance.names, [IMAGE])
+            glance.GlanceSilent, glance.names, [IMAGE])
         self.assertIn(text, str(error))
 
     def test_answer_that_is_none(self):
@@ -124,3 +128,31 @@ class TestNames(base.TestCase):
 
         self.assert_unknown('nova.conf has no account in')
         self.assertEqual([], self.asked)
+
+
+class TestDescribe(GlanceTestCase):
+
+    def test_image_with_its_properties(self):
+        self.pages[''] = {
+            'id': IMAGE, 'name': 'debian', 'size': 7, 'min_disk': 1,
+            'disk_format': 'qcow2', 'hw_disk_bus': 'scsi', 'self': '/v2/x',
+            'schema': '/v2/y', 'file': '/v2/z', 'os_hash_value': 'abc'}
+
+        found = glance.describe(IMAGE)
+
+        self.assertEqual([f'/v2/images/{IMAGE}'], self.asked)
+        self.assertEqual({'hw_disk_bus': 'scsi'}, found.pop('properties'))
+        self.assertEqual({'id': IMAGE, 'name': 'debian', 'size': 7,
+                          'min_disk': 1, 'disk_format': 'qcow2'}, found)
+        self.assertEqual('scsi', objects.ImageMeta.from_dict(
+            {**found, 'properties': {'hw_disk_bus': 'scsi'}}
+        ).properties.hw_disk_bus)
+
+    def test_no_such_image(self):
+        self.status = 404
+
+        error = self.assertRaises(glance.GlanceSilent, glance.describe, 'a/b')
+
+        self.assertEqual(['/v2/images/a%2Fb'], self.asked)
+        self.assertIn('does not describe image a/b', str(error))
+        self.assertIn('404', str(error))
