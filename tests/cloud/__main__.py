@@ -201,6 +201,7 @@ def _loaded(arguments: argparse.Namespace,
 
 
 def _restart(arguments: argparse.Namespace, say: running.Say) -> int:
+    _loaded(arguments, say)
     with state.locked(settings_mod.Tree(arguments.state)):
         rehearsing.restart(_loaded(arguments, say), arguments.services)
     return 0
