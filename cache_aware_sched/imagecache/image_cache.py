@@ -182,7 +182,7 @@ class ImageCache:
         self._tell(outcome)
 
     def evict_image(self, image: str, dry_run: bool = False,
-                    ) -> list[on_request.Answer]:
+                    ) -> list[on_request.EvictionAnswer]:
         """Evict an image as an operator asks, unless something keeps it.
 
         For a process of its own; see :mod:`.on_request`.

@@ -45,7 +45,7 @@ _JUST_NOW = ('it was not there as it was a moment ago: somebody has begun to '
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
+class EvictionAnswer:
     """What became of an entry.
 
     :param kept: why it stays; '' if it is evicted
@@ -84,7 +84,7 @@ class OnRequest:
         self._keep = keep
 
     def evict(self, image: str, view: evictable.View, instances: Sequence[Any],
-              outcome: evictor_mod.EvictionResult) -> list[Answer]:
+              outcome: evictor_mod.EvictionResult) -> list[EvictionAnswer]:
         """Evict the entries of an image that nothing keeps.
 
         :param image: see :func:`entries_of`
@@ -97,7 +97,7 @@ class OnRequest:
             kept = '; '.join(self._reasons(entry, view, instances))
             if not kept and not self._evictor.evict(entry, REASON, outcome):
                 kept = _JUST_NOW
-            answers.append(Answer(entry, kept))
+            answers.append(EvictionAnswer(entry, kept))
         return answers
 
     def _reasons(self, entry: Entry, view: evictable.View,
