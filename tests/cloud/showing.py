@@ -102,12 +102,13 @@ def status(cloud: cloud_mod.Cloud) -> bool:
     by_hand = {one.conf: one.pid for one in
                strays.find(processes, cloud.tree.venv)}
     good = True
-    for name in names:
+    for name in [*names, *(name for name, conf in confs.items()
+                           if conf in by_hand and name not in names)]:
         record = processes.recorded(name)
         alive = processes.alive(name)
         pid = by_hand.get(confs[name]) if name in confs else None
         good &= alive or pid is not None
-        pids = members[name] if alive or pid is None else [pid]
+        pids = members.get(name, []) if alive or pid is None else [pid]
         state = (_state(processes.record(name), confs.get(name)) if alive
                  else Text('ended', 'red') if pid is None
                  else Text('runs, started by hand', 'yellow'))

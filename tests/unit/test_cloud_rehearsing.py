@@ -10,12 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import contextlib
 import io
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
+import time
 from unittest import mock
 
 import fixtures
@@ -30,6 +32,7 @@ from tests.cloud import rehearsing
 from tests.cloud import running
 from tests.cloud import service as service_mod
 from tests.cloud import settings as settings_mod
+from tests.cloud import showing
 from tests.cloud import strays
 from tests.cloud import taking_down
 from tests.unit import base
@@ -250,6 +253,33 @@ class TestByHand(RehearsingTestCase):
         path.write_text('#!/bin/sh\nexec sleep 60\n')
         path.chmod(0o755)
         return path
+
+    def test_status_shows_it(self):
+        child = self.start(
+            self.program, self.cloud.computes.config_file('fake1'))
+        out = io.StringIO()
+
+        with contextlib.redirect_stdout(out):
+            self.assertTrue(showing.status(self.cloud))
+
+        [line] = [line for line in out.getvalue().splitlines()
+                  if 'nova-fake1' in line]
+        self.assertIn(f' {child.pid} ', line)
+        self.assertIn('runs, started by hand', line)
+
+    def test_status_tells_of_a_changed_file(self):
+        path = self.cloud.computes.config_file('fake1')
+        self.processes.environment['PATH'] = os.environ['PATH']
+        self.processes.start(service_mod.Service(
+            name='nova-fake1', command=['sleep', '60']))
+        later = time.time() + 60
+        os.utime(path, (later, later))
+        out = io.StringIO()
+
+        with contextlib.redirect_stdout(out):
+            showing.status(self.cloud)
+
+        self.assertIn('nova.conf was changed since', out.getvalue())
 
     def test_other_programs_and_other_clouds_are_let_be(self):
         other = self.settings.run.with_name('run-other') / 'etc/nova.conf'
