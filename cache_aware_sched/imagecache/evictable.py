@@ -124,11 +124,13 @@ class View:
 
     :param in_use: names of the entries that something needs
     :param protected: names of those that are protected
+    :param unsure: why all of them count as in use, '' if they do not
     """
 
     listing: Listing
     in_use: set[str]
     protected: set[str]
+    unsure: str = ''
 
     @property
     def entries(self) -> list[Entry]:
@@ -170,6 +172,7 @@ class Evictable:
         """
         entries = listing.entries
         names = {entry.name for entry in entries}
+        unsure = ''
         try:
             in_use = self._backing(
                 listing, self._wanted(listing, used), anew, waits)
@@ -178,14 +181,15 @@ class Evictable:
                 'Host %(host)s evicts nothing from its image cache now, so '
                 'that no server waits for its disks: %(error)s. It looks into '
                 'the others later.', {'host': self._host, 'error': error})
-            in_use = names
+            in_use, unsure = names, str(error)
         except backing.UnreadableDisk as error:
             once.warning(
                 LOG, ('disk', str(error)),
                 'Host %(host)s evicts nothing from its image cache: it cannot '
                 'tell what this disk is made on top of: %(error)s',
                 {'host': self._host, 'error': error})
-            in_use = names
+            in_use, unsure = names, (
+                f'what this disk is made on top of cannot be told: {error}')
         images = self._protected()
         if self._keep.is_unread:
             LOG.warning(
@@ -193,10 +197,11 @@ class Evictable:
                 'images are protected is not known, as [cache_aware_sched] '
                 'protected_images_file was not read yet. Create the file, or '
                 'correct the option.', {'host': self._host})
-            in_use = names
+            in_use, unsure = names, (
+                '[cache_aware_sched] protected_images_file cannot be read')
         return View(listing, in_use, {
             entry.name for entry in entries if _is_one_of(entry, images)
-            and entry.kind is not Kind.TEMPORARY})
+            and entry.kind is not Kind.TEMPORARY}, unsure)
 
     def _wanted(self, listing: Listing, used: Used) -> set[str]:
         """Return the names of what instances and this process use."""

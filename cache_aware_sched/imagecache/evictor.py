@@ -111,7 +111,7 @@ class Evictor:
         for entry in self._ask(self._policy.expired, [
                 entry for entry in view.evictable(view.listing.recent())
                 if entry.kind is not Kind.TEMPORARY]):
-            self._evict(entry, self._policy.reason, outcome)
+            self.evict(entry, self._policy.reason, outcome)
 
     def evict_to_limits(self, view: View, outcome: EvictionResult,
                         first: str | None = None) -> None:
@@ -129,7 +129,7 @@ class Evictor:
             budget, self._order(
                 view.evictable(outcome.absent | outcome.stuck), recent,
                 first),
-            lambda entry, limit: self._evict(entry, limit.value, outcome),
+            lambda entry, limit: self.evict(entry, limit.value, outcome),
             self._disk_now, recent)
 
     def note_too_large(self, view: View, outcome: EvictionResult) -> None:
@@ -173,9 +173,12 @@ class Evictor:
             return []
         return [by_name[name] for name in names if name in by_name]
 
-    def _evict(self, entry: Entry, reason: str,
-               outcome: EvictionResult) -> bool:
-        """Evict an entry; return whether it is there no more."""
+    def evict(self, entry: Entry, reason: str,
+              outcome: EvictionResult) -> bool:
+        """Evict an entry; return whether it is there no more.
+
+        The caller has asked :attr:`evictable` whether it may be evicted.
+        """
         if entry.kind is Kind.TEMPORARY:
             reason = _LEFT_BEHIND
         what = {'host': self._host, 'file': entry.name, 'size': entry.size,

@@ -30,6 +30,7 @@ from cache_aware_sched.imagecache import history
 from cache_aware_sched.imagecache import limits
 from cache_aware_sched.imagecache import log_lines
 from cache_aware_sched.imagecache import notification
+from cache_aware_sched.imagecache import on_request
 from cache_aware_sched.imagecache import policies
 from cache_aware_sched.imagecache import protected
 from cache_aware_sched.imagecache import store as store_mod
@@ -146,6 +147,16 @@ class ImageCache:
         """
         return len(self._protected.by_sha1().keys() & set(sha1s))
 
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether everything stays."""
+        return self._evictor.is_dry_run
+
+    @property
+    def protected_images(self) -> protected.ProtectedImages:
+        """The protected images."""
+        return self._protected
+
     def look(self) -> Listing:
         """Return what is there.
 
@@ -178,9 +189,35 @@ class ImageCache:
                            self._options.image_cache_dry_run)
         self._tell(outcome)
 
+    def evict_image(self, image: str, dry_run: bool = False,
+                    ) -> list[on_request.EvictionAnswer]:
+        """Evict an image as an operator asks, unless something keeps it.
+
+        For a process of its own; see :mod:`.on_request`.
+
+        :param image: see :func:`.on_request.entries_of`
+        :param dry_run: whether everything stays
+        :returns: an answer for each file, none if there is none
+        :raises OSError: if the cache cannot be looked at
+        :raises Exception: if nova does not tell who uses the image
+        """
+        self._evictor.is_dry_run |= dry_run
+        outcome = evictor.EvictionResult()
+        with self._lock:
+            listing = self._evictor.look()
+            context = nova_context.get_admin_context()
+            instances = self._instances(())
+            view = self._evictor.evictable.view(
+                listing, used.by_instances(context, instances), anew=True)
+            answers = on_request.OnRequest(
+                self._evictor, self._protected).evict(
+                    image, view, instances, outcome)
+        self._tell(outcome)
+        return answers
+
     def _tell(self, outcome: evictor.EvictionResult) -> None:
         """Tell the scheduler and the bus of what was evicted."""
-        if not outcome.evicted or self._options.image_cache_dry_run:
+        if not outcome.evicted or self._evictor.is_dry_run:
             return
         self._on_change()
         for entry, reason in outcome.evicted:
@@ -194,7 +231,11 @@ class ImageCache:
 
     def _used_by(self, context: nova_context.RequestContext,
                  listed: Iterable[Any]) -> used.Used:
-        """Return what instances use.
+        """Return what instances use; see :meth:`_instances`."""
+        return used.by_instances(context, self._instances(listed))
+
+    def _instances(self, listed: Iterable[Any]) -> list[Any]:
+        """Return the instances that may use the cache.
 
         Asked after the entries were looked at: what was claimed between nova's
         list and that look may have touched its image before it.
@@ -204,8 +245,7 @@ class ImageCache:
         hosts = self._store.hosts()
         # A move that ends in between is in one of the two answers.
         moving = used.moving(hosts)
-        return used.by_instances(
-            context, [*listed, *moving, *used.instances_of(hosts)])
+        return [*listed, *moving, *used.instances_of(hosts)]
 
 
 def limits_of(options: cfg.ConfigOpts.GroupAttr) -> limits.Limits:

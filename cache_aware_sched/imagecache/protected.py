@@ -75,6 +75,20 @@ class ProtectedImages:
                          len(self._listed), 'image')})
         return {**self._listed, **self._configured}
 
+    def sources(self) -> dict[str, list[str]]:
+        """Return where each protected image is named, by its id.
+
+        Reads the file as :meth:`by_sha1` does.
+        """
+        self.by_sha1()
+        found: dict[str, list[str]] = {}
+        for ids, where in (
+                (self._configured, 'protected_images'),
+                (self._listed, f'protected_images_file {self._path}')):
+            for image_id in ids.values():
+                found.setdefault(image_id, []).append(where)
+        return found
+
     def _read_if_changed(self, path: str) -> None:
         # Not to be kept waiting by a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -78,6 +78,16 @@ def by_instances(context: nova_context.RequestContext,
                   if (name := _blank_of(bdm))))
 
 
+def users(instances: Iterable[Any], sha1: str) -> list[str]:
+    """Return the uuids of the instances that use an image.
+
+    :param sha1: of the id of the image
+    """
+    return sorted({
+        instance.uuid for instance in instances
+        for image in _images(instance) if report.image_sha1(image) == sha1})
+
+
 def _images(instance: 'objects.Instance') -> Iterator[str]:
     for name in ('image_ref', 'kernel_id', 'ramdisk_id'):
         image = getattr(instance, name)

@@ -74,6 +74,7 @@ from cache_aware_sched.report.records import image_key
 from cache_aware_sched.report.records import image_sha1
 from cache_aware_sched.report.records import MAX_USERS
 from cache_aware_sched.report.records import RECORD_CHARS
+from cache_aware_sched.report.records import sha1_key
 from cache_aware_sched.report.records import size_code
 from cache_aware_sched.report.records import size_of_code
 from cache_aware_sched.report.records import VERSION
@@ -103,6 +104,7 @@ __all__ = [
     'encode',
     'image_key',
     'image_sha1',
+    'sha1_key',
     'size_code',
     'size_of_code',
 ]

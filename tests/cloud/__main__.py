@@ -16,15 +16,17 @@ import argparse
 from collections.abc import Mapping
 from collections.abc import Sequence
 import os
-import pathlib
 import sys
 
+from tests.cloud import arguments as arguments_mod
+from tests.cloud import belongings
 from tests.cloud import catalog
 from tests.cloud import cloud as cloud_mod
 from tests.cloud import interrupts
 from tests.cloud import packages
 from tests.cloud import playing
 from tests.cloud import recording
+from tests.cloud import rehearsing
 from tests.cloud import running
 from tests.cloud import scenario as scenario_mod
 from tests.cloud import scenarios as scenarios_mod
@@ -37,93 +39,6 @@ from tests.cloud import taking_down
 #: What there can be several of, and how many "up" makes.
 USUAL = {'computes': 3, 'fakes': 0, 'schedulers': 1}
 KINDS = tuple(USUAL)
-
-MAX_PORT = 65_535
-
-COMMANDS = ('run', 'up', 'down', 'status', 'shell')
-
-
-def _arguments(words: list[str]) -> argparse.Namespace:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        '--state', type=_directory, default=settings_mod.STATE,
-        metavar='DIR', help='where everything is kept (%(default)s)')
-    make = argparse.ArgumentParser(add_help=False)
-    make.add_argument('--computes', type=_number, metavar='N',
-                      help='hosts with libvirt')
-    make.add_argument('--fakes', type=_number, metavar='N',
-                      help='hosts that pretend to run servers')
-    make.add_argument('--schedulers', type=_number, metavar='N')
-    make.add_argument('--virt-type', choices=('auto', 'kvm', 'qemu'),
-                      default='auto',
-                      help='by default kvm where a guest boots with it')
-    make.add_argument('--port-base', type=_port_base, metavar='PORT',
-                      default=settings_mod.PORT_BASE,
-                      help='the first of the ports (%(default)s)')
-    make.add_argument('--port', type=_port, action='append', default=[],
-                      metavar='NAME=PORT', help='another port for one of '
-                      + ', '.join(settings_mod.LISTENERS))
-    parser = argparse.ArgumentParser(
-        prog='python -m tests.cloud', description=(
-            'A real cloud on one machine: nova, keystone, glance, placement, '
-            'MariaDB, RabbitMQ and libvirt, with this package.'))
-    commands = parser.add_subparsers(dest='command', metavar='COMMAND')
-    one = commands.add_parser(
-        'run', parents=[common, make],
-        help='play scenarios, in the cloud that is up or in a new one (this '
-             'is the default)')
-    one.add_argument('scenarios', nargs='*', metavar='SCENARIO',
-                     help='by default all')
-    one.add_argument('--keep', action='store_true',
-                     help='leave the cloud running')
-    one.add_argument('--record', action='store_true',
-                     help='note the results as a run of stestr')
-    one.add_argument('--list', action='store_true',
-                     help='only list the scenarios')
-    commands.add_parser('up', parents=[common, make],
-                        help='start a cloud and leave it running')
-    commands.add_parser('down', parents=[common],
-                        help='take the cloud down')
-    commands.add_parser('status', parents=[common], help='show what runs')
-    shell = commands.add_parser(
-        'shell', parents=[common],
-        help='a shell, or a command, as the administrator of the cloud')
-    shell.add_argument('words', nargs=argparse.REMAINDER, metavar='COMMAND')
-    if not words or words[0] not in (*COMMANDS, '-h', '--help'):
-        words = ['run', *words]
-    return parser.parse_args(words)
-
-
-def _number(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 50:
-        raise argparse.ArgumentTypeError('0 to 50 are possible')
-    return number
-
-
-def _directory(text: str) -> pathlib.Path:
-    """Return the path as processes elsewhere, and /proc, have it."""
-    path = pathlib.Path(text).resolve()
-    if any(one.isspace() for one in str(path)):
-        # Some commands are lines of a configuration file.
-        raise argparse.ArgumentTypeError('it must not have spaces in it')
-    return path
-
-
-def _port_base(text: str) -> int:
-    base, last = int(text), MAX_PORT + 1 - len(settings_mod.LISTENERS)
-    if not 1 <= base <= last:
-        raise argparse.ArgumentTypeError(f'1 to {last} are possible')
-    return base
-
-
-def _port(text: str) -> tuple[str, int]:
-    name, _, port = text.partition('=')
-    if name not in settings_mod.LISTENERS or not port.isdecimal():
-        raise argparse.ArgumentTypeError('use NAME=PORT')
-    if not 1 <= int(port) <= MAX_PORT:
-        raise argparse.ArgumentTypeError(f'1 to {MAX_PORT} are possible')
-    return name, int(port)
 
 
 def _new(arguments: argparse.Namespace, usual: Mapping[str, int],
@@ -143,7 +58,8 @@ def _new(arguments: argparse.Namespace, usual: Mapping[str, int],
     return cloud_mod.Cloud(settings_mod.Settings(
         state=str(arguments.state), virt_type=arguments.virt_type, port=port,
         computes=number('computes'), fakes=number('fakes'),
-        schedulers=number('schedulers')), say)
+        schedulers=number('schedulers'),
+        stock=getattr(arguments, 'stock', False)), say)
 
 
 def _start(cloud: cloud_mod.Cloud) -> None:
@@ -186,13 +102,7 @@ def _run(arguments: argparse.Namespace, say: running.Say) -> int:
     with state.locked(tree):
         cloud = cloud_mod.load(tree, say)
         if cloud is not None:
-            say('using the cloud that is up; its servers, images and '
-                'aggregates are deleted')
-            cloud.renew()
-            cloud.reset()
-            status = _play(cloud, chosen, arguments.record)
-            cloud.hand_over()
-            return status
+            return _run_here(cloud, chosen, arguments)
         taking_down.take_down(tree, say)
         cloud = _new(arguments, {
             name: max(getattr(one, name) for one in chosen)
@@ -210,6 +120,24 @@ def _run(arguments: argparse.Namespace, say: running.Say) -> int:
         if keep:
             showing.what_next(cloud.settings)
         return status
+
+
+def _run_here(cloud: cloud_mod.Cloud,
+              chosen: Sequence[scenario_mod.Scenario],
+              arguments: argparse.Namespace) -> int:
+    """Play scenarios in a cloud that is up; return the exit status.
+
+    :raises service.Failed: if what is in it may not be deleted
+    """
+    if not arguments.yes:
+        belongings.ask(cloud)
+    cloud.say('using the cloud that is up; its servers, images and '
+              'aggregates are deleted')
+    cloud.begin_to_play()
+    status = _play(cloud, chosen, arguments.record)
+    cloud.end_to_play()
+    cloud.hand_over()
+    return status
 
 
 def _chosen(names: Sequence[str]) -> list[scenario_mod.Scenario]:
@@ -260,10 +188,43 @@ def _status(arguments: argparse.Namespace, say: running.Say) -> int:
     return 1
 
 
-def _shell(arguments: argparse.Namespace, say: running.Say) -> int:
+def _loaded(arguments: argparse.Namespace,
+            say: running.Say) -> cloud_mod.Cloud:
+    """Return the cloud that is up.
+
+    :raises service.Failed: if there is none
+    """
     cloud = cloud_mod.load(settings_mod.Tree(arguments.state), say)
     if cloud is None:
         raise service_mod.Failed('No cloud is up; "up" starts one.')
+    return cloud
+
+
+def _restart(arguments: argparse.Namespace, say: running.Say) -> int:
+    _loaded(arguments, say)
+    with state.locked(settings_mod.Tree(arguments.state)):
+        rehearsing.restart(_loaded(arguments, say), arguments.services)
+    return 0
+
+
+def _conf(arguments: argparse.Namespace, say: running.Say) -> int:
+    cloud = _loaded(arguments, say)
+    if arguments.service:
+        sys.stdout.write(
+            f'{rehearsing.find(cloud, arguments.service).conf}\n')
+    else:
+        showing.configuration_files(rehearsing.services(cloud))
+    return 0
+
+
+def _sql(arguments: argparse.Namespace, say: running.Say) -> int:
+    command, environment = _loaded(arguments, say).infra.client(
+        arguments.database, arguments.statement)
+    os.execvpe(command[0], command, os.environ | environment)
+
+
+def _shell(arguments: argparse.Namespace, say: running.Say) -> int:
+    cloud = _loaded(arguments, say)
     words = arguments.words
     if words[:1] == ['--']:
         words = words[1:]
@@ -280,14 +241,15 @@ def _shell(arguments: argparse.Namespace, say: running.Say) -> int:
 
 def main() -> int:
     """Do what the command line says; return the exit status."""
-    arguments = _arguments(sys.argv[1:])
+    arguments = arguments_mod.parse(sys.argv[1:])
     say = showing.Reporter()
     try:
         packages.check_machine()
-        if arguments.command in ('run', 'up', 'down'):
+        if arguments.command in ('run', 'up', 'down', 'restart'):
             interrupts.install()
         return {'run': _run, 'up': _up, 'down': _down, 'status': _status,
-                'shell': _shell}[arguments.command](arguments, say)
+                'shell': _shell, 'restart': _restart, 'conf': _conf,
+                'sql': _sql}[arguments.command](arguments, say)
     except service_mod.Failed as error:
         sys.stderr.write(f'{error}\n')
         return 1

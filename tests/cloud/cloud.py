@@ -34,6 +34,9 @@ from tests.cloud import virtualization
 
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
+#: The image that a cloud comes with.
+TRY = 'try'
+
 #: Of the user's environment, what services are to see too.
 PASSED_ON = ('OS_NOVA_DISABLE_EVENTLET_PATCHING',)
 
@@ -59,11 +62,11 @@ class Cloud:
         self.computes = computes_mod.Computes(
             settings, self.processes, self.infra)
         for number in range(settings.schedulers):
-            self.schedulers.add(members.Member(f'scheduler{number + 1}'))
+            self.schedulers.add(f'scheduler{number + 1}')
         for kind, many in ((computes_mod.LIBVIRT, settings.computes),
                            (computes_mod.FAKE, settings.fakes)):
             for number in range(many):
-                self.computes.add(members.Member(f'{kind}{number + 1}'))
+                self.computes.add(f'{kind}{number + 1}')
         self._offered = self.computes.names
         self._client: client_mod.Client | None = None
 
@@ -112,7 +115,7 @@ class Cloud:
 
     def hand_over(self) -> None:
         """Leave it running for other programs, with an image to try."""
-        self.client.images.upload('try', kind='qcow2')
+        self.client.images.upload(TRY, kind='qcow2')
         self.tree.record.touch(mode=0o600)
         self.tree.record.write_text(self.settings.dumps())
 
@@ -165,6 +168,20 @@ class Cloud:
         running.together(self.schedulers.restore, self.computes.restore)
         self.client.clear()
         self.computes.empty_caches()
+
+    def begin_to_play(self) -> None:
+        """Have a cloud that is up as scenarios expect it."""
+        self.schedulers.usually(ours=True)
+        self.computes.usually(ours=True)
+        self.renew()
+        self.reset()
+
+    def end_to_play(self) -> None:
+        """Have stock nova again where the cloud came up with it."""
+        if self.settings.stock:
+            self.schedulers.usually(ours=False)
+            self.computes.usually(ours=False)
+            running.together(self.schedulers.start, self.computes.start)
 
     def _start_control(self) -> None:
         self.infra.start()

@@ -19,6 +19,8 @@ given more than once, or None to leave the option out.
 from collections.abc import Mapping
 import pathlib
 
+from oslo_config import iniparser
+
 Value = str | int | float | bool | list[str] | None
 Section = Mapping[str, Value]
 #: Sections by their names, with options by their names.
@@ -45,6 +47,37 @@ def render(conf: Conf) -> str:
                       if one is not None]
         lines.append('')
     return '\n'.join(lines)
+
+
+class _Reader(iniparser.BaseParser):
+    """Reads a file as oslo.config does."""
+
+    def __init__(self) -> None:
+        self.conf: dict[str, dict[str, Value]] = {}
+        self._section = ''
+
+    def new_section(self, section: str) -> None:
+        self._section = section
+        self.conf.setdefault(section, {})
+
+    def assignment(self, key: str, value: list[str]) -> None:
+        options = self.conf[self._section]
+        # The lines of one value.
+        text = ''.join(value)
+        if key not in options:
+            options[key] = text
+            return
+        before = options[key]
+        options[key] = [*(before if isinstance(before, list) else
+                          [str(before)]), text]
+
+
+def read(path: pathlib.Path) -> dict[str, dict[str, Value]]:
+    """Return what a file has in it."""
+    reader = _Reader()
+    with path.open() as lines:
+        reader.parse(lines)
+    return reader.conf
 
 
 def write(path: pathlib.Path, conf: Conf) -> bool:

@@ -60,6 +60,10 @@ class Images:
         _check(sent.status_code, sent.text)
         return image_id
 
+    def names(self) -> list[str]:
+        """Return the names of all images."""
+        return [str(one.name) for one in self._sdk.image.images()]
+
     def delete(self, *image_ids: str) -> None:
         """Delete images."""
         for image_id in image_ids:

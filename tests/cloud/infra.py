@@ -25,6 +25,9 @@ from tests.cloud import settings as settings_mod
 DATABASES = ('keystone', 'placement', 'glance', 'nova_api', 'nova_cell0',
              'nova_cell1')
 
+#: By shorter names.
+_ALIASES = {'api': 'nova_api', 'cell0': 'nova_cell0', 'cell1': 'nova_cell1'}
+
 #: Where Debian has the script that does not change to another user.
 RABBITMQ = '/usr/lib/rabbitmq/bin/rabbitmq-server'
 
@@ -66,6 +69,26 @@ class Infra:
         if done.returncode:
             raise service_mod.Failed(f'MariaDB: {done.stderr.strip()}')
         return done.stdout.splitlines()
+
+    def client(self, database: str, statement: str | None,
+               ) -> tuple[list[str], dict[str, str]]:
+        """Return a command that asks a database, and its environment.
+
+        :param database: its name, or the name of its cell
+        :param statement: None for a command that reads statements
+        :raises service.Failed: if there is no such database
+        """
+        name = _ALIASES.get(database, database)
+        if name not in DATABASES:
+            raise service_mod.Failed(
+                f'There is no database {database}; there are '
+                f'{", ".join((*_ALIASES, *DATABASES))}.')
+        command = [
+            'mariadb', '--no-defaults', '--user=cloud', '--protocol=tcp',
+            '--host=127.0.0.1', f'--port={self._settings.port["mariadb"]}']
+        if statement is not None:
+            command += ['--table', f'--execute={statement}']
+        return [*command, name], {'MYSQL_PWD': self._settings.secret}
 
     def _start_mariadb(self) -> None:
         data = self._mariadb / 'data'

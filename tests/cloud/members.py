@@ -49,11 +49,6 @@ class Member:
     ours: bool = True
     options: conf_mod.Conf = dataclasses.field(default_factory=dict)
 
-    @property
-    def usual(self) -> bool:
-        """Whether it is as the cloud came up."""
-        return self.ours and not self.options
-
 
 class Members(abc.ABC):
     """The services of one kind."""
@@ -70,6 +65,8 @@ class Members(abc.ABC):
         self.processes = processes
         self._infra = infra
         self._members: dict[str, Member] = {}
+        #: Whether they have this package's half when nobody changed that.
+        self._ours = not settings.stock
 
     @property
     def names(self) -> list[str]:
@@ -85,9 +82,28 @@ class Members(abc.ABC):
     def __getitem__(self, name: str) -> Member:
         return self._members[name]
 
-    def add(self, member: Member) -> None:
+    def add(self, name: str) -> None:
         """Know one more; it is not started by this."""
-        self._members[member.name] = member
+        self._members[name] = Member(name, ours=self._ours)
+
+    def usually(self, ours: bool) -> None:
+        """Have them with this package's half, or without, from the next start.
+
+        That is how they are until the end of this program, but for what
+        :meth:`restart` changes.
+        """
+        self._ours = ours
+        for member in self:
+            member.ours, member.options = ours, {}
+
+    def edited(self) -> list[str]:
+        """Return the names of those whose nova.conf somebody has edited."""
+        return [member.name for member in self
+                if self.config_file(member.name).read_text()
+                != conf_mod.render(self._conf(member))]
+
+    def _conf(self, member: Member) -> conf_mod.Conf:
+        return conf_mod.merge(self.usual_conf(member), member.options)
 
     def process(self, name: str) -> str:
         """Return the name of a service's process."""
@@ -108,8 +124,8 @@ class Members(abc.ABC):
         for member in found:
             state = self.state(member.name)
             (state / 'lock').mkdir(parents=True, exist_ok=True)
-            if conf_mod.write(self.config_file(member.name), conf_mod.merge(
-                    self.usual_conf(member), member.options)):
+            if conf_mod.write(
+                    self.config_file(member.name), self._conf(member)):
                 changed.append(member.name)
         # Another program that was killed may have changed it.
         if changed:
@@ -141,9 +157,10 @@ class Members(abc.ABC):
 
     def restore(self) -> None:
         """Have all run as they did when the cloud came up."""
-        changed = [one.name for one in self if not one.usual]
+        changed = [one.name for one in self
+                   if one.options or one.ours != self._ours]
         if changed:
-            self.restart(*changed)
+            self.restart(*changed, ours=self._ours)
         self.start()
 
     def said(self, name: str, text: str) -> bool:

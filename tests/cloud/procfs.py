@@ -85,6 +85,15 @@ def name(pid: int) -> str:
         return ''
 
 
+def command(pid: int) -> str:
+    """Return the words of the command of a process with spaces, or ''."""
+    try:
+        return (PROC / str(pid) / 'cmdline').read_text(
+            errors='replace').replace('\0', ' ').strip()
+    except OSError:
+        return ''
+
+
 def mounts(pid: int) -> str:
     """Return the mounts that a process sees, '' if it is gone."""
     try:

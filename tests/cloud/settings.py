@@ -74,6 +74,7 @@ class Settings:
         has one of that name
     :param secret: every password; others may have accounts on this machine
     :param virt_type: as nova knows it: kvm or qemu
+    :param stock: whether it comes up without this package's plug-ins
     """
 
     state: str
@@ -81,6 +82,7 @@ class Settings:
     fakes: int
     schedulers: int
     virt_type: str = 'qemu'
+    stock: bool = False
     port: dict[str, int] = dataclasses.field(default_factory=ports)
     identity: str = dataclasses.field(
         default_factory=lambda: uuid.uuid4().hex[:12])

@@ -15,6 +15,7 @@
 from collections.abc import Sequence
 import contextlib
 import os
+import pathlib
 import sys
 import time
 
@@ -27,8 +28,10 @@ from cache_aware_sched import wording
 from tests.cloud import cloud as cloud_mod
 from tests.cloud import playing
 from tests.cloud import procfs
+from tests.cloud import rehearsing
 from tests.cloud import scenario as scenario_mod
 from tests.cloud import settings as settings_mod
+from tests.cloud import strays
 
 #: What to try next: a command each, and what follows it.
 _NEXT = (
@@ -38,6 +41,9 @@ _NEXT = (
               '--nic none --wait one'),
     ('shell', ' -- openstack console log show one'),
     ('shell', ''),
+    ('conf', ''),
+    ('restart', ' compute1'),
+    ('sql', " cell1 'select host, vm_state, display_name from instances'"),
     ('run', ' smoke'),
     ('down', ''),
 )
@@ -92,15 +98,23 @@ def status(cloud: cloud_mod.Cloud) -> bool:
     processes = cloud.processes
     names = processes.names()
     members = processes.members(names)
+    confs = {one.service.name: one.conf for one in rehearsing.services(cloud)}
+    by_hand = {one.conf: one.pid for one in
+               strays.find(processes, cloud.tree.venv)}
     good = True
-    for name in names:
+    for name in [*names, *(name for name, conf in confs.items()
+                           if conf in by_hand and name not in names)]:
         record = processes.recorded(name)
         alive = processes.alive(name)
-        good &= alive
+        pid = by_hand.get(confs[name]) if name in confs else None
+        good &= alive or pid is not None
+        pids = members.get(name, []) if alive or pid is None else [pid]
+        state = (_state(processes.record(name), confs.get(name)) if alive
+                 else Text('ended', 'red') if pid is None
+                 else Text('runs, started by hand', 'yellow'))
         table.add_row(
-            name, str(record.pid if record else ''),
-            str(sum(map(procfs.memory, members[name])) >> 20),
-            Text('runs', 'green') if alive else Text('ended', 'red'))
+            name, str(record.pid if alive and record else pid or ''),
+            str(sum(map(procfs.memory, pids)) >> 20), state)
     console().print(table)
     settings = cloud.settings
     console().print(
@@ -110,6 +124,19 @@ def status(cloud: cloud_mod.Cloud) -> bool:
         f'keystone is {settings.url("keystone", "/v3")}; '
         f'logs are in {settings.tree.logs}')
     return good
+
+
+def _state(record: pathlib.Path, conf: pathlib.Path | None) -> Text:
+    """Return what to say of a process that runs."""
+    if conf and conf.stat().st_mtime > record.stat().st_mtime:
+        return Text(f'runs; {conf.name} was changed since', 'yellow')
+    return Text('runs', 'green')
+
+
+def configuration_files(found: Sequence[rehearsing.Restartable]) -> None:
+    """Print where the configuration file of each service is."""
+    for one in found:
+        sys.stdout.write(f'{one.service.name:14} {one.conf}\n')
 
 
 def what_next(settings: settings_mod.Settings) -> None:

@@ -26,6 +26,7 @@ from tests.cloud import processes as processes_mod
 from tests.cloud import procfs
 from tests.cloud import running
 from tests.cloud import settings as settings_mod
+from tests.cloud import strays
 
 _BOOT_ID = 'boot_id'
 
@@ -66,7 +67,7 @@ def take_down(tree: settings_mod.Tree, say: running.Say) -> int:
             start = time.monotonic()
             say('taking everything down')
             if _is_of_this_boot(run):
-                _end(processes_mod.Processes(run, tree.logs))
+                _end(processes_mod.Processes(run, tree.logs), tree.venv)
             shutil.rmtree(run)
             say(f'everything is down after {time.monotonic() - start:.1f} s')
         tree.record.unlink(missing_ok=True)
@@ -79,7 +80,8 @@ def _is_of_this_boot(run: pathlib.Path) -> bool:
     return path.exists() and path.read_text() == procfs.boot_id()
 
 
-def _end(processes: processes_mod.Processes) -> None:
+def _end(processes: processes_mod.Processes, venv: pathlib.Path) -> None:
+    strays.end(strays.find(processes, venv), PATIENCE)
     names = processes.names()
     last = [name for name in names if name in _INFRA]
     hosts = [name for name in names if name.startswith(_HOSTS)]

@@ -19,6 +19,7 @@ from unittest import mock
 import fixtures
 
 from tests.cloud import __main__ as command_line
+from tests.cloud import arguments
 from tests.cloud import cloud as cloud_mod
 from tests.cloud import interrupts
 from tests.cloud import packages
@@ -233,7 +234,7 @@ class TestCommandLine(PlayingTestCase):
         return status, out.getvalue()
 
     def parse(self, *words):
-        return command_line._arguments(list(words))
+        return arguments.parse(list(words))
 
     def assert_refused(self, *words):
         """Assert it without main(): what it took would be done."""
@@ -263,8 +264,10 @@ class TestCommandLine(PlayingTestCase):
         self.assertIn('There is no scenario nonsense', out)
 
     def test_no_cloud_is_up(self):
-        for command in ('status', 'shell'):
-            status, out = self.call(command, '--state', str(self.path))
+        for words in (('status',), ('shell',), ('restart',), ('conf',),
+                      ('sql', 'cell1', 'select 1')):
+            status, out = self.call(
+                words[0], '--state', str(self.path), *words[1:])
 
             self.assertEqual(1, status)
             self.assertIn('no cloud is up', out.lower())

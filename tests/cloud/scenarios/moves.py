@@ -14,6 +14,7 @@
 
 from cache_aware_sched import report
 from tests.cloud import conf
+from tests.cloud import moving
 from tests.cloud import running
 from tests.cloud import scenario
 from tests.cloud import servers
@@ -25,13 +26,11 @@ CAP: conf.Conf = {'cache_aware_sched': {
 SEEN = 60.0
 
 
-class _Play:
+class _Play(moving.Moving):
     """Servers of one image, of which a host may have one."""
 
     def __init__(self, cloud: scenario.Cloud) -> None:
-        self._cloud = cloud
-        self._sdk = cloud.client.sdk.compute
-        self._servers = cloud.client.servers
+        super().__init__(cloud)
         self._image = cloud.client.images.upload('moved')
         self.hosts = set(cloud.computes.with_libvirt)
 
@@ -52,52 +51,21 @@ class _Play:
         """Delete servers."""
         self._servers.delete(*(one.id for one in found))
 
-    def migrate(self, server: servers.Server) -> servers.Server:
-        """Migrate a server, turned off, and confirm it."""
-        self._sdk.migrate_server(server.id)
-        self._wait(server, 'VERIFY_RESIZE')
-        self._sdk.confirm_server_resize(server.id)
-        return self._wait(server, 'ACTIVE')
-
     def rebuild(self, server: servers.Server) -> servers.Server:
         """Rebuild a server from the same image."""
         self._sdk.rebuild_server(server.id, image=self._image)
-        return self._wait(server, 'ACTIVE')
+        return self.wait(server, 'ACTIVE')
 
     def shelve(self, server: servers.Server) -> servers.Server:
         """Shelve a server, off its host."""
         self._sdk.shelve_server(server.id)
-        return self._wait(server, 'SHELVED_OFFLOADED')
+        return self.wait(server, 'SHELVED_OFFLOADED')
 
     def unshelve(self, server: servers.Server,
                  status: str = 'ACTIVE') -> servers.Server:
         """Unshelve a server, or see that no host takes it."""
         self._sdk.unshelve_server(server.id)
-        return self._wait(server, status)
-
-    def evacuate(self, server: servers.Server) -> servers.Server:
-        """Have a server on another host, as its own has failed."""
-        self._cloud.computes.kill(server.host)
-        for one in self._sdk.services(binary='nova-compute',
-                                      host=server.host):
-            self._sdk.update_service_forced_down(one, forced=True)
-        self._sdk.evacuate_server(server.id)
-        # Since nova 27 it is not started there. It is stopped, and has no
-        # task, a moment before nova writes its new host.
-        return self._wait(server, 'SHUTOFF', left=server.host)
-
-    def repair(self, host: str) -> None:
-        """Bring a failed host back."""
-        self._cloud.computes.start(host)
-        for one in self._sdk.services(binary='nova-compute', host=host):
-            self._sdk.update_service_forced_down(one, forced=False)
-
-    def _wait(self, server: servers.Server, status: str,
-              left: str | None = None) -> servers.Server:
-        """Wait until a server is settled, and not on the host it has left."""
-        return self._servers.wait(
-            [server.id], until=lambda found: found.status == status
-            and servers.settled(found) and found.host != left)[0]
+        return self.wait(server, status)
 
     def _users(self) -> dict[str, int]:
         """Return how many servers of the image each host reports."""
