@@ -75,13 +75,22 @@ def images(app: Any, parsed_args: argparse.Namespace) -> Any:
 
 
 @contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Keep libraries that nova imports from warning.
+
+    Nobody who runs a command can do anything about it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
+
+
+@contextlib.contextmanager
 def _databases(parsed_args: argparse.Namespace,
                ) -> Iterator[tuple[Any, Any, float]]:
     """Give the API database, those of the cells, and service_down_time."""
     access = arguments.make(Access, parsed_args)
-    with warnings.catch_warnings():
-        # Of libraries that nova imports; nobody can do anything about it.
-        warnings.simplefilter('ignore')
+    with quiet_imports():
         # Only here: importing nova takes seconds.
         from cache_aware_sched import nova_databases
         nova_databases.configure(access.config_files)

@@ -33,6 +33,9 @@ from cache_aware_sched import report
 #: default_availability_zone, nova 34.0.0).
 _ZONE = 'availability_zone'
 
+#: Why there is no report where nova-compute has none of our drivers.
+NO_REPORT = 'its driver reports none: see compute_driver'
+
 _NODES = sa.table('compute_nodes', *(sa.column(name) for name in (
     'host', 'hypervisor_hostname', 'hypervisor_type', 'stats', 'deleted')), *(
         sa.column(name, sa.DateTime()) for name in (
@@ -175,7 +178,7 @@ def _text(stats: str | None) -> tuple[object, str]:
     except ValueError:
         return None, 'its statistics are no JSON'
     if not isinstance(found, dict) or report.STATS_KEY not in found:
-        return None, 'its driver reports none: see compute_driver'
+        return None, NO_REPORT
     return found[report.STATS_KEY], ''
 
 

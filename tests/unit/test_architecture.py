@@ -178,9 +178,10 @@ class TestDirections(base.TestCase):
 
     def test_commands_for_operators_act_on_no_host(self):
         """Nor do they need the services, but for the report."""
-        self.assert_independent(f'{PACKAGE}.fleet', of=[
-            f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
-            f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
+        for package in ('fleet', 'exporter'):
+            self.assert_independent(f'{PACKAGE}.{package}', of=[
+                f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
+                f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
 
     def test_nothing_needs_the_simulator(self):
         """But what runs it."""
@@ -200,7 +201,8 @@ class TestDirections(base.TestCase):
     def test_help_of_the_command_needs_no_nova(self):
         """It takes seconds to load; plotly may not be there at all."""
         self.assert_loads_without(
-            ('nova', 'plotly', 'rich', 'sqlalchemy'), f'{PACKAGE}.cli.app',
+            ('nova', 'plotly', 'prometheus_client', 'rich', 'sqlalchemy'),
+            f'{PACKAGE}.cli.app', f'{PACKAGE}.cli.exporter',
             f'{PACKAGE}.cli.simulate')
 
     def test_nothing_needs_the_command(self):

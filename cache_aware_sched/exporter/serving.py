@@ -1,0 +1,91 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Gives the metrics away: over HTTP, or once as a text."""
+
+import os
+import signal
+import tempfile
+import threading
+from typing import Any
+
+import prometheus_client
+from prometheus_client import exposition
+
+from cache_aware_sched.exporter.exporting import Exporter
+
+#: Readable by node-exporter, which is another user.
+_MODE = 0o644
+
+
+class CannotServe(Exception):
+    """The metrics cannot be given away; the message says why."""
+
+
+def text(exporter: Exporter) -> str:
+    """Return all metrics, in the text format of Prometheus."""
+    return exposition.generate_latest(exporter.registry).decode()
+
+
+def replace(path: str, content: str) -> None:
+    """Write a file that is seen whole, or not at all.
+
+    :raises CannotServe: naming the file
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(
+            dir=os.path.dirname(path) or '.', prefix='.cache-aware-sched-')
+        try:
+            with os.fdopen(handle, 'w', encoding='utf-8') as file:
+                file.write(content)
+                os.fchmod(file.fileno(), _MODE)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise CannotServe(
+            f'{path} cannot be written: {error.strerror or error}') from None
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``.
+
+    :raises CannotServe: if it is none
+    """
+    host, _colon, port = listen.rpartition(':')
+    if not (host and port.isdecimal() and int(port) < 2 ** 16):
+        raise CannotServe(f'--listen must be HOST:PORT, not {listen!r}')
+    return host.strip('[]'), int(port)
+
+
+def start(exporter: Exporter, listen: str) -> Any:
+    """Answer in threads; return the server, with its ``server_address``.
+
+    :raises CannotServe: if the address cannot be used
+    """
+    host, port = address(listen)
+    try:
+        server, _thread = prometheus_client.start_http_server(
+            port, host, registry=exporter.registry)
+    except OSError as error:
+        raise CannotServe(f'{listen} cannot be listened on: '
+                          f'{error.strerror or error}') from None
+    return server
+
+
+def wait_for_signal() -> None:
+    """Return when the process is to end."""
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: over.set())
+    over.wait()
