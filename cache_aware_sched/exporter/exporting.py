@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import datetime
 import threading
 import time
@@ -65,6 +66,7 @@ class Exporter(registry_mod.Collector):
         self._lock = threading.Lock()
         self._changes = ReportChanges()
         self._reading: Reading | None = None
+        self._gauges: Sequence[metrics_core.Metric] = ()
         self._tried: datetime.datetime | None = None
         self._seconds = 0.0
         self._said: dict[str, str] = {}
@@ -84,6 +86,7 @@ class Exporter(registry_mod.Collector):
         with self._lock:
             self._renew()
             reading, seconds = self._reading, self._seconds
+            of_reading = self._gauges
             bad, lost = self._log.bad, self._log.lost
         yield metrics_core.GaugeMetricFamily(
             f'{PREFIX}_databases_up', "Whether nova's API database answered, "
@@ -97,8 +100,7 @@ class Exporter(registry_mod.Collector):
         yield metrics_core.CounterMetricFamily(
             f'{PREFIX}_decision_log_lost', 'Decisions that nova-scheduler '
             'could not write.', value=lost)
-        if reading is not None:
-            yield from gauges.of_reading(reading, self._settings.top_images)
+        yield from of_reading
 
     def _renew(self) -> None:
         now = self._clock()
@@ -107,7 +109,9 @@ class Exporter(registry_mod.Collector):
                 self._settings.cache_seconds):
             self._tried = now
             started = time.monotonic()
-            self._reading = self._read(now)
+            self._reading = reading = self._read(now)
+            self._gauges = () if reading is None else tuple(
+                gauges.of_reading(reading, self._settings.top_images))
             self._seconds = time.monotonic() - started
         # Before the servers: it tells how they booted.
         self._follow()
