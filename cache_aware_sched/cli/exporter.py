@@ -57,13 +57,14 @@ class RunExporter(fleet_access.FleetCommand):
         access = arguments.make(Access, parsed_args)
         with fleet_access.quiet_imports():
             from cache_aware_sched.exporter import serving
+            from cache_aware_sched import files
             from cache_aware_sched import nova_databases
             nova_databases.configure(access.config_files)
             exporter = _exporter(settings, access)
         if settings.once:
             text = serving.text(exporter)
             if settings.output:
-                serving.replace(settings.output, text)
+                files.replace(settings.output, text)
             else:
                 self.app.stdout.write(text)
             return 0
@@ -86,15 +87,12 @@ def _exporter(settings: ExporterSettings, access: Access) -> Any:
         api = nova_databases.api_database()
         return api, nova_databases.cells(api, access.cell_databases)
 
-    ours = nova_databases.CONF.cache_aware_sched
-    # Not every release of the package writes one.
-    configured = getattr(ours, 'decision_log_file', None)
-    logs = settings.decision_logs or ((configured,) if configured else ())
     return exporting.Exporter(
         settings, CloudReader(
             databases, lambda: float(nova_databases.CONF.service_down_time),
             datetime.timedelta(days=settings.days)),
-        FollowedLog(logs, from_start=settings.once))
+        FollowedLog(fleet_access.decision_logs(settings.decision_logs),
+                    from_start=settings.once))
 
 
 @contextlib.contextmanager

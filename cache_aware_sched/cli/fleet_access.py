@@ -15,6 +15,7 @@
 import argparse
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import datetime
 from typing import Any
@@ -72,6 +73,36 @@ def images(app: Any, parsed_args: argparse.Namespace) -> Any:
             api, cells, service_down_time, _now()), cells)
     _warn(app, found.unread)
     return found
+
+
+def cloud(app: Any, parsed_args: argparse.Namespace,
+          ) -> tuple[tuple[Any, Any], datetime.datetime]:
+    """Return what is known of all images, the caps, and the time.
+
+    :returns: a :class:`cache_aware_sched.fleet.images.FleetImages`, a
+        :class:`cache_aware_sched.fleet.caps.HostCaps`, and UTC
+    """
+    with _databases(parsed_args) as (api, cells, service_down_time):
+        from cache_aware_sched.fleet import caps
+        from cache_aware_sched.fleet import hosts as fleet_hosts
+        from cache_aware_sched.fleet import images as fleet_images
+        now = _now()
+        found = fleet_images.read(fleet_hosts.read(
+            api, cells, service_down_time, now), cells)
+        all_caps = caps.read(api)
+    _warn(app, found.unread)
+    return (found, all_caps), now
+
+
+def decision_logs(given: Sequence[str]) -> Sequence[str]:
+    """Return the paths of the decision logs.
+
+    :param given: as arguments; without any, that of nova's configuration,
+        which must have been read
+    """
+    from cache_aware_sched.config import CONF
+    configured = getattr(CONF.cache_aware_sched, 'decision_log_file', None)
+    return given or ((configured,) if configured else ())
 
 
 @contextlib.contextmanager

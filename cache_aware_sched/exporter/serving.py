@@ -12,9 +12,7 @@
 
 """Gives the metrics away: over HTTP, or once as a text."""
 
-import os
 import signal
-import tempfile
 import threading
 from typing import Any
 
@@ -22,9 +20,6 @@ import prometheus_client
 from prometheus_client import exposition
 
 from cache_aware_sched.exporter.exporting import Exporter
-
-#: Readable by node-exporter, which is another user.
-_MODE = 0o644
 
 
 class CannotServe(Exception):
@@ -34,27 +29,6 @@ class CannotServe(Exception):
 def text(exporter: Exporter) -> str:
     """Return all metrics, in the text format of Prometheus."""
     return exposition.generate_latest(exporter.registry).decode()
-
-
-def replace(path: str, content: str) -> None:
-    """Write a file that is seen whole, or not at all.
-
-    :raises CannotServe: naming the file
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(
-            dir=os.path.dirname(path) or '.', prefix='.cache-aware-sched-')
-        try:
-            with os.fdopen(handle, 'w', encoding='utf-8') as file:
-                file.write(content)
-                os.fchmod(file.fileno(), _MODE)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise CannotServe(
-            f'{path} cannot be written: {error.strerror or error}') from None
 
 
 def address(listen: str) -> tuple[str, int]:

@@ -16,6 +16,7 @@ What nova.conf and the metadata of aggregates set; a flavor and a user's hint
 can set another for their requests.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
@@ -26,6 +27,7 @@ from cache_aware_sched import cap as cap_mod
 from cache_aware_sched import cap_sources
 from cache_aware_sched.config import CONF
 from cache_aware_sched.fleet.images import KnownImage
+from cache_aware_sched.fleet.images import Node
 from cache_aware_sched import nova_databases
 
 _MEMBERS = sa.table(
@@ -48,22 +50,25 @@ class HostCaps:
     default: cap_mod.Cap
     of_hosts: Mapping[str, cap_mod.Cap]
 
-    def headroom(self, image: KnownImage, hosts: int) -> list[int]:
-        """Return how many more servers of an image its hosts may run.
+    def headroom(self, image: KnownImage, hosts: int,
+                 nodes: Iterable[Node] | None = None) -> list[int]:
+        """Return how many more servers of an image compute nodes may run.
 
         Less than 0 where more run already. Servers of all projects are
         counted together.
 
         :param hosts: the number of all compute nodes
-        :returns: of the compute nodes that run some and have a cap
+        :param nodes: that are asked about; without them all that run some
+        :returns: of those that have a cap
         """
         total = image.running
         average = (total + 1) / max(1, hosts)
         rooms = []
-        for (host, _node), number in image.servers.items():
-            limit = self.of_hosts.get(host, self.default).limit(total, average)
+        for node in image.servers if nodes is None else nodes:
+            limit = self.of_hosts.get(node[0], self.default).limit(
+                total, average)
             if limit:
-                rooms.append(limit - number)
+                rooms.append(limit - image.servers.get(node, 0))
         return rooms
 
 

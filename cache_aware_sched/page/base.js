@@ -22,8 +22,10 @@ function themed(layout) {
     bordercolor: variable('--line'), font: {color: variable('--text')}};
   merged.modebar = {bgcolor: 'rgba(0,0,0,0)', color: variable('--quiet'),
     activecolor: variable('--text')};
-  for (const name of ['xaxis', 'yaxis']) {
-    merged[name] = {...axis, ...merged[name]};
+  for (const name of ['xaxis', 'yaxis', 'yaxis2']) {
+    if (name !== 'yaxis2' || merged[name]) {
+      merged[name] = {...axis, ...merged[name]};
+    }
   }
   return merged;
 }
@@ -39,6 +41,15 @@ function draw(id, figure) {
   const layout = {height: height(element, figure.data.length),
     ...themed(figure.layout)};
   return Plotly.react(element, figure.data, layout, config);
+}
+
+// The look of a heat map.
+function heat(title) {
+  return {type: 'heatmap', hoverongaps: false,
+    colorscale: [[0, variable('--heat-low')],
+      [0.5, variable('--heat-middle')], [1, variable('--heat-high')]],
+    colorbar: {title: {text: title, side: 'right'}, thickness: 12,
+      outlinewidth: 0}};
 }
 
 // Draws all figures, and again when the theme or the size changes.

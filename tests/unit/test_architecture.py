@@ -178,7 +178,7 @@ class TestDirections(base.TestCase):
 
     def test_commands_for_operators_act_on_no_host(self):
         """Nor do they need the services, but for the report."""
-        for package in ('fleet', 'exporter'):
+        for package in ('fleet', 'fleet_page', 'exporter'):
             self.assert_independent(f'{PACKAGE}.{package}', of=[
                 f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
                 f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
@@ -203,7 +203,7 @@ class TestDirections(base.TestCase):
         self.assert_loads_without(
             ('nova', 'plotly', 'prometheus_client', 'rich', 'sqlalchemy'),
             f'{PACKAGE}.cli.app', f'{PACKAGE}.cli.exporter',
-            f'{PACKAGE}.cli.simulate')
+            f'{PACKAGE}.cli.report', f'{PACKAGE}.cli.simulate')
 
     def test_nothing_needs_the_command(self):
         for name, path in modules().items():

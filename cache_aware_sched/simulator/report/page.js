@@ -5,19 +5,17 @@ function most(map) {
 function drawMap(side, most) {
   const map = data.maps[
     document.querySelector(`[data-side=${side}] select`).value];
+  const trace = heat('servers');
   return draw(`map-${side}`, {
     data: [{
-      type: 'heatmap', z: map.servers, xgap: 1,
+      ...trace, z: map.servers, xgap: 1,
       x: map.images.map((image, index) => index + 1),
       customdata: map.hosts.map(host => map.images.map(
         image => [host, image])),
       hovertemplate: '%{z:,} servers<br>%{customdata[0]}<br>' +
         'image %{customdata[1]}<extra></extra>',
-      zmin: 0, zmax: most, hoverongaps: false,
-      colorscale: [[0, variable('--heat-low')],
-        [0.5, variable('--heat-middle')], [1, variable('--heat-high')]],
-      colorbar: {title: {text: 'servers', side: 'right'}, thickness: 12,
-        outlinewidth: 0, tick0: 0, dtick: Math.ceil(most / 6)},
+      zmin: 0, zmax: most,
+      colorbar: {...trace.colorbar, tick0: 0, dtick: Math.ceil(most / 6)},
     }],
     layout: {
       height: 460, margin: {l: 40, r: 10, t: 30, b: 45},
