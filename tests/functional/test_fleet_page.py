@@ -147,8 +147,8 @@ class CloudPageTests(PageTestCase):
                 'document.body.textContent'), place)
 
     def test_pointing_at_the_map_tells_what_is_there(self):
-        self.page.evaluate('Plotly.Fx.hover('
-                           '"map", [{curveNumber: 0, pointNumber: [0, 0]}])')
+        self.page.evaluate('Plotly.Fx.hover(document.getElementById("map"), '
+                           '{xval: 0, yval: 0}, "xy")')
         self.page.wait_until('document.querySelector(".hovertext")')
 
         shown = self.page.evaluate(
