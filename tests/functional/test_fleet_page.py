@@ -152,7 +152,7 @@ class CloudPageTests(PageTestCase):
         self.page.wait_until('document.querySelector(".hovertext")')
 
         shown = self.page.evaluate(
-            'document.querySelector(".hoverlayer").textContent')
+            'document.querySelector("#map .hoverlayer").textContent')
         self.assertRegex(shown, r'\d+ % held.*5 hosts, compute\d+ to ')
 
 
