@@ -62,7 +62,7 @@ class RunExporter(fleet_access.FleetCommand):
             nova_databases.configure(access.config_files)
             exporter = _exporter(settings, access)
         if settings.once:
-            text = serving.text(exporter)
+            text = serving.text(exporter, counters=not settings.output)
             if settings.output:
                 files.replace(settings.output, text)
             else:

@@ -91,6 +91,11 @@ class Exporter(registry_mod.Collector):
         yield metrics_core.GaugeMetricFamily(
             f'{PREFIX}_databases_up', "Whether nova's API database answered, "
             'the last time it was asked.', value=reading is not None)
+        if reading is not None:
+            yield metrics_core.GaugeMetricFamily(
+                f'{PREFIX}_read_timestamp_seconds', "When nova's databases "
+                'were read, since the epoch.', value=reading.at.replace(
+                    tzinfo=datetime.UTC).timestamp())
         yield metrics_core.GaugeMetricFamily(
             f'{PREFIX}_read_seconds', "How long reading nova's databases took "
             'the last time.', value=seconds)

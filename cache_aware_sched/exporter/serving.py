@@ -12,12 +12,14 @@
 
 """Gives the metrics away: over HTTP, or once as a text."""
 
+from collections.abc import Iterator
 import signal
 import threading
 from typing import Any
 
 import prometheus_client
 from prometheus_client import exposition
+from prometheus_client.metrics_core import Metric
 
 from cache_aware_sched.exporter.exporting import Exporter
 
@@ -26,9 +28,25 @@ class CannotServe(Exception):
     """The metrics cannot be given away; the message says why."""
 
 
-def text(exporter: Exporter) -> str:
-    """Return all metrics, in the text format of Prometheus."""
-    return exposition.generate_latest(exporter.registry).decode()
+class _GaugesOnly:
+    """What of a registry is as true in a process that ends at once."""
+
+    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        return (family for family in self._registry.collect()
+                if family.type == 'gauge')
+
+
+def text(exporter: Exporter, counters: bool = True) -> str:
+    """Return the metrics, in the text format of Prometheus.
+
+    :param counters: whether counters and histograms are wanted
+    """
+    return exposition.generate_latest(
+        exporter.registry if counters else _GaugesOnly(
+            exporter.registry)).decode()
 
 
 def address(listen: str) -> tuple[str, int]:

@@ -49,5 +49,6 @@ class ExporterSettings(Checked):
         'the decision log still has.')
     output: str = option(
         '', "With --once: a file to replace, as one of node-exporter's "
-        'textfile collector. Its name must end with .prom there.',
+        'textfile collector, where its name must end with .prom. It has the '
+        'gauges: what a process counted that has ended is no counter.',
         metavar='FILE')

@@ -61,7 +61,12 @@ class ExporterCommandTests(test_cli_host.HostCommandTestCase):
         self.assertEqual((0, '', ''), (status, out, err))
         self.assertEqual(['images.prom'], os.listdir(os.path.dirname(path)))
         with open(path) as file:
-            self.assertIn(exported.PREFIX, file.read())
+            text = file.read()
+        self.assertIn(exported.PREFIX + 'host_images{', text)
+        self.assertIn(exported.PREFIX + 'read_timestamp_seconds', text)
+        # Their rates would be wrong: the next process begins anew.
+        self.assertNotIn('_total', text)
+        self.assertNotIn('_bucket', text)
         self.assertEqual(0o644, stat.S_IMODE(os.stat(path).st_mode))
 
     def test_what_does_not_go_together(self):
