@@ -14,7 +14,7 @@
 
 Needs grafana-foundation-sdk::
 
-    python3 tools/dashboard.py > etc/grafana/cache_aware_sched.json
+    python3 tools/dashboard.py > etc/grafana/image_caches.json
 
 All shares are of increase(): below one boot a second rate() with a floor would
 be wrong. Evictions have no threshold: a cache at its limit always evicts.

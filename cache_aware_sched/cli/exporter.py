@@ -68,6 +68,8 @@ class RunExporter(fleet_access.FleetCommand):
             else:
                 self.app.stdout.write(text)
             return 0
+        # The first reading takes longest; nobody waits for this one.
+        serving.text(exporter)
         with _listening(settings, exporter):
             server = serving.start(exporter, settings.listen)
             self.app.stderr.write(

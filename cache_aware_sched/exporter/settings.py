@@ -26,8 +26,9 @@ class ExporterSettings(Checked):
         '127.0.0.1:9917', 'Where to listen. There is no password: bind it to '
         'an address that only Prometheus reaches.', metavar='HOST:PORT')
     cache_seconds: float = option(
-        30.0, "How long what was read of nova's databases is told again, "
-        'however often Prometheus asks.', 0, 3600)
+        60.0, "How long what was read of nova's databases is told again, "
+        'however often Prometheus asks. nova-compute writes the row of its '
+        'host once a minute.', 0, 3600)
     top_images: int = option(
         20, 'Images with series of their own, those with the most boots '
         'first. All others are summed up as the image "other".', 0, 1000)

@@ -37,8 +37,8 @@ from tests.unit.test_fleet_hosts import NOW
 from tests.unit.test_fleet_hosts import reporting
 
 ROOT = pathlib.Path(__file__).parents[2]
-RULES = ROOT / 'etc/prometheus/cache_aware_sched.rules.yml'
-DASHBOARD = ROOT / 'etc/grafana/cache_aware_sched.json'
+RULES = ROOT / 'etc/prometheus/image_caches.rules.yml'
+DASHBOARD = ROOT / 'etc/grafana/image_caches.json'
 DASHBOARD_TOOL = ROOT / 'tools/dashboard.py'
 
 GIB = factories.GIB
@@ -253,7 +253,7 @@ class DashboardFileTests(unittest.TestCase):
 
         self.assertEqual(
             made, DASHBOARD.read_text(), 'run tools/dashboard.py > '
-            'etc/grafana/cache_aware_sched.json')
+            'etc/grafana/image_caches.json')
 
     def test_no_share_is_wrong_below_a_boot_a_second(self):
         for _title, expr in queries():

@@ -13,6 +13,8 @@
 """Tests of what the exporter tells of the state of a cloud."""
 
 import os
+import pathlib
+import re
 
 from cache_aware_sched.exporter import gauges
 from cache_aware_sched import nova_databases
@@ -132,6 +134,22 @@ class ImageGaugeTests(exported.ExporterTestCase):
 
         self.assertEqual(1, self.values('image_copies', 'image')[
             factories.IMAGE])
+
+
+class DocumentationTests(exported.ExporterTestCase):
+
+    def test_page_names_every_metric_and_no_other(self):
+        self.host('a', reporting(report.BaseFile(SHA1, GIB)))
+        self.make_exporter()
+        page = pathlib.Path(__file__).parents[2].joinpath(
+            'doc/source/admin/monitoring.rst').read_text()
+        table = page.partition('\nMetrics\n')[2].partition(
+            '\nCopies wanted\n')[0]
+
+        self.assertEqual(
+            set(re.findall(r'^# HELP cache_aware_sched_(\w+)', self.scrape(),
+                           re.MULTILINE)),
+            set(re.findall(r'^   \* - ``(\w+)``', table, re.MULTILINE)))
 
 
 class FailureTests(exported.ExporterTestCase):
