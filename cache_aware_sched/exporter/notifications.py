@@ -27,6 +27,7 @@ from typing import Any
 from nova.objects import cell_mapping
 from oslo_log import log as logging
 import oslo_messaging
+from oslo_messaging import opts
 import sqlalchemy as sa
 
 from cache_aware_sched.config import CONF
@@ -120,12 +121,20 @@ def _time(text: Any) -> datetime.datetime:
     return time
 
 
+def _register_options() -> None:
+    """Register what only a service has registered when it starts."""
+    for group, options in opts.list_opts():
+        if group in (None, 'oslo_messaging_notifications'):
+            CONF.register_opts(options, group)
+
+
 def transport_urls(api: nova_databases.Database) -> Sequence[str | None]:
     """Return where the cells send notifications to.
 
     :returns: None stands for what nova.conf has; with secrets
     :raises nova_databases.Unreadable: if the API database does not answer
     """
+    _register_options()
     if CONF.oslo_messaging_notifications.transport_url:
         return [None]
     urls = (cell_mapping.CellMapping.format_mq_url(row.transport_url)

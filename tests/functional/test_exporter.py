@@ -24,6 +24,7 @@ import sys
 import unittest
 
 import fixtures
+from nova.db.api import models as api_models
 import sqlalchemy as sa
 
 from cache_aware_sched.decision_log import record as record_mod
@@ -41,6 +42,7 @@ RULES = ROOT / 'etc/prometheus/image_caches.rules.yml'
 DASHBOARD = ROOT / 'etc/grafana/image_caches.json'
 DASHBOARD_TOOL = ROOT / 'tools/dashboard.py'
 
+CELL_MAPPINGS = api_models.CellMapping.__table__
 GIB = factories.GIB
 FILES = tuple(report.BaseFile(report.image_sha1(image), 3 * GIB, users=2)
               for image in (factories.IMAGE, factories.OTHER_IMAGE))
@@ -123,6 +125,19 @@ class ProcessTests(ExporterProcessTestCase):
         self.assertIn('cache_aware_sched_boots_total{cache="warm"} 1.0', text)
         self.assertEqual(
             (0, f'Listening on http://{address}/metrics\n'), (status, err))
+
+    def test_it_listens_to_notifications(self):
+        self.run_in(self.api, sa.update(CELL_MAPPINGS).values(
+            transport_url='fake:///'))
+        address = self.start('--notifications')
+        self.boot('s1', True)
+
+        text = prometheus.get(f'http://{address}/metrics')
+
+        # A host would tell.
+        self.assertIn('cache_aware_sched_boots_total{cache="warm"} 0.0', text)
+        self.assertEqual((0, f'Listening on http://{address}/metrics\n'),
+                         self.end(self.process))
 
     def test_it_outlives_its_databases(self):
         address = self.start()
