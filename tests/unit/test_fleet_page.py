@@ -13,8 +13,10 @@
 """Tests of the page that shows the image caches of a cloud."""
 
 import datetime
+import importlib.util
 import os
 
+import fixtures
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -182,6 +184,18 @@ class CommandTests(test_cli_host.HostCommandTestCase):
 
         self.assertIn('its hosts are missing', err)
         self.assertRegex(text, 'class="note">cell cell2 .* cannot be read')
+
+    def test_without_plotly(self):
+        find = importlib.util.find_spec
+        self.useFixture(fixtures.MockPatchObject(
+            importlib.util, 'find_spec', autospec=True,
+            side_effect=lambda name, package=None: None if name == 'plotly'
+            else find(name, package)))
+
+        status, err = self.execute()
+
+        self.assertEqual(1, status)
+        self.assertIn("pip install 'cache-aware-sched[report]'", err)
 
     def test_page_that_cannot_be_written(self):
         self.output = '/nowhere/page.html'
