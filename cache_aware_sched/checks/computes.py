@@ -28,6 +28,7 @@ from cache_aware_sched.checks.state import CheckedHost
 from cache_aware_sched.checks.state import CloudState
 from cache_aware_sched.checks.state import ComputeConf
 from cache_aware_sched.checks.state import SetUp
+from cache_aware_sched import report
 
 #: Hypervisors for which this package has a driver, as nova's drivers name
 #: them (nova.virt.libvirt: the type that libvirt tells; nova 34.0.0).
@@ -100,7 +101,7 @@ def _report(cloud: CloudState) -> Outcome:
 def _readable(cloud: CloudState) -> Outcome:
     bad = [host for host in cloud.hosts
            if host.reported is None and host.hypervisor in DRIVEN
-           and not host.why.startswith('its driver reports none')]
+           and host.why != report.NO_REPORT]
     if bad:
         return fail(
             f'unreadable: {check.listed(_nodes(bad))}; of {bad[0].name}: '

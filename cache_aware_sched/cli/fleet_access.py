@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import datetime
-import functools
 from typing import Any
 import warnings
 
@@ -99,6 +98,35 @@ def capped(app: Any, parsed_args: argparse.Namespace,
     return found
 
 
+def cloud(app: Any, parsed_args: argparse.Namespace,
+          ) -> tuple[tuple[Any, Any], datetime.datetime]:
+    """Return what is known of all images, the caps, and the time.
+
+    :returns: a :class:`cache_aware_sched.fleet.images.FleetImages`, a
+        :class:`cache_aware_sched.fleet.caps.FleetCaps`, and UTC
+    """
+    with databases(parsed_args) as (api, cells, service_down_time):
+        from cache_aware_sched.fleet import caps
+        from cache_aware_sched.fleet import hosts as fleet_hosts
+        from cache_aware_sched.fleet import images as fleet_images
+        now = now_utc()
+        fleet = fleet_hosts.read(api, cells, service_down_time, now)
+        found = fleet_images.read(fleet, cells)
+    warn(app, found.unread)
+    return (found, caps.FleetCaps(fleet)), now
+
+
+def decision_logs(given: Sequence[str]) -> Sequence[str]:
+    """Return the paths of the decision logs.
+
+    :param given: as arguments; without any, that of nova's configuration,
+        which must have been read
+    """
+    from cache_aware_sched.config import CONF
+    configured = CONF.cache_aware_sched.decision_log_file
+    return given or ((configured,) if configured else ())
+
+
 def add_no_names(parser: argparse.ArgumentParser) -> None:
     """Add the argument that keeps a command from asking Glance."""
     parser.add_argument(
@@ -169,8 +197,8 @@ def databases(parsed_args: argparse.Namespace,
     """
     where = access(parsed_args)
     with nova():
-        _configure(where.config_files)
         from cache_aware_sched import nova_databases
+        nova_databases.configure(where.config_files)
         api = nova_databases.api_database()
         yield (api, nova_databases.cells(api, where.cell_databases),
                nova_databases.CONF.service_down_time)
@@ -182,16 +210,10 @@ def configuration(parsed_args: argparse.Namespace) -> Any:
     :raises cache_aware_sched.nova_databases.Unreadable: if it cannot be read
     """
     with nova():
-        _configure(access(parsed_args).config_files)
         from cache_aware_sched import config
+        from cache_aware_sched import nova_databases
+        nova_databases.configure(access(parsed_args).config_files)
         return config.CONF
-
-
-@functools.cache
-def _configure(config_files: tuple[str, ...]) -> None:
-    """Read nova's configuration; nova can do so once in a process."""
-    from cache_aware_sched import nova_databases
-    nova_databases.configure(config_files)
 
 
 def warn(app: Any, unread: Mapping[str, str]) -> None:

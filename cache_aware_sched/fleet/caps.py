@@ -13,6 +13,7 @@
 """How near images are to the cap of the hosts that run their servers."""
 
 import collections
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
@@ -84,6 +85,7 @@ class FleetCaps:
     :param fleet: all hosts
     :param flavor: None for one without a cap of its own
     :param instead: of the number that the option has; None for that
+    :ivar default: of a host that no aggregate gives one
     :ivar nodes: the caps of the nodes that nova may place servers on
     """
 
@@ -101,7 +103,7 @@ class FleetCaps:
         for aggregate in fleet.aggregates:
             for host in aggregate.hosts:
                 of_host[host].append(aggregate)
-        self._other = caps.of(())
+        self.default = caps.of(())
         self._all: dict[Node, cap_mod.Cap] = {
             (host.name, host.node): caps.of(of_host.get(host.name, ()))
             for host in fleet.hosts}
@@ -109,11 +111,12 @@ class FleetCaps:
             (host.name, host.node): self._all[host.name, host.node]
             for host in fleet.hosts if host.state == hosts_mod.UP
             and host.hypervisor not in BARE_METAL}
+        self._distinct = {*self._all.values(), self.default}
         self._numbers = collections.Counter(self.nodes.values())
 
     def of(self, node: Node) -> cap_mod.Cap:
         """Return the cap of a compute node."""
-        return self._all.get(node, self._other)
+        return self._all.get(node, self.default)
 
     def limits(self, total: int) -> dict[cap_mod.Cap, int]:
         """Return what each cap of the cloud comes to, 0 for no cap.
@@ -121,8 +124,22 @@ class FleetCaps:
         :param total: servers of the image in scope
         """
         average = (total + 1) / max(len(self.nodes), 1)
-        return {cap: cap.limit(total, average)
-                for cap in {*self._all.values(), self._other}}
+        return {cap: cap.limit(total, average) for cap in self._distinct}
+
+    def rooms(self, image: KnownImage,
+              nodes: Iterable[Node] | None = None) -> list[int]:
+        """Return how many more servers of an image compute nodes may run.
+
+        Less than 0 where more run already. Servers of all projects are
+        counted together.
+
+        :param nodes: that are asked about; without them all that run some
+        :returns: of those that have a cap
+        """
+        limits = self.limits(image.running)
+        return [limit - image.servers.get(node, 0)
+                for node in (image.servers if nodes is None else nodes)
+                if (limit := limits[self.of(node)])]
 
     def room(self, limits: Mapping[cap_mod.Cap, int]) -> int | None:
         """Return how many servers all nodes may run; None for any number."""

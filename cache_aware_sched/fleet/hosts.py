@@ -214,7 +214,7 @@ def _stats(text: str | None) -> tuple[dict[str, Any], str]:
     if not isinstance(found, dict):
         found = {}
     return found, ('' if report.STATS_KEY in found
-                   else 'its driver reports none: see compute_driver')
+                   else report.NO_REPORT)
 
 
 def _state(row: sa.Row[Any], service_down_time: float,

@@ -82,11 +82,15 @@ from cache_aware_sched.report.writer import encode
 
 STATS_KEY = 'cached_images'
 
+#: Why a host has no report, if it does not even have a damaged one.
+NO_REPORT = 'its driver reports none: see compute_driver'
+
 #: The name by which drivers know what a file is.
 Kind = FileKind
 
 __all__ = [
     'MAX_USERS',
+    'NO_REPORT',
     'RECORD_CHARS',
     'STATS_KEY',
     'UNKNOWN_FACTS',

@@ -178,9 +178,10 @@ class TestDirections(base.TestCase):
 
     def test_commands_for_operators_act_on_no_host(self):
         """Nor do they need the services, but for the report."""
-        self.assert_independent(f'{PACKAGE}.fleet', of=[
-            f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
-            f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
+        for package in ('fleet', 'fleet_page', 'exporter'):
+            self.assert_independent(f'{PACKAGE}.{package}', of=[
+                f'{PACKAGE}.scheduler', f'{PACKAGE}.virt',
+                f'{PACKAGE}.imagecache', f'{PACKAGE}.simulator'])
 
     def test_checks_need_no_service(self):
         self.assert_independent(f'{PACKAGE}.checks', of=[
@@ -208,11 +209,11 @@ class TestDirections(base.TestCase):
     def test_help_of_the_command_needs_no_nova(self):
         """It takes seconds to load; plotly may not be there at all."""
         self.assert_loads_without(
-            ('nova', 'plotly', 'rich', 'sqlalchemy'), f'{PACKAGE}.cli.app',
-            f'{PACKAGE}.cli.simulate', *(
+            ('nova', 'plotly', 'prometheus_client', 'rich', 'sqlalchemy'),
+            f'{PACKAGE}.cli.app', f'{PACKAGE}.cli.simulate', *(
                 f'{PACKAGE}.cli.{name}' for name in (
-                    'cap', 'check', 'host', 'image', 'status',
-                    'upgrade_check')))
+                    'cap', 'check', 'decisions', 'explain', 'exporter',
+                    'host', 'image', 'report', 'status', 'upgrade_check')))
 
     def test_nothing_needs_the_command(self):
         for name, path in modules().items():

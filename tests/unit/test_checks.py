@@ -304,7 +304,7 @@ class TestComputeChecks(ChecksTestCase):
 
     def test_unreadable_reports(self):
         self.hosts(OK, '', 'CAS203', host(),
-                   host('b', why='its driver reports none: see'))
+                   host('b', why=report.NO_REPORT))
         self.hosts(FAIL, "version '9' is not known", 'CAS203',
                    host('b', why="version '9' is not known"))
 

@@ -10,11 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The figures of a report, made with plotly.
-
-They have no colours of text, axes and background: the page gives them those
-of the reader's theme.
-"""
+"""The figures of a report, made with plotly."""
 
 from collections.abc import Collection
 from collections.abc import Mapping
@@ -24,17 +20,14 @@ from typing import Any
 
 from plotly import graph_objects
 
+from cache_aware_sched.page import layout
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.policy import Policy
 from cache_aware_sched.simulator.results.columns import significant
 from cache_aware_sched.simulator.results.result import Finding
 from cache_aware_sched.simulator.results.result import Result
 
-#: Okabe and Ito, "Color Universal Design" (2008): colours that people with any
-#: kind of colour vision tell apart. Without black and yellow, of which each is
-#: invisible on one of the backgrounds.
-PALETTE = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
-STOCK_COLOUR = '#808080'
+STOCK_COLOUR = layout.GREY
 
 #: With them the lines differ also without their colours.
 _SYMBOLS = ('circle', 'square', 'triangle-up', 'cross', 'star', 'hexagon')
@@ -72,7 +65,7 @@ def colours(findings: Sequence[Finding]) -> dict[str, str]:
     others = [family for family in families(findings)
               if family != policy_mod.STOCK]
     return {policy_mod.STOCK: STOCK_COLOUR, **{
-        family: PALETTE[number % len(PALETTE)]
+        family: layout.PALETTE[number % len(layout.PALETTE)]
         for number, family in enumerate(others)}}
 
 
@@ -119,7 +112,7 @@ def frontier(findings: Sequence[Finding],
     figure.update_yaxes(
         title='Fetched, % of stock nova' if relative else 'Fetched, TB',
         rangemode='tozero')
-    return _finished(figure, hovermode='closest')
+    return layout.finished(figure, hovermode='closest')
 
 
 def _floors(findings: Sequence[Finding]) -> list[tuple[int, str]]:
@@ -219,7 +212,7 @@ def hit_rates(findings: Sequence[Finding]) -> dict[str, Any]:
     figure.update_xaxes(title='Hours since the start', rangemode='tozero')
     figure.update_yaxes(title='Hit rate, % of boots',
                         range=[0, 100])
-    return _finished(figure, hovermode='x unified')
+    return layout.finished(figure, hovermode='x unified')
 
 
 def _shade(colour: str, share: float) -> str:
@@ -251,16 +244,3 @@ def heat_map(result: Result) -> Mapping[str, Any]:
                     for number in order],
         'hours': found.at / _HOUR,
     }
-
-
-def _finished(figure: graph_objects.Figure, **layout: Any) -> dict[str, Any]:
-    figure.update_layout(
-        template='none', margin={'l': 60, 'r': 20, 't': 30, 'b': 10},
-        legend={'orientation': 'h', 'x': 0, 'y': 0, 'yref': 'container',
-                'yanchor': 'bottom', 'maxheight': 2000},
-        paper_bgcolor='rgba(0,0,0,0)',
-        plot_bgcolor='rgba(0,0,0,0)', **layout)
-    figure.update_xaxes(automargin=True, zeroline=False)
-    figure.update_yaxes(automargin=True, zeroline=False)
-    made: dict[str, Any] = figure.to_plotly_json()
-    return made

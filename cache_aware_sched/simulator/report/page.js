@@ -1,46 +1,3 @@
-'use strict';
-const data = JSON.parse(document.getElementById('data').textContent);
-// Only these buttons: some versions of plotly.js have one that sends the
-// figure to a server.
-const config = {responsive: true, displaylogo: false, plotlyServerURL: '',
-  modeBarButtons: [['toImage'], ['zoom2d', 'pan2d'],
-    ['zoomIn2d', 'zoomOut2d', 'resetScale2d']],
-  toImageButtonOptions: {format: 'svg'}};
-
-function variable(name) {
-  return getComputedStyle(document.documentElement)
-    .getPropertyValue(name).trim();
-}
-
-function themed(layout) {
-  const axis = {gridcolor: variable('--line'), linecolor: variable('--line'),
-    tickcolor: variable('--line'), ticks: 'outside'};
-  const merged = structuredClone(layout);
-  merged.font = {...merged.font, color: variable('--text'),
-    family: getComputedStyle(document.body).fontFamily};
-  merged.hoverlabel = {bgcolor: variable('--surface'), align: 'left',
-    bordercolor: variable('--line'), font: {color: variable('--text')}};
-  merged.modebar = {bgcolor: 'rgba(0,0,0,0)', color: variable('--quiet'),
-    activecolor: variable('--text')};
-  for (const name of ['xaxis', 'yaxis']) {
-    merged[name] = {...axis, ...merged[name]};
-  }
-  return merged;
-}
-
-// A legend of many names takes more rows where the page is narrow.
-function height(element, names) {
-  const columns = Math.max(1, Math.floor(element.clientWidth / 190));
-  return 420 + 20 * Math.ceil(names / columns);
-}
-
-function draw(id, figure) {
-  const element = document.getElementById(id);
-  const layout = {height: height(element, figure.data.length),
-    ...themed(figure.layout)};
-  return Plotly.react(element, figure.data, layout, config);
-}
-
 function most(map) {
   return Math.max(1, ...map.servers.flat());
 }
@@ -48,19 +5,17 @@ function most(map) {
 function drawMap(side, most) {
   const map = data.maps[
     document.querySelector(`[data-side=${side}] select`).value];
+  const trace = heat('servers');
   return draw(`map-${side}`, {
     data: [{
-      type: 'heatmap', z: map.servers, xgap: 1,
+      ...trace, z: map.servers, xgap: 1,
       x: map.images.map((image, index) => index + 1),
       customdata: map.hosts.map(host => map.images.map(
         image => [host, image])),
       hovertemplate: '%{z:,} servers<br>%{customdata[0]}<br>' +
         'image %{customdata[1]}<extra></extra>',
-      zmin: 0, zmax: most, hoverongaps: false,
-      colorscale: [[0, variable('--heat-low')],
-        [0.5, variable('--heat-middle')], [1, variable('--heat-high')]],
-      colorbar: {title: {text: 'servers', side: 'right'}, thickness: 12,
-        outlinewidth: 0, tick0: 0, dtick: Math.ceil(most / 6)},
+      zmin: 0, zmax: most,
+      colorbar: {...trace.colorbar, tick0: 0, dtick: Math.ceil(most / 6)},
     }],
     layout: {
       height: 460, margin: {l: 40, r: 10, t: 30, b: 45},
@@ -92,11 +47,4 @@ function drawAll() {
 for (const select of document.querySelectorAll('select')) {
   select.addEventListener('change', drawMaps);
 }
-matchMedia('(prefers-color-scheme: dark)').addEventListener(
-  'change', drawAll);
-let resized;
-addEventListener('resize', () => {
-  clearTimeout(resized);
-  resized = setTimeout(drawAll, 200);
-});
-drawAll().then(() => { document.documentElement.dataset.drawn = 'yes'; });
+start(drawAll);

@@ -21,10 +21,7 @@ import json
 import os
 from typing import Any
 
-import jinja2
-import markupsafe
-from plotly import offline
-
+from cache_aware_sched.page import rendering
 from cache_aware_sched.simulator.report import figures
 from cache_aware_sched.simulator.results import columns
 from cache_aware_sched.simulator.results.result import Finding
@@ -100,34 +97,17 @@ def as_json(about: About, findings: Sequence[Finding]) -> dict[str, Any]:
 
 def render(about: About, findings: Sequence[Finding]) -> str:
     """Return the page."""
-    files = jinja2.PackageLoader(__package__, '')
-    environment = jinja2.Environment(
-        loader=files, autoescape=True, trim_blocks=True,
-        undefined=jinja2.StrictUndefined)
-
-    def as_it_is(name: str) -> markupsafe.Markup:
-        return markupsafe.Markup(files.get_source(environment, name)[0])
-
     names = [finding.policy.name for finding in findings]
-    return environment.get_template('page.html').render(
-        title='What the image cache would save', about=about,
-        **_table(about, findings), names=names,
-        sides=list(zip(('left', 'right'), names, strict=False)),
-        busiest=f'{findings[0].result.heat_map.at / 3600:,.1f} hours after '
-                'the start',
-        data=_script_data({
+    return rendering.render(
+        __package__, 'What the image cache would save', {
             'frontier': figures.frontier(findings, about.suggested),
             'hitRates': figures.hit_rates(findings), 'maps': {
                 finding.policy.name: figures.heat_map(finding.result)
-                for finding in findings}}),
-        style=as_it_is('page.css'), script=as_it_is('page.js'),
-        plotly=markupsafe.Markup(offline.get_plotlyjs()))
-
-
-def _script_data(value: Any) -> markupsafe.Markup:
-    """Return JSON in which nothing ends the script element that has it."""
-    return markupsafe.Markup(
-        json.dumps(value, separators=(',', ':')).replace('<', '\\u003c'))
+                for finding in findings}},
+        about=about, **_table(about, findings), names=names,
+        sides=list(zip(('left', 'right'), names, strict=False)),
+        busiest=f'{findings[0].result.heat_map.at / 3600:,.1f} hours after '
+                'the start')
 
 
 def _table(about: About, findings: Sequence[Finding]) -> dict[str, Any]:
