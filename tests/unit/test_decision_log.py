@@ -15,6 +15,7 @@
 import dataclasses
 import datetime
 import json
+import math
 import os
 import tempfile
 import tracemalloc
@@ -90,6 +91,15 @@ class RecordTests(base.TestCase):
             record_mod.BadRecord, record_mod.parse, '{"v": 2}')
 
         self.assertIn("version '2'", str(error))
+
+    def test_numbers_that_cannot_be_added_up_are_none(self):
+        fields = json.loads(record_mod.dump(decision()))
+
+        for name, value in (('size', 10 ** 400), ('seconds', 10 ** 400),
+                            ('seconds', 1e308), ('seconds', math.nan),
+                            ('candidates', -10 ** 400)):
+            line = json.dumps({**fields, name: value})
+            self.assertRaises(record_mod.BadRecord, record_mod.parse, line)
 
     def test_unknown_fields_are_ignored(self):
         fields = json.loads(record_mod.dump(decision()))
