@@ -108,12 +108,10 @@ class _Found:
         # Rotation only counts numbers up.
         for number in range(self.number, 1 + max(
                 self.number, line_file.MAX_FILES)):
-            try:
-                file = open(_name(self.path, number), encoding='utf-8',
-                            errors='replace')
-            except FileNotFoundError:
-                continue  # in between two names, or gone
-            with file:
+            # In between two names, or gone.
+            with (contextlib.suppress(FileNotFoundError),
+                  open(_name(self.path, number), encoding='utf-8',
+                       errors='replace') as file):
                 if _identity(os.fstat(file.fileno())) == self.identity:
                     yield from iter(
                         functools.partial(file.readline, MAX_LINE), '')
