@@ -42,7 +42,8 @@ class Explain(fleet_access.FleetCommand):
                             help='Id of its project.')
         parser.add_argument(
             '--zone', default='', metavar='ZONE',
-            help='Its availability zone. Default: that of nova.')
+            help='Its availability zone, or ZONE:HOST for an administrator '
+            'who names the host. Default: that of nova.')
         parser.add_argument(
             '--count', type=_count, default=1, metavar='N',
             help='Number of servers in the request. Default: 1.')
