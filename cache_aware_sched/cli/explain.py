@@ -19,6 +19,7 @@ from typing import Any
 
 from cache_aware_sched.cli import decision_log
 from cache_aware_sched.cli import fleet_access
+from cache_aware_sched.cli import plain
 
 
 class Explain(fleet_access.FleetCommand):
@@ -85,8 +86,9 @@ class Explain(fleet_access.FleetCommand):
                 write('\n')
             if len(found) > 1:
                 write(_title(number, one, bool(parsed_args.past)))
-            write(''.join(f'{line}\n' for line in text.lines(one, wanted)))
-        write(''.join(f'{line}\n' for line in lines))
+            write(''.join(f'{plain.line(line)}\n'
+                          for line in text.lines(one, wanted)))
+        write(''.join(f'{plain.line(line)}\n' for line in lines))
         return 0
 
     def _now(self, parsed_args: argparse.Namespace) -> Any:
