@@ -54,9 +54,10 @@ def why_not(explanation: Explanation, wanted: str) -> Iterator[str]:
         yield ('The image cache is only observed: image_cache_weigher_mode = '
                'enforce lets it count.')
         return
-    found = list(_changes(explanation, host, winner))
+    found = list(_changes(explanation, host))
     yield from found or (
-        'Nothing that the image cache could give it alone makes it win.',)
+        'No single change of its image, load or cap makes it win, nor a '
+        'larger multiplier with the same gate.',)
 
 
 def _weighers(explanation: Explanation, host: DecidedHost,
@@ -73,11 +74,12 @@ def _weighers(explanation: Explanation, host: DecidedHost,
         yield f'{winner.host} is preferred: ' + ', '.join(named) + '.'
 
 
-def _changes(explanation: Explanation, host: DecidedHost,
-             winner: DecidedHost) -> Iterator[str]:
+def _changes(explanation: Explanation, host: DecidedHost) -> Iterator[str]:
     """Return each single change with which a host would win."""
     decision = explanation.decision
-    bar = explanation.total(winner)
+    # No first copy is placed where a host that holds the image leads.
+    bar = max(other.before + other.multiplier * _held(other)
+              for other in decision.hosts if other.host != host.host)
 
     def wins(changed: DecidedHost) -> bool:
         return _total(changed) > bar

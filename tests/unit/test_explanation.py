@@ -205,8 +205,16 @@ class WhyNotTests(base.TestCase):
 
         self.assertRegex(said, r'above [\d.]+ instead')
 
+    def test_what_would_win_over_a_first_copy(self):
+        first = cold('c', before=2.0, weight=0.4)
+
+        self.assertIn('its gate is 0.00', self.said('w', first, warm(
+            'w', before=-1.0, gate=0.0)))
+        self.assertIn('farther from its cap', self.said('w', first, warm(
+            'w', before=-1.0, headroom=0.0)))
+
     def test_cold_where_it_would_not_help(self):
-        self.assertIn('Nothing that the image cache', self.said(
+        self.assertIn('No single change', self.said(
             'cold', warm(), cold(before=-1.0)))
 
     def test_multiplier(self):
