@@ -150,7 +150,8 @@ def _read(path: pathlib.Path) -> Iterator[tuple[str, Mute]]:
     except OSError as error:
         raise BadMutes(f'the mutes in {path} cannot be read: '
                        f'{error.strerror or error}') from None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError,
+            RecursionError):
         raise BadMutes(
             f'{path} is no file with mutes: remove it, or name another one: '
             '--mute-file') from None

@@ -19,9 +19,13 @@ that takes seconds.
 import importlib.metadata
 import logging
 import sys
+from typing import cast
+from typing import TextIO
 
 from cliff import app
 from cliff import commandmanager
+
+from cache_aware_sched.cli.plain import PlainStream
 
 DISTRIBUTION = 'cache-aware-sched'
 NAMESPACE = 'cache_aware_sched.cli'
@@ -49,7 +53,8 @@ class CacheAwareSched(app.App):
             description='Image-cache-aware scheduling for OpenStack Compute.',
             version=importlib.metadata.version(DISTRIBUTION),
             command_manager=commandmanager.CommandManager(NAMESPACE),
-            deferred_help=True)
+            deferred_help=True, stdout=cast(TextIO, PlainStream(sys.stdout)),
+            stderr=cast(TextIO, PlainStream(sys.stderr)))
         self.argv: list[str] = []
 
     def configure_logging(self) -> None:

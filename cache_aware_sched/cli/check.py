@@ -24,6 +24,7 @@ from cache_aware_sched.checks import check as check_mod
 from cache_aware_sched.checks import mutes as mutes_mod
 from cache_aware_sched.checks import showing
 from cache_aware_sched.cli import fleet_access
+from cache_aware_sched.cli import plain
 
 OK, PARTIAL, FAILED, ERROR = 0, 1, 2, 255
 
@@ -92,7 +93,7 @@ class Check(fleet_access.FleetCommand, command.Command):
         else:
             for line in showing.text(
                     findings, short=parsed_args.output == 'short'):
-                self.app.stdout.write(f'{line}\n')
+                self.app.stdout.write(f'{plain.line(line)}\n')
         return status(findings)
 
 

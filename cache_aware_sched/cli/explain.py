@@ -19,6 +19,7 @@ from typing import Any
 
 from cache_aware_sched.cli import decision_log
 from cache_aware_sched.cli import fleet_access
+from cache_aware_sched.cli import plain
 
 
 class Explain(fleet_access.FleetCommand):
@@ -42,7 +43,8 @@ class Explain(fleet_access.FleetCommand):
                             help='Id of its project.')
         parser.add_argument(
             '--zone', default='', metavar='ZONE',
-            help='Its availability zone. Default: that of nova.')
+            help='Its availability zone, or ZONE:HOST for an administrator '
+            'who names the host. Default: that of nova.')
         parser.add_argument(
             '--count', type=_count, default=1, metavar='N',
             help='Number of servers in the request. Default: 1.')
@@ -88,8 +90,9 @@ class Explain(fleet_access.FleetCommand):
                 write('\n')
             if len(found) > 1:
                 write(_title(number, one, bool(parsed_args.past)))
-            write(''.join(f'{line}\n' for line in text.lines(one, wanted)))
-        write(''.join(f'{line}\n' for line in lines))
+            write(''.join(f'{plain.line(line)}\n'
+                          for line in text.lines(one, wanted)))
+        write(''.join(f'{plain.line(line)}\n' for line in lines))
         return 0
 
     def _now(self, parsed_args: argparse.Namespace) -> Any:

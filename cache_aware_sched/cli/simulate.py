@@ -127,8 +127,10 @@ class Simulate(lister.Lister):
                     return None
                 # Only here: it takes a tenth of a second.
                 from cache_aware_sched.cli import progress
+                # Its bars steer the terminal.
+                stream = getattr(self.app.stderr, 'raw', self.app.stderr)
                 return shown.enter_context(progress.shown(
-                    self.app.stderr, some, len(work.boots)))
+                    stream, some, len(work.boots)))
 
             yield bars
 

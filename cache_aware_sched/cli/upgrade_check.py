@@ -29,6 +29,7 @@ from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks.check import CheckFinding
 from cache_aware_sched.checks.check import Level
 from cache_aware_sched.checks.check import run
+from cache_aware_sched.cli import plain
 
 ERROR = 255
 
@@ -63,7 +64,7 @@ class UpgradeChecks(upgradecheck.UpgradeCommands):
                     self._conf.config_file or (), (),
                     datetime.datetime.now(datetime.UTC).replace(tzinfo=None))
             except nova_databases.Unreadable as error:
-                sys.stderr.write(f'{error}\n')
+                sys.stderr.write(f'{plain.line(str(error))}\n')
                 return ERROR
         self._upgrade_checks = tuple(
             (f'{one.check.code} {one.check.title}', _result_of(one))
@@ -77,7 +78,8 @@ def _result_of(finding: CheckFinding) -> Any:
     if outcome.level >= Level.WARN:
         details = (f'{outcome.text}. {finding.check.why} {outcome.mend} '
                    f'See {finding.check.link}.')
-    return lambda _: upgradecheck.Result(_CODES[outcome.level], details)
+    return lambda _: upgradecheck.Result(
+        _CODES[outcome.level], details and plain.line(details))
 
 
 def main(argv: list[str] | None = None) -> int:

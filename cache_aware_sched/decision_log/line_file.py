@@ -26,6 +26,9 @@ import fcntl
 import os
 import time
 
+#: Files of a log, at most (``decision_log_max_files``).
+MAX_FILES = 1000
+
 #: Readable by the group, as nova's own logs are.
 MODE = 0o640
 
@@ -38,7 +41,8 @@ LOCK_SECONDS, LOOK_SECONDS = 5.0, 0.01
 class LineFile:
     """A file of lines.
 
-    :param path: of it; ``path.1`` is the one before
+    :param path: of it; ``path.1`` is the one before. Of a link the file that
+        it stands for is rotated, beside that file.
     :param max_bytes: after which it is rotated; a line is never split
     :param backups: files that are kept besides
     """
@@ -77,12 +81,13 @@ class LineFile:
 
     def _rotate(self) -> None:
         """Move all files on by one; the last one is overwritten."""
+        path = os.path.realpath(self.path)
         if not self.backups:
-            os.unlink(self.path)
+            os.unlink(path)
         for number in range(self.backups, 0, -1):
-            before = f'{self.path}.{number - 1}' if number > 1 else self.path
+            before = f'{path}.{number - 1}' if number > 1 else path
             with contextlib.suppress(FileNotFoundError):
-                os.replace(before, f'{self.path}.{number}')
+                os.replace(before, f'{path}.{number}')
 
 
 def _lock(file: int, path: str, end: float) -> None:
@@ -118,9 +123,11 @@ def _write(file: int, size: int, lines: bytes) -> None:
     if size and os.pread(file, 1, size - 1) != b'\n':
         lines = b'\n' + lines  # a worker was killed while it wrote
     try:
-        written = os.write(file, lines)
+        # Not os.write: eventlet waits in it until a pipe is read.
+        written = os.writev(file, [lines])
         if written < len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError:
-        os.ftruncate(file, size)
+        with contextlib.suppress(OSError):  # a device, which has no size
+            os.ftruncate(file, size)
         raise

@@ -14,14 +14,22 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+import contextlib
+import dataclasses
 import datetime
+import functools
 import glob
 import os
 import re
 
+from cache_aware_sched.decision_log import line_file
 from cache_aware_sched.decision_log import record as record_mod
 from cache_aware_sched.decision_log.record import DecisionRecord
 from cache_aware_sched.decision_log.record import LostDecisions
+
+#: Characters of a line: more than any record has. What is longer is taken for
+#: several lines, so that a file of another kind does not fill the memory.
+MAX_LINE = 10 ** 6
 
 
 class DecisionLog:
@@ -39,7 +47,7 @@ class DecisionLog:
 
     def files(self) -> list[str]:
         """Return what there is of them, the oldest of each first."""
-        return [file for path in self.paths for file in _rotated(path)]
+        return [file.name for path in self.paths for file in _found(path)]
 
     def records(self, since: datetime.datetime | None = None,
                 containing: str = '') -> Iterator[DecisionRecord]:
@@ -50,13 +58,12 @@ class DecisionLog:
             server: other lines are not parsed
         :raises OSError: if a file cannot be read
         """
-        for file in self.files():
-            if since is not None and _ended_before(file, since):
+        for file in (one for path in self.paths for one in _found(path)):
+            if since is not None and file.written < since.timestamp():
                 continue
-            with open(file, encoding='utf-8', errors='replace') as lines:
-                for line in lines:
-                    if containing in line:
-                        yield from self._record(line, since)
+            for line in file.lines():
+                if containing in line:
+                    yield from self._record(line, since)
 
     def _record(self, line: str, since: datetime.datetime | None,
                 ) -> Iterator[DecisionRecord]:
@@ -73,19 +80,64 @@ class DecisionLog:
             yield found
 
 
-def _rotated(path: str) -> list[str]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Found:
+    """A file of the log, which rotation can rename while the log is read.
+
+    :param path: as ``decision_log_file`` names the log
+    :param number: behind its name when it was found; 0 for none
+    :param identity: device and inode
+    :param written: when it was written last, in seconds since 1970
+    """
+
+    path: str
+    number: int
+    identity: tuple[int, int]
+    written: float
+
+    @property
+    def name(self) -> str:
+        """Its name when it was found."""
+        return _name(self.path, self.number)
+
+    def lines(self) -> Iterator[str]:
+        """Return its lines; none if it was overwritten meanwhile.
+
+        :raises OSError: if it cannot be read
+        """
+        # Rotation only counts numbers up.
+        for number in range(self.number, 1 + max(
+                self.number, line_file.MAX_FILES)):
+            # In between two names, or gone.
+            with (contextlib.suppress(FileNotFoundError),
+                  open(_name(self.path, number), encoding='utf-8',
+                       errors='replace') as file):
+                if _identity(os.fstat(file.fileno())) == self.identity:
+                    yield from iter(
+                        functools.partial(file.readline, MAX_LINE), '')
+                    return
+
+
+def _found(path: str) -> list[_Found]:
     """Return a file with those that were rotated, the oldest first."""
-    numbers = sorted((
+    real = os.path.realpath(path)  # as rotation does
+    path = real if os.path.exists(real) else path  # or a pipe of a shell
+    numbers = sorted(
         int(match[1]) for name in glob.glob(f'{glob.escape(path)}.*')
-        if (match := re.fullmatch(r'\.([1-9]\d{0,5})', name[len(path):]))),
-        reverse=True)
-    return [*(f'{path}.{number}' for number in numbers),
-            *([path] if os.path.exists(path) else [])]
+        if (match := re.fullmatch(r'\.([1-9]\d{0,5})', name[len(path):])))
+    # The newest first: then rotation makes a file be found twice, not missed.
+    found: dict[tuple[int, int], _Found] = {}
+    for number in (0, *numbers, numbers[-1] + 1 if numbers else 1):
+        with contextlib.suppress(FileNotFoundError):
+            stat = os.stat(_name(path, number))
+            found.setdefault(_identity(stat), _Found(
+                path, number, _identity(stat), stat.st_mtime))
+    return [*reversed(found.values())]
 
 
-def _ended_before(file: str, since: datetime.datetime) -> bool:
-    """Return whether a file was written last before a time."""
-    try:
-        return os.stat(file).st_mtime < since.timestamp()
-    except FileNotFoundError:  # rotated meanwhile
-        return True
+def _name(path: str, number: int) -> str:
+    return f'{path}.{number}' if number else path
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino

@@ -34,6 +34,9 @@ BEST_HOSTS, MAX_HOSTS = 5, 7
 #: Of a text that somebody typed, as the name of a flavor: what nova allows.
 MAX_TEXT = 255
 
+#: No number is larger, so that a million of them can be added up.
+MAX_NUMBER = 1e300
+
 #: What became of a request, by what the scheduler decided.
 CHOSEN = 'chosen'
 #: There was one candidate, so nothing was weighed.
@@ -262,13 +265,11 @@ def _values(cls: Any, found: Mapping[str, Any],
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """Return a value of the kind that a field wants."""
-    if kind is float and type(value) is int:
-        try:
-            value = float(value)
-        except OverflowError:
-            value = None
+    if kind is float and type(value) is int and abs(value) <= MAX_NUMBER:
+        value = float(value)
     if type(value) is not kind or (
-            kind is float and not math.isfinite(value)):
+            kind in (int, float)
+            and not abs(value) <= MAX_NUMBER):  # which nan is not
         raise BadRecord(f'{name} is no {kind.__name__}')
     return value
 

@@ -52,7 +52,8 @@ class Asked:
     :param project: id; '' for none in particular
     :param number: of servers
     :param hints: as ``openstack server create --hint`` has them
-    :param zone: availability zone; '' for nova's default
+    :param zone: availability zone; '' for nova's default. A host can be
+        named with it, as nova-api allows administrators: ``ZONE:HOST``
     :param server: uuid; what else is given then replaces what it has
     """
 
@@ -90,13 +91,19 @@ class Asked:
         spec.num_instances = self.number
         return spec
 
-    def uuids(self, first: str) -> list[str]:
+    def uuids(self, spec: Any) -> list[str]:
         """Return the servers that are placed.
 
-        :param first: of them
+        As nova-api does, it makes them members of their group.
+
+        :param spec: the RequestSpec of the first
         """
-        return [first, *(uuidutils.generate_uuid()
-                         for _number in range(self.number - 1))]
+        uuids = [spec.instance_uuid, *(uuidutils.generate_uuid()
+                                       for _number in range(self.number - 1))]
+        group = spec.instance_group
+        if group is not None:
+            group.members = [*dict.fromkeys([*group.members, *uuids])]
+        return uuids
 
     def _of_server(self, context: nova_context.RequestContext) -> Any:
         """Return the request of a server, as if it were a new one."""
@@ -112,7 +119,8 @@ class Asked:
         if self.flavor:
             spec.flavor = _flavor(context, self.flavor)
         if self.zone:
-            spec.availability_zone = self.zone
+            spec.availability_zone, hosts, nodes = _zone(context, self.zone)
+            spec.force_hosts, spec.force_nodes = hosts, nodes
         if self.hints:
             spec.scheduler_hints = _lists(self.hints)
         # It is not kept with the request (nova 31.3.1 to 34.0.0).
@@ -126,13 +134,14 @@ class Asked:
         As nova.compute.api, _provision_instances does (nova 31.3.1 to 34.0.0).
         """
         flavor = _flavor(context, self.flavor)
+        zone, hosts, nodes = _zone(context, self.zone)
         try:
             spec = objects.RequestSpec.from_components(
                 context, uuidutils.generate_uuid(), image, flavor,
                 hardware.numa_get_constraints(flavor, image),
                 pci_request.get_pci_requests_from_flavor(flavor),
-                {'scheduler_hints': _lists(self.hints)}, self._group(context),
-                self.zone or CONF.default_schedule_zone,
+                {'scheduler_hints': _lists(self.hints), 'force_hosts': hosts,
+                 'force_nodes': nodes}, self._group(context), zone,
                 project_id=self.project or None)
         except exception.NovaException as error:
             raise BadRequest(
@@ -150,6 +159,26 @@ class Asked:
         except exception.InstanceGroupNotFound:
             raise BadRequest(
                 f'nova has no server group {wanted[0]!r}') from None
+
+
+def _zone(context: nova_context.RequestContext, wanted: str,
+          ) -> tuple[str | None, list[str] | None, list[str] | None]:
+    """Return the zone, the host and the node that a user names.
+
+    As nova.compute.api, parse_availability_zone (nova 31.3.1 to 34.0.0). A
+    zone that there is not narrows nothing: nova-api refuses it.
+    """
+    zone, _colon, rest = wanted.partition(':')
+    host, _colon, node = rest.partition(':')
+    known = {CONF.default_availability_zone, *(
+        aggregate.availability_zone
+        for aggregate in objects.AggregateList.get_by_metadata_key(
+            context, 'availability_zone') if aggregate.hosts)}
+    if ':' in node or (zone and zone not in known):
+        raise BadRequest(f'nova has no availability zone {wanted!r}; there '
+                         f'is {", ".join(sorted(known))}')
+    return (zone or CONF.default_schedule_zone, [host] if host else None,
+            [node] if node else None)
 
 
 def _lists(hints: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -55,6 +55,20 @@ class CannotAsk(Exception):
     """nova's scheduler cannot be run here; the message says why."""
 
 
+@contextlib.contextmanager
+def _named(plugin: str) -> Iterator[None]:
+    """Name the filter or weigher that raises in a block.
+
+    :raises CannotAsk: then
+    """
+    try:
+        yield
+    except Exception as error:  # of plug-ins, of any kind
+        raise CannotAsk(
+            f'{plugin} fails, so that nova cannot place such a server either: '
+            f'{type(error).__name__}: {error}') from error
+
+
 class DecisionsKept(writer.DecisionWriter):
     """Keeps what would be written, of all hosts."""
 
@@ -91,7 +105,7 @@ class FiltersWatched:
         hosts = list(objs)
         for filter_ in filters:
             name = type(filter_).__name__
-            with listening.reasons(hosts) as reasons:
+            with listening.reasons(hosts) as reasons, _named(name):
                 left = self._handler.get_filtered_objects(
                     [filter_], hosts, spec_obj, index)
             if left is None:  # nova takes that for no hosts
@@ -141,7 +155,8 @@ class WeigherWatched:
     def weigh_objects(self, weighed: Sequence[Any],
                       properties: Any) -> list[float]:
         """Return what the weigher says, and note it."""
-        raw = list(self._weigher.weigh_objects(weighed, properties))
+        with _named(self.name):
+            raw = list(self._weigher.weigh_objects(weighed, properties))
         normalised = base_weights.normalize(
             raw, minval=self.minval, maxval=self.maxval)
         self.shares = {
@@ -284,7 +299,7 @@ class DryScheduler:
 
     def _stock(self, spec: Any, hosts: Sequence[Any], index: int) -> str:
         """Return the host that nova would take without this package."""
-        self._hosts.filter_handler = filters.HostFilterHandler()
+        self._hosts.filter_handler = FiltersWatched()
         enabled = self._hosts.enabled_filters
         self._hosts.enabled_filters = _without_ours(enabled)
         try:
@@ -292,7 +307,8 @@ class DryScheduler:
         finally:
             self._hosts.enabled_filters = enabled
         weighed = weights.HostWeightHandler().get_weighed_objects(
-            _without_ours(self._hosts.weighers), passed, spec)
+            map(WeigherWatched, _without_ours(self._hosts.weighers)),
+            passed, spec)
         return str(weighed[0].obj.host) if weighed else ''
 
 
@@ -361,8 +377,10 @@ class _Offers:
                     "in nova's configuration.") from None
             if not found or found[0] is None:
                 raise CannotAsk(
-                    'placement does not answer: look at [placement] in '
-                    "nova's configuration")
+                    'placement does not answer, or refuses what the flavor '
+                    'asks for: an error line before this one says which. Look '
+                    "at [placement] in nova's configuration, and at the extra "
+                    'specs of the flavor.')
             requests += found[0]
             summaries.update(found[1] or {})
             if (not resources.cpu_pinning_requested

@@ -69,8 +69,8 @@ def explain(asked: asked_mod.Asked, api: nova_databases.Database,
             {cell.uuid: cell.url for cell in cells})
         all_placed = scheduler.place(
             nova_context.get_admin_context(), spec,
-            asked.uuids(spec.instance_uuid))
-    notes = (*_notes(all_placed[0]), *warnings)
+            asked.uuids(spec))
+    notes = (*_notes(all_placed[0]), *_random(warnings), *warnings)
     return [_explanation(placed, spec, notes) for placed in all_placed]
 
 
@@ -176,6 +176,15 @@ def _notes(placed: dry_run.Placed) -> list[str]:
     return notes
 
 
+def _random(warnings: Sequence[str]) -> list[str]:
+    """Say if nova picks at random, where our weigher has not said it."""
+    subset = CONF.filter_scheduler.host_subset_size
+    if subset <= 1 or any('host_subset_size' in one for one in warnings):
+        return []
+    return [f'[filter_scheduler] host_subset_size = {subset}: nova takes any '
+            f'of the {subset} hosts with the largest sums.']
+
+
 def _few(placed: dry_run.Placed) -> list[str]:
     """Say if there were few candidates, or not all."""
     number = len(placed.weighed)
@@ -191,6 +200,6 @@ def _few(placed: dry_run.Placed) -> list[str]:
     best = [item for item in placed.weighed
             if number and item.weight == placed.weighed[0].weight]
     if len(best) > 1:
-        return [f'{len(best)} hosts have the largest sum: nova takes any of '
-                'them.']
+        return [f'{len(best)} hosts have the largest sum: their order in nova '
+                'decides.']
     return []

@@ -22,6 +22,7 @@ from cache_aware_sched.explain.explanation import Explanation
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler import scoring
 
+_COLD = Holding.COLD.name.lower()
 
 #: What floats lose.
 _EQUAL = 1e-6
@@ -53,9 +54,10 @@ def why_not(explanation: Explanation, wanted: str) -> Iterator[str]:
         yield ('The image cache is only observed: image_cache_weigher_mode = '
                'enforce lets it count.')
         return
-    found = list(_changes(explanation, host, winner))
+    found = list(_changes(explanation, host))
     yield from found or (
-        'Nothing that the image cache could give it alone makes it win.',)
+        'No single change of its image, load or cap makes it win, nor a '
+        'larger multiplier with the same gate.',)
 
 
 def _weighers(explanation: Explanation, host: DecidedHost,
@@ -72,11 +74,12 @@ def _weighers(explanation: Explanation, host: DecidedHost,
         yield f'{winner.host} is preferred: ' + ', '.join(named) + '.'
 
 
-def _changes(explanation: Explanation, host: DecidedHost,
-             winner: DecidedHost) -> Iterator[str]:
+def _changes(explanation: Explanation, host: DecidedHost) -> Iterator[str]:
     """Return each single change with which a host would win."""
     decision = explanation.decision
-    bar = explanation.total(winner)
+    # No first copy is placed where a host that holds the image leads.
+    bar = max(other.before + other.multiplier * _held(other)
+              for other in decision.hosts if other.host != host.host)
 
     def wins(changed: DecidedHost) -> bool:
         return _total(changed) > bar
@@ -96,7 +99,7 @@ def _changes(explanation: Explanation, host: DecidedHost,
             dataclasses.replace(host, headroom=1.0)):
         yield (f'It would win if it were farther from its cap of {host.cap}: '
                f'it runs {host.count}, its headroom is {host.headroom:.2f}.')
-    needed = _multiplier(host, winner)
+    needed = _multiplier(explanation, host)
     if needed is not None:
         yield ('It would win with image_cache_weight_multiplier above '
                f'{needed:.3g} instead of {host.multiplier:g}, if the gate '
@@ -110,11 +113,26 @@ def _total(host: DecidedHost) -> float:
         host.benefit * host.holds * host.headroom * host.gate)
 
 
-def _multiplier(host: DecidedHost, winner: DecidedHost) -> float | None:
+def _multiplier(explanation: Explanation, host: DecidedHost) -> float | None:
     """Return the multiplier from which on a host wins; None if none does."""
-    more = host.weight - winner.weight
-    if more <= 0 or host.multiplier != winner.multiplier:
+    others = [(other.before - host.before, _held(host) - _held(other), other)
+              for other in explanation.decision.hosts
+              if other.host != host.host]
+    if host.multiplier <= 0 or any(
+            other.multiplier != host.multiplier for _, _, other in others):
         return None
-    needed = (winner.before - host.before) / more
-    return needed if needed > host.multiplier and math.isfinite(
+    needed = max((behind / more for behind, more, _ in others if more > 0),
+                 default=0.0)
+    wins = all(more > 0 or behind < needed * more
+               for behind, more, _ in others)
+    return needed if wins and needed > host.multiplier and math.isfinite(
         needed) else None
+
+
+def _held(host: DecidedHost) -> float:
+    """Return the weight, without what a cold host gets for a first copy.
+
+    It gets that only where a cold host leads without it
+    (``scheduler.first_copy``).
+    """
+    return 0.0 if host.holding == _COLD else host.weight

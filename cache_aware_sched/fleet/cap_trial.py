@@ -228,12 +228,13 @@ def stranded(images: Iterable[ImageCap], caps: FleetCaps,
     """
     found: dict[Node, dict[str, int]] = collections.defaultdict(dict)
     for one in images:
-        if one.headroom is None:
-            continue
+        limits = caps.limits(one.running)
+        taken = caps.taken(one.counts, one.limits)
+        total = sum(taken.values())
         for node, count in one.counts.items():
-            here = (max(0, one.limits[node] - count)
-                    if node in caps.nodes else 0)
-            left = count - (one.headroom - here)
+            room = caps.room(limits, without=node)
+            left = 0 if room is None else (
+                count - room + total - taken.get(node, 0))
             if left > 0:
                 found[node][one.image.name] = (
                     found[node].get(one.image.name, 0) + left)

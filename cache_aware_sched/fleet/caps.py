@@ -141,12 +141,24 @@ class FleetCaps:
                 for node in (image.servers if nodes is None else nodes)
                 if (limit := limits[self.of(node)])]
 
-    def room(self, limits: Mapping[cap_mod.Cap, int]) -> int | None:
-        """Return how many servers all nodes may run; None for any number."""
-        if not all(limits[cap] for cap in self._numbers):
+    def room(self, limits: Mapping[cap_mod.Cap, int],
+             without: Node | None = None) -> int | None:
+        """Return how many servers all nodes may run; None for any number.
+
+        :param without: a node that is left out
+        """
+        numbers = self._numbers
+        if without in self.nodes:
+            numbers = numbers - collections.Counter((self.nodes[without],))
+        if not all(limits[cap] for cap in numbers):
             return None
-        return sum(limits[cap] * number
-                   for cap, number in self._numbers.items())
+        return sum(limits[cap] * number for cap, number in numbers.items())
+
+    def taken(self, counts: Mapping[Node, int],
+              limits: Mapping[Node, int]) -> dict[Node, int]:
+        """Return how many servers below the cap each of the nodes runs."""
+        return {node: min(count, limits[node])
+                for node, count in counts.items() if node in self.nodes}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -205,7 +217,6 @@ def _of(image: KnownImage, project: str, counts: Mapping[Node, int],
     limits = caps.limits(sum(counts.values()))
     room = caps.room(limits)
     here = {node: limits[caps.of(node)] for node in counts}
-    taken = sum(min(count, here[node]) for node, count in counts.items()
-                if node in caps.nodes)
+    taken = sum(caps.taken(counts, here).values())
     return ImageCap(image, project, counts, here,
                     None if room is None else room - taken)

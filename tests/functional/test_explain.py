@@ -19,12 +19,16 @@ from tests.functional import base
 # After nova's own fixtures.
 import os
 import tempfile
+from unittest import mock
 import uuid
 
+from nova.scheduler.filters import compute_filter
+from nova.scheduler.weights import ram
 import sqlalchemy as sa
 
 from cache_aware_sched.decision_log import reader
 from cache_aware_sched.explain import asked as asked_mod
+from cache_aware_sched.explain import dry_run
 from cache_aware_sched.explain import now
 from cache_aware_sched.explain import past
 from cache_aware_sched.explain import text
@@ -216,11 +220,52 @@ class NowTests(ExplainTestCase):
         self.assertEqual({first['OS-EXT-SRV-ATTR:host']:
                           'ServerGroupAntiAffinityFilter'}, refused)
 
+    def test_several_servers_of_a_group(self):
+        self.api.microversion = 'latest'
+        for policy in ('anti-affinity', 'affinity', 'soft-anti-affinity',
+                       'soft-affinity'):
+            image = self.image()
+            self.cache('host3', image)
+            group = self.api.post_server_groups(
+                {'name': 'g', 'policy': policy})['id']
+
+            found = self.explain(image=image, number=4,
+                                 hints={'group': [group]})
+            self.request(image, number=4, hints={'group': group})
+
+            self.assertEqual(
+                sorted(one.decision.winner for one in found),
+                sorted(server['OS-EXT-SRV-ATTR:host']
+                       for server in self.all_servers()
+                       if server['image']['id'] == image), policy)
+
+    def test_zones_and_hosts_that_are_named(self):
+        image = self.image()
+        self.cache('host5', image)
+        self.cache('host3', image)
+        self.aggregate(['host2', 'host3'], availability_zone='z1')
+
+        for zone, host in (('z1', 'host3'), ('z1:host2', 'host2'),
+                           ('nova:host4', 'host4'), ('nova::host6', 'host6')):
+            [found] = self.explain(image=image, zone=zone)
+            self.assertEqual((host, host), (
+                found.decision.winner, self.where(image, az=zone)), zone)
+
+    def test_a_filter_or_weigher_that_fails_is_named(self):
+        for plugin, method in ((compute_filter.ComputeFilter, 'host_passes'),
+                               (ram.RAMWeigher, '_weigh_object')):
+            with mock.patch.object(plugin, method, side_effect=ValueError(7)):
+                error = self.assertRaises(
+                    dry_run.CannotAsk, self.explain, image=self.image())
+            self.assertIn(f'{plugin.__name__} fails', str(error))
+
     def test_what_is_not_there(self):
         for asked, said in (
                 ({'image': self.image(), 'flavor': 'none'}, "flavor 'none'"),
                 ({'server': str(uuid.uuid4())}, 'no server'),
                 ({'image': ''}, 'an image and a flavor are needed'),
+                ({'image': self.image(), 'zone': 'none'},
+                 "no availability zone 'none'; there is nova"),
                 ({'image': self.image(), 'hints': {
                     'group': [str(uuid.uuid4())]}}, 'server group')):
             error = self.assertRaises(
@@ -239,14 +284,15 @@ class NowTests(ExplainTestCase):
 
     def test_without_our_weigher(self):
         self.flags(group='filter_scheduler',
-                   weight_classes=[base.ALL_WEIGHERS])
+                   weight_classes=[base.ALL_WEIGHERS], host_subset_size=3)
         image = self.image()
         self.cache('host2', image)
 
         [found] = self.explain(image=image)
 
-        self.assertIn('is not in [filter_scheduler] weight_classes',
-                      ' '.join(found.notes))
+        notes = ' '.join(found.notes)
+        self.assertIn('is not in [filter_scheduler] weight_classes', notes)
+        self.assertIn('host_subset_size = 3', notes)
         self.assertEqual(
             {'host2': 'warm', 'host3': 'cold'},
             {host.host: host.holding for host in found.decision.hosts

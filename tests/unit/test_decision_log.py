@@ -15,12 +15,15 @@
 import dataclasses
 import datetime
 import json
+import math
 import os
 import tempfile
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cache_aware_sched.decision_log import line_file
 from cache_aware_sched.decision_log import reader
 from cache_aware_sched.decision_log import record as record_mod
 from tests.unit import base
@@ -89,6 +92,15 @@ class RecordTests(base.TestCase):
 
         self.assertIn("version '2'", str(error))
 
+    def test_numbers_that_cannot_be_added_up_are_none(self):
+        fields = json.loads(record_mod.dump(decision()))
+
+        for name, value in (('size', 10 ** 400), ('seconds', 10 ** 400),
+                            ('seconds', 1e308), ('seconds', math.nan),
+                            ('candidates', -10 ** 400)):
+            line = json.dumps({**fields, name: value})
+            self.assertRaises(record_mod.BadRecord, record_mod.parse, line)
+
     def test_unknown_fields_are_ignored(self):
         fields = json.loads(record_mod.dump(decision()))
 
@@ -155,6 +167,69 @@ class ReaderTests(base.TestCase):
 
         self.assertEqual(['late'], [record.server for record in found])
         self.assertEqual(5, log.lost)
+
+    def test_rotation_meanwhile_loses_nothing(self):
+        for number in range(4):
+            self.append(decision(str(number)))
+        found = reader.DecisionLog([self.path]).records()
+        first = next(found)
+
+        self.append(decision('4'))
+
+        self.assertEqual(['0', '1', '2', '3'], [
+            record.server for record in (first, *found)])
+
+    def test_a_file_that_is_overwritten_meanwhile_is_passed_over(self):
+        for number in range(4):
+            self.append(decision(str(number)))
+        found = reader.DecisionLog([self.path]).records()
+        first = next(found)
+
+        for number in range(4, 6):
+            self.append(decision(str(number)), backups=3)
+
+        self.assertEqual(['0', '2', '3'], [
+            record.server for record in (first, *found)])
+
+    def append(self, record, backups=9):
+        """Write a record to a file of its own."""
+        line_file.LineFile(self.path, 1, backups).append(
+            record_mod.dump(record).encode())
+
+    def test_the_files_of_a_link_are_those_it_stands_for(self):
+        os.symlink(f'{self.path}.other', self.path)
+        for number in range(3):
+            self.append(decision(str(number)))
+
+        self.assertEqual(['0', '1', '2'], [
+            record.server
+            for record in reader.DecisionLog([self.path]).records()])
+        self.assertTrue(os.path.islink(self.path))
+
+    def test_a_pipe_of_a_shell(self):
+        """As ``--decision-log <(zcat decisions.gz)`` gives."""
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        os.write(write, record_mod.dump(decision('a')).encode())
+        os.close(write)
+
+        [found] = reader.DecisionLog([f'/dev/fd/{read}']).records()
+
+        self.assertEqual('a', found.server)
+
+    def test_a_line_without_end_does_not_fill_the_memory(self):
+        with open(self.path, 'wb') as file:
+            file.truncate(20 * reader.MAX_LINE)
+        self.write('', '\n', record_mod.dump(decision('a')))
+        log = reader.DecisionLog([self.path])
+
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        found = [record.server for record in log.records()]
+
+        self.assertEqual(['a'], found)
+        self.assertLess(tracemalloc.get_traced_memory()[1],
+                        10 * reader.MAX_LINE)
 
     def test_a_missing_file_is_an_empty_log(self):
         self.assertEqual([], list(reader.DecisionLog([self.path]).records()))

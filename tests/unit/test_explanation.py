@@ -15,6 +15,7 @@
 
 import dataclasses
 import json
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,8 +171,50 @@ class WhyNotTests(base.TestCase):
         self.assertIn('if it held the image', self.said(
             'cold', warm(), cold(), seconds=100.0))
 
+    @given(st.lists(st.tuples(
+        st.floats(-3, 3), st.sampled_from(['warm', 'cold']),
+        st.floats(0.05, 1)), min_size=2, max_size=5),
+        st.floats(0.1, 3), st.floats(0, 1))
+    def test_the_multiplier_that_it_names_is_right(self, some, multiplier,
+                                                   first_copy):
+        """Also where a first copy is placed."""
+        def hosts(multiplier):
+            made = [record_mod.DecidedHost(
+                str(number), str(number), holding, before=before,
+                weight=gate if holding == 'warm' else 0.0,
+                multiplier=multiplier)
+                for number, (before, holding, gate) in enumerate(some)]
+            made.sort(key=lambda host: -host.total)
+            if made[0].holding == 'cold':
+                made = [dataclasses.replace(
+                    host, weight=min(1.0, first_copy / multiplier))
+                    if host.holding == 'cold' else host for host in made]
+            return made
+
+        listed = hosts(multiplier)
+        for host in listed[1:]:
+            found = re.search(r'above ([-.e\d]+) instead', self.said(
+                host.host, *listed, seconds=100.0))
+            if found and float(found[1]) > multiplier:
+                self.assertEqual(
+                    host.host, hosts(1.01 * float(found[1]) + 1e-6)[0].host)
+
+    def test_a_larger_multiplier_wins_over_a_first_copy(self):
+        said = self.said('w', cold('c', before=2.0, weight=1.0),
+                         warm('w', before=0.0, gate=0.3))
+
+        self.assertRegex(said, r'above [\d.]+ instead')
+
+    def test_what_would_win_over_a_first_copy(self):
+        first = cold('c', before=2.0, weight=0.4)
+
+        self.assertIn('its gate is 0.00', self.said('w', first, warm(
+            'w', before=-1.0, gate=0.0)))
+        self.assertIn('farther from its cap', self.said('w', first, warm(
+            'w', before=-1.0, headroom=0.0)))
+
     def test_cold_where_it_would_not_help(self):
-        self.assertIn('Nothing that the image cache', self.said(
+        self.assertIn('No single change', self.said(
             'cold', warm(), cold(before=-1.0)))
 
     def test_multiplier(self):

@@ -192,6 +192,15 @@ class TestStranded(CapsTestCase):
 
         self.assertEqual({A: {IMAGE: 1}, B: {IMAGE: 1}}, self.stranded(2))
 
+    def test_the_only_host_without_a_cap(self):
+        """What it may run does not count for its own servers."""
+        self.host('a', reporting())
+        self.host('b', reporting())
+        self.aggregate('any', 'a', max_same_image_instances_per_host='0')
+        self.servers('a', 'a', 'a', 'b')
+
+        self.assertEqual({A: {IMAGE: 2}}, self.stranded(2))
+
 
 class TestReplay(CapsTestCase):
 

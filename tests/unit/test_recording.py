@@ -13,9 +13,13 @@
 
 """Tests of what the filter and the weigher put into the decision log."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cache_aware_sched.decision_log import record as record_mod
 from cache_aware_sched.decision_log import writer
 from cache_aware_sched.scheduler import filters
+from cache_aware_sched.scheduler.same_image import count
 from cache_aware_sched.scheduler import weights
 from tests.unit import base
 from tests.unit import factories
@@ -143,3 +147,65 @@ class RecordingTests(base.TestCase):
             [self.weigher])
 
         self.assertTrue(self.kept.records[0].move)
+
+
+_HOSTS = st.lists(st.tuples(
+    st.sampled_from([None, factories.warm(), factories.cold(),
+                     factories.arriving(), 'v=9', '']),
+    st.integers(0, 3), st.integers(0, 99)), min_size=1, max_size=8)
+
+
+class NoInfluenceTests(base.TestCase):
+    """That decisions are logged changes none of them."""
+
+    @given(_HOSTS, st.integers(1, 5), st.integers(0, 3),
+           st.sampled_from(['enforce', 'observe']),
+           st.sampled_from(['hard', 'soft', 'observe']),
+           st.sampled_from([-1, 0, 1]), st.integers(1, 10 ** 6))
+    def test_servers_go_where_they_would_go(
+            self, hosts, number, cap, mode, policy, multiplier, spec_id):
+        self.set(max_same_image_instances_per_host=cap,
+                 image_cache_weigher_mode=mode, same_image_cap_policy=policy,
+                 image_cache_weight_multiplier=multiplier)
+        self.set_nova(group='filter_scheduler', enabled_filters=[
+            'ImageAntiAffinityFilter'])
+
+        without = self.place(hosts, number, spec_id, writer.DecisionWriter())
+        self.set(decision_log_file='/not/used')
+        kept = Kept()
+
+        self.assertEqual(without, self.place(hosts, number, spec_id, kept))
+        if multiplier:  # of 0 the weigher decides nothing
+            self.assertEqual([host for host, _weights in without], [
+                record.winner for record in kept.records
+                if record.outcome != record_mod.REFUSED])
+        self.set(decision_log_file=None)
+
+    def place(self, hosts, number, spec_id, log):
+        """Return the hosts of the servers, and all weights of each."""
+        writer.share(log)
+        count.share(None)
+        weigher = Weights()
+        states = [factories.host(f'h{index}', servers=servers, text=text,
+                                 vcpus_used=used)
+                  for index, (text, servers, used) in enumerate(hosts)]
+        placed = factories.schedule(
+            factories.spec(number=number, spec_id=spec_id), states, number,
+            [filters.ImageAntiAffinityFilter()], [weigher])
+        # Of one candidate nova asks no weigher.
+        weigher.said += [None] * (len(placed) - len(weigher.said))
+        return list(zip(placed, weigher.said, strict=False))
+
+
+class Weights(weights.ImageCacheWeigher):
+    """Notes what it says."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def weigh_objects(self, weighed, properties):
+        result = super().weigh_objects(weighed, properties)
+        self.said.append(sorted(zip(
+            [item.obj.host for item in weighed], result, strict=True)))
+        return result
