@@ -75,7 +75,7 @@ class Database:
     :param manager: what nova makes its sessions with
     :param url: its address
     :param disabled: whether it is of a cell that gets no servers any more
-    :param cell: its cell's name, or its uuid without one
+    :param cell: its cell's name, or its uuid without one of its own
     :param uuid: of the cell
     """
 
@@ -231,7 +231,9 @@ def cells(api: Database, instead: Sequence[tuple[str, str]],
             f'there is no cell {", ".join(sorted(unknown))}; there is '
             + ', '.join(mapping.name or mapping.uuid for mapping in mappings))
     return [_cell(mapping, addresses.get(mapping.name)
-                  or addresses.get(mapping.uuid)) for mapping in mappings]
+                  or addresses.get(mapping.uuid),
+                  sum(mapping.name == one.name for one in mappings) == 1)
+            for mapping in mappings]
 
 
 def cell0(api: Database) -> Database | None:
@@ -242,10 +244,15 @@ def cell0(api: Database) -> Database | None:
     """
     mappings = api.select(sa.select(_CELL_MAPPINGS).where(
         _CELL_MAPPINGS.c.uuid == cell_mapping.CellMapping.CELL0_UUID))
-    return _cell(mappings[0], None) if mappings else None
+    return _cell(mappings[0], None, True) if mappings else None
 
 
-def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
+def _cell(mapping: sa.Row[Any], instead: str | None,
+          has_name: bool) -> Database:
+    """Return the database of a cell.
+
+    :param has_name: whether no other cell has its name: nova lets them
+    """
     name = f'cell {mapping.name or ""} ({mapping.uuid})'.replace('  ', ' ')
     with _silent():
         url = instead or cell_mapping.CellMapping.format_db_url(
@@ -257,7 +264,7 @@ def _cell(mapping: sa.Row[Any], instead: str | None) -> Database:
     with _told(name, url), _silent():
         manager = _impatient(main_db.create_context_manager(url))
     return Database(name, manager, url, bool(mapping.disabled),
-                    mapping.name or mapping.uuid, mapping.uuid)
+                    (has_name and mapping.name) or mapping.uuid, mapping.uuid)
 
 
 @contextlib.contextmanager

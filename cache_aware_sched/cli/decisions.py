@@ -42,8 +42,9 @@ class DecisionsSummary(lister.Lister):
     """Add up what the decision log has: what the image cache brings.
 
     Warm are servers whose host held the image, stock warm those whose host
-    would have held it without the image cache counted. Saved is what is
-    fetched less because of that; where the image cache is only observed, what
+    would have held it without the image cache counted, each where it was
+    placed first. Saved is what is fetched less because of that, also by moves;
+    where the image cache is only observed, what
     would be.
     """
 

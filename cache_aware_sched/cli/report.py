@@ -83,10 +83,10 @@ class CloudPage(fleet_access.FleetCommand):
         if not logs:
             return None
         log = reader.DecisionLog(logs)
-        since = now.replace(tzinfo=datetime.UTC) - datetime.timedelta(
-            days=settings.days)
+        until = now.replace(tzinfo=datetime.UTC)
+        since = until - datetime.timedelta(days=settings.days)
         try:
-            hours = periods.by_hour(log.records(since))
+            hours = periods.by_hour(log.records(since), until)
         except OSError as error:
             self.app.LOG.warning('%s cannot be read: %s', error.filename,
                                  error.strerror)

@@ -88,7 +88,7 @@ class FollowedLog:
             self.bad += 1
             return
         if isinstance(found, LostDecisions):
-            self.lost += found.lost
+            self.lost += max(0, found.lost)
         else:
             yield found
 

@@ -12,13 +12,14 @@
 
 """What the decisions of each hour came to."""
 
-import collections
 from collections.abc import Iterable
 import dataclasses
 import datetime
+import itertools
 
-from cache_aware_sched.decision_log import record as record_mod
 from cache_aware_sched.decision_log.record import DecisionRecord
+from cache_aware_sched.decision_log import summary
+from cache_aware_sched.decision_log.summary import DecisionSum
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -27,92 +28,59 @@ EVENING_HOURS = 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class PeriodTotals:
+class Period:
     """The decisions of a time.
 
     :param start: UTC
-    :param boots: servers that were placed for the first time
-    :param warm: those whose host held the image
-    :param refused: requests for which the cap left no host
-    :param seconds: of fetches that were spared, compared with nova's own
-        weighers, less those that were added
-    :param size: bytes of the images, in the same way
-    :param observed: of the boots, those of which the weigher only said what it
-        would have done
     """
 
     start: datetime.datetime
-    boots: int = 0
-    warm: int = 0
-    refused: int = 0
-    seconds: float = 0.0
-    size: int = 0
-    observed: int = 0
-
-    @property
-    def share(self) -> float | None:
-        """Warm boots of all, None without any."""
-        return self.warm / self.boots if self.boots else None
-
-    def plus(self, other: 'PeriodTotals') -> 'PeriodTotals':
-        """Return both together; the start is this one's."""
-        return PeriodTotals(self.start, *(
-            getattr(self, field.name) + getattr(other, field.name)
-            for field in dataclasses.fields(self)[1:]))
+    decided: DecisionSum = dataclasses.field(default_factory=DecisionSum)
 
 
-def by_hour(decisions: Iterable[DecisionRecord]) -> list[PeriodTotals]:
+def by_hour(decisions: Iterable[DecisionRecord],
+            until: datetime.datetime) -> list[Period]:
     """Return the hours from the first decision to the last one.
 
-    Hours without a decision are there too. Each server counts once.
+    Hours without a decision are there too.
+
+    :param until: when the log was read, with a time zone. A decision that is
+        dated later is of a clock that goes wrong, and counts in that hour.
     """
-    hours: dict[datetime.datetime, PeriodTotals] = {}
-    seen: set[str] = set()
-    for decision in decisions:
-        start = decision.time.replace(minute=0, second=0, microsecond=0)
-        if decision.outcome == record_mod.REFUSED:
-            found = PeriodTotals(start, refused=1)
-        elif decision.move or decision.server in seen:
-            continue
-        else:
-            seen.add(decision.server)
-            found = PeriodTotals(
-                start, 1, decision.warm, 0,
-                decision.fetches_saved * decision.seconds,
-                decision.fetches_saved * decision.size, decision.observed)
-        hours[start] = hours.get(start, PeriodTotals(start)).plus(found)
+    hours: dict[datetime.datetime, Period] = {}
+    for decision, is_boot in summary.told_apart(decisions):
+        start = min(decision.time, until).replace(
+            minute=0, second=0, microsecond=0)
+        hours.setdefault(start, Period(start)).decided.add(decision, is_boot)
     if not hours:
         return []
-    start, all_hours = min(hours), []
-    while start <= max(hours):
-        all_hours.append(hours.get(start, PeriodTotals(start)))
-        start += HOUR
-    return all_hours
+    first = min(hours)
+    return [hours.get(start) or Period(start) for start in (
+        first + number * HOUR
+        for number in range((max(hours) - first) // HOUR + 1))]
 
 
-def total(periods: Iterable[PeriodTotals]) -> PeriodTotals | None:
-    """Return all together, None without any."""
-    periods = list(periods)
-    if not periods:
-        return None
-    found = periods[0]
-    for period in periods[1:]:
-        found = found.plus(period)
+def total(periods: Iterable[Period]) -> DecisionSum:
+    """Return all together."""
+    found = DecisionSum()
+    for period in periods:
+        found.include(period.decided)
     return found
 
 
-def by_day(hours: Iterable[PeriodTotals]) -> list[PeriodTotals]:
-    """Return the days, UTC."""
-    days: dict[datetime.date, list[PeriodTotals]] = collections.defaultdict(
-        list)
-    for hour in hours:
-        days[hour.start.date()].append(hour)
-    return [found for some in days.values() if (found := total(some))]
+def by_day(hours: Iterable[Period]) -> list[Period]:
+    """Return the days, UTC.
+
+    :param hours: in their order
+    """
+    days = [list(some) for _day, some in itertools.groupby(
+        hours, lambda hour: hour.start.date())]
+    return [Period(day[0].start, total(day)) for day in days]
 
 
-def busiest(hours: list[PeriodTotals]) -> PeriodTotals | None:
+def busiest(hours: list[Period]) -> Period | None:
     """Return the :data:`EVENING_HOURS` hours in a row with most boots."""
-    evenings = [total(hours[first:first + EVENING_HOURS])
-                for first in range(max(1, len(hours) - EVENING_HOURS + 1))]
-    return max((evening for evening in evenings if evening),
-               key=lambda evening: evening.boots, default=None)
+    return max((Period(hours[first].start, total(
+        hours[first:first + EVENING_HOURS])) for first in range(
+            max(min(len(hours), 1), len(hours) - EVENING_HOURS + 1))),
+        key=lambda evening: evening.decided.boots, default=None)

@@ -15,10 +15,12 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 
 from cache_aware_sched.decision_log.record import DecisionRecord
 from cache_aware_sched.decision_log.record import REFUSED
+from cache_aware_sched import wording
 
 #: Servers whose host is in no aggregate.
 NO_AGGREGATE = '(none)'
@@ -26,18 +28,23 @@ NO_AGGREGATE = '(none)'
 
 @dataclasses.dataclass(slots=True)
 class DecisionSum:
-    """Some decisions, added up. Moves count as boots do: they fetch too.
+    """Some decisions, added up.
 
-    :param boots: servers that found a host
-    :param moves: those of them that were somewhere else before
-    :param warm: those whose host held the image complete
-    :param stock_warm: those whose host would have held it without the image
-        cache counted
-    :param seconds: of fetches that were saved; less than 0 if the image cache
-        led to more fetches
-    :param size: bytes that were not fetched
-    :param observed: servers for which the image cache was only looked at;
-        ``seconds`` and ``size`` are what it would have saved
+    A server's first placement is a boot and counts once. What is decided about
+    the server later is a move, as is what nova asked for as one: a move
+    fetches too, so it counts in what is saved.
+
+    :param boots: servers that were placed for the first time
+    :param moves: decisions about servers that were placed before
+    :param warm: of the boots, those whose host held the image complete
+    :param stock_warm: of the boots, those whose host would have held it
+        without the image cache counted
+    :param seconds: of fetches that were saved, of boots and moves; less than 0
+        if the image cache led to more fetches
+    :param size: bytes that were not fetched, in the same way
+    :param observed: of the boots and moves, those for which the image cache
+        was only looked at; ``seconds`` and ``size`` are what it would have
+        saved
     :param refused: requests that the cap refused
     """
 
@@ -50,19 +57,47 @@ class DecisionSum:
     observed: int = 0
     refused: int = 0
 
-    def add(self, record: DecisionRecord) -> None:
-        """Add a decision."""
+    @property
+    def share(self) -> float | None:
+        """Warm boots of all, None without any."""
+        return self.warm / self.boots if self.boots else None
+
+    def add(self, record: DecisionRecord, is_boot: bool) -> None:
+        """Add a decision.
+
+        :param is_boot: see :func:`told_apart`
+        """
         if record.outcome == REFUSED:
             self.refused += 1
             return
+        if is_boot:
+            self.boots += 1
+            self.warm += record.warm
+            self.stock_warm += record.stock_warm
+        else:
+            self.moves += 1
         saved = record.fetches_saved
-        self.boots += 1
-        self.moves += record.move
-        self.warm += record.warm
-        self.stock_warm += record.stock_warm
         self.seconds += saved * record.seconds
         self.size += saved * record.size
         self.observed += record.observed
+
+    def include(self, other: 'DecisionSum') -> None:
+        """Add what is added up already, of other decisions."""
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name)
+                    + getattr(other, field.name))
+
+
+def told_apart(records: Iterable[DecisionRecord],
+               ) -> Iterator[tuple[DecisionRecord, bool]]:
+    """Return the decisions, each with whether it is a boot."""
+    booted = set()
+    for record in records:
+        is_boot = not (record.outcome == REFUSED or record.move
+                       or record.server in booted)
+        if is_boot:
+            booted.add(record.server)
+        yield record, is_boot
 
 
 def _aggregates(record: DecisionRecord) -> Iterable[str]:
@@ -92,20 +127,20 @@ def summary(records: Iterable[DecisionRecord],
     :param by: one of :data:`KEYS`
     """
     total, named = DecisionSum(), dict[str, DecisionSum]()
-    for record in records:
-        total.add(record)
+    for record, is_boot in told_apart(records):
+        total.add(record, is_boot)
         for name in KEYS[by](record):
-            named.setdefault(name, DecisionSum()).add(record)
+            named.setdefault(name, DecisionSum()).add(record, is_boot)
     return total, named
 
 
 def sentence(total: DecisionSum) -> str:
     """Say what the image cache has brought."""
     boots = total.boots
-    if not boots:
+    if not boots + total.moves:
         return (f'No server found a host, and the cap refused '
                 f'{total.refused:,}.' if total.refused else 'No decision.')
-    observed = total.observed == boots
+    observed = total.observed == boots + total.moves
     saved = f'{_time(total.seconds)} and {total.size / 1e9:,.1f} GB of fetches'
     if observed:
         result = (f'{total.warm:,} of {boots:,} servers went to a host that '
@@ -115,6 +150,8 @@ def sentence(total: DecisionSum) -> str:
         result = (f'{total.warm:,} of {boots:,} servers went to a host that '
                   f'held the image, instead of {total.stock_warm:,} without '
                   f'the image cache counted. That saved {saved}.')
+    if total.moves:
+        result += f' That counts {wording.counted(total.moves, "move")}, too.'
     if total.refused:
         result += f' The cap refused {total.refused:,}.'
     return result

@@ -114,10 +114,11 @@ class EventCounters:
             for decision in decisions:
                 if decision.outcome == record_mod.REFUSED:
                     self.refused.inc()
-                elif not decision.move:
-                    self._count_savings(decision)
-                    if count_boots:
-                        self._count_boot(decision)
+                    continue
+                # A move fetches too.
+                self._count_savings(decision)
+                if count_boots and not decision.move:
+                    self._count_boot(decision)
 
     def _count_savings(self, decision: DecisionRecord) -> None:
         mode = OBSERVED if decision.observed else ENFORCED

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import datetime
+import math
 import threading
 import time
 
@@ -35,6 +36,10 @@ from cache_aware_sched.exporter.settings import ExporterSettings
 from cache_aware_sched import nova_databases
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds for which a scrape waits for another one that reads. Then it tells
+#: what was read before. Judgement: Prometheus waits for 10 by default.
+PATIENCE = 5.0
 
 
 def utc_now() -> datetime.datetime:
@@ -83,14 +88,19 @@ class Exporter(registry_mod.Collector):
         Nothing that goes wrong is raised: what cannot be read is missing, and
         a metric says so.
         """
-        with self._lock:
-            self._renew()
-            reading, seconds = self._reading, self._seconds
-            of_reading = self._gauges
-            bad, lost = self._log.bad, self._log.lost
+        hangs = not self._lock.acquire(timeout=PATIENCE)
+        if not hangs:
+            try:
+                self._renew()
+            finally:
+                self._lock.release()
+        reading, seconds = self._reading, self._seconds
+        of_reading = self._gauges
+        bad, lost = self._log.bad, self._log.lost
         yield metrics_core.GaugeMetricFamily(
             f'{PREFIX}_databases_up', "Whether nova's API database answered, "
-            'the last time it was asked.', value=reading is not None)
+            'the last time it was asked; 0 as long as a database hangs.',
+            value=reading is not None and not hangs)
         if reading is not None:
             yield metrics_core.GaugeMetricFamily(
                 f'{PREFIX}_read_timestamp_seconds', "When nova's databases "
@@ -109,9 +119,10 @@ class Exporter(registry_mod.Collector):
 
     def _renew(self) -> None:
         now = self._clock()
-        since = None if self._tried is None else now - self._tried
-        if since is None or since.total_seconds() >= (
-                self._settings.cache_seconds):
+        seconds = (math.inf if self._tried is None
+                   else (now - self._tried).total_seconds())
+        # Less than 0 if somebody has set the clock back.
+        if not 0 <= seconds < self._settings.cache_seconds:
             self._tried = now
             started = time.monotonic()
             self._reading = reading = self._read(now)

@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import datetime
 from typing import NamedTuple
 
 from prometheus_client import metrics_core
@@ -92,8 +93,9 @@ def _hosts(reading: Reading) -> Iterator[metrics_core.GaugeMetricFamily]:
                'lately, a power of two in MB; 0 if nothing is known.',
                *of_node)]
     for host in reading.fleet.hosts:
-        labels = [host.node, host.cell]
         numbers[host.cell][state(host)] += 1
+    for host in _one_a_node(reading.fleet.hosts):
+        labels = [host.node, host.cell]
         up.add_metric(labels, host.state == 'up')
         seconds = host.age(reading.at)
         if host.reported is not None and seconds is not None:
@@ -104,6 +106,17 @@ def _hosts(reading: Reading) -> Iterator[metrics_core.GaugeMetricFamily]:
         for name, number in by_state.items():
             states.add_metric([cell, name], number)
     yield from (states, up, age, *values)
+
+
+def _one_a_node(hosts: Iterable[ReportingHost]) -> Iterable[ReportingHost]:
+    """Return the latest of those that have the same labels.
+
+    A compute node stays with its old host if its nova-compute got another
+    [DEFAULT] host. Prometheus takes nothing where a series is there twice.
+    """
+    return {(host.node, host.cell): host for host in sorted(
+        hosts, key=lambda host: (
+            host.updated or datetime.datetime.min, host.name))}.values()
 
 
 def _cache(host: ReportingHost) -> Iterable[float]:
@@ -169,10 +182,10 @@ _COLUMNS = tuple(_ImageColumn(*row) for row in (
      'it.', 'size'),
     ('image_recent_boots', 'Servers of an image that were created in the last '
      'days.', 'boots'),
-    ('image_hosts_at_cap', 'Hosts that may run no more servers of an image.',
-     'at_cap'),
+    ('image_hosts_at_cap', 'Hosts that are up and may run no more servers '
+     'of an image.', 'at_cap'),
     ('image_cap_headroom', 'How many more servers of an image the fullest '
-     'host may run.', 'headroom')))
+     'host that is up may run.', 'headroom')))
 
 
 def _images(reading: Reading, top: int,
@@ -227,7 +240,9 @@ def _row(image: KnownImage, reading: Reading, caching: int) -> _ImageRow:
     :param caching: hosts that can hold an image
     """
     created = reading.created.get(image.id, ())
-    headroom = reading.caps.rooms(image)
+    # No other node can run more, whatever it has.
+    headroom = reading.caps.rooms(
+        image, image.servers.keys() & reading.caps.nodes.keys())
     return _ImageRow(
         len(image.holding), len(image.arriving), demand.copies_wanted(
             demand.largest_burst(created), len(created), caching),

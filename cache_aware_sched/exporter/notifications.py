@@ -49,6 +49,9 @@ EXCHANGE = 'nova'
 MAX_REMEMBERED = 10_000
 TWICE = datetime.timedelta(seconds=10)
 
+#: Characters of a reason: more than any of ours has.
+MAX_LABEL = 64
+
 _CELL_MAPPINGS = sa.table(
     'cell_mappings', sa.column('transport_url'), sa.column('disabled'))
 
@@ -93,8 +96,9 @@ class ImageCacheEvents:
             return
         image = report.image_key(data['image_id']) if data['image_id'] else ''
         if action == 'evict':
-            self._counters.evicted(data['host'], image, data['size'] or 0,
-                                   data['reason'] or '', at)
+            self._counters.evicted(
+                data['host'], image, _size(data['size']),
+                _label(data['reason']), at)
         elif action in ('hit', 'miss'):
             self._counters.booted(data['instance_uuid'] or '', data['host'],
                                   image, action == 'hit', at)
@@ -114,11 +118,20 @@ def _time(text: Any) -> datetime.datetime:
     """Return when a message was sent, UTC, without a zone."""
     try:
         time = datetime.datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        time = datetime.datetime.now(datetime.UTC)
-    if time.tzinfo is not None:
-        time = time.astimezone(datetime.UTC).replace(tzinfo=None)
-    return time
+        return (time if time.tzinfo is None else time.astimezone(
+            datetime.UTC).replace(tzinfo=None))
+    except (TypeError, ValueError, OverflowError):
+        return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def _size(value: Any) -> int:
+    """Return bytes; 0 if a message has none that a disk can have."""
+    return value if type(value) is int and 0 <= value < 2 ** 63 else 0
+
+
+def _label(value: Any) -> str:
+    """Return a text that is short enough, and that Prometheus can read."""
+    return str(value or '')[:MAX_LABEL].encode(errors='replace').decode()
 
 
 def _register_options() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
+from typing import Any
 
 from cache_aware_sched.fleet.caps import FleetCaps
 from cache_aware_sched.fleet import hosts as hosts_mod
@@ -53,8 +54,8 @@ class CloudReader:
     """Reads a cloud again and again.
 
     Three statements a cell: its compute nodes, how many servers of each image
-    they run, and the servers that have changed since the last time. Three of
-    the API database, for aggregates.
+    they run, and the servers that have changed since the last time. Four of
+    the API database, for the cells, which come and go, and the aggregates.
 
     :param databases: makes the API database, and those of the cells
     :param service_down_time: gives the seconds without a word after which nova
@@ -67,8 +68,7 @@ class CloudReader:
                  service_down_time: Callable[[], float],
                  period: datetime.timedelta) -> None:
         self._make = databases
-        self._databases: tuple[nova_databases.Database, Sequence[
-            nova_databases.Database]] | None = None
+        self._cells: dict[tuple[Any, ...], nova_databases.Database] = {}
         self._service_down_time = service_down_time
         self._recent = RecentServers(period)
 
@@ -79,10 +79,11 @@ class CloudReader:
         :raises cache_aware_sched.nova_databases.Unreadable: if the API
             database does not answer; of a cell the result tells
         """
-        if self._databases is None:
-            # Once: each call would make connections anew.
-            self._databases = self._make()
-        api, cells = self._databases
+        api, found = self._make()
+        # With the connections of those that are known.
+        self._cells = {(key := (cell.uuid, cell.cell, cell.url)):
+                       self._cells.get(key, cell) for cell in found}
+        cells = list(self._cells.values())
         fleet = hosts_mod.read(api, cells, self._service_down_time(), now)
         answering = [cell for cell in cells if cell.cell not in fleet.unread]
         images = images_mod.read(fleet, answering)

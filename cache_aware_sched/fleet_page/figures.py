@@ -18,7 +18,7 @@ from typing import Any
 
 from plotly import graph_objects
 
-from cache_aware_sched.decision_log.periods import PeriodTotals
+from cache_aware_sched.decision_log.periods import Period
 from cache_aware_sched.fleet.hosts import ReportingHost
 from cache_aware_sched.fleet.images import KnownImage
 from cache_aware_sched.page import layout
@@ -80,7 +80,7 @@ def fill(hosts: Sequence[ReportingHost]) -> dict[str, Any]:
     return layout.finished(figure, hovermode='x unified')
 
 
-def hit_rate(hours: Sequence[PeriodTotals]) -> dict[str, Any]:
+def hit_rate(hours: Sequence[Period]) -> dict[str, Any]:
     """Return the share of warm boots over time, above the number of boots.
 
     An hour without a boot has no share, so the line has a gap.
@@ -88,13 +88,15 @@ def hit_rate(hours: Sequence[PeriodTotals]) -> dict[str, Any]:
     times = _times(hours)
     figure = graph_objects.Figure()
     figure.add_bar(
-        x=times, y=[hour.boots for hour in hours], name='boots an hour',
+        x=times, y=[hour.decided.boots for hour in hours],
+        name='boots an hour',
         marker={'color': layout.GREY, 'opacity': 0.35, 'line': {'width': 0}},
         yaxis='y2', hovertemplate='%{y:,} boots')
     figure.add_scatter(
-        x=times, y=[None if hour.share is None else round(100 * hour.share)
-                    for hour in hours], mode='lines+markers',
-        name='warm boots', line={'color': _BLUE, 'width': 2},
+        x=times, y=[None if share is None else round(100 * share)
+                    for share in (hour.decided.share for hour in hours)],
+        mode='lines+markers', name='warm boots',
+        line={'color': _BLUE, 'width': 2},
         marker={'size': 4}, hovertemplate='%{y} % warm')
     figure.update_xaxes(title='UTC')
     figure.update_layout(
@@ -108,13 +110,14 @@ def hit_rate(hours: Sequence[PeriodTotals]) -> dict[str, Any]:
     return made
 
 
-def saved(hours: Sequence[PeriodTotals]) -> dict[str, Any]:
+def saved(hours: Sequence[Period]) -> dict[str, Any]:
     """Return what was spared so far, over time."""
     times = _times(hours)
     figure = graph_objects.Figure()
     figure.add_scatter(
         x=times, y=[round(seconds / _HOUR, 2) for seconds in
-                    itertools.accumulate(hour.seconds for hour in hours)],
+                    itertools.accumulate(
+                        hour.decided.seconds for hour in hours)],
         mode='lines', name='hours of waiting', fill='tozeroy',
         line={'color': _GREEN, 'width': 2}, hovertemplate='%{y:,.1f} hours')
     figure.update_xaxes(title='UTC')
@@ -122,5 +125,5 @@ def saved(hours: Sequence[PeriodTotals]) -> dict[str, Any]:
     return layout.finished(figure, hovermode='x unified', showlegend=False)
 
 
-def _times(hours: Sequence[PeriodTotals]) -> list[str]:
+def _times(hours: Sequence[Period]) -> list[str]:
     return [f'{hour.start:%Y-%m-%d %H:%M}' for hour in hours]

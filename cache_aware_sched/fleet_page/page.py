@@ -19,7 +19,8 @@ import datetime
 from typing import NamedTuple
 
 from cache_aware_sched.decision_log import periods
-from cache_aware_sched.decision_log.periods import PeriodTotals
+from cache_aware_sched.decision_log.periods import Period
+from cache_aware_sched.decision_log.summary import DecisionSum
 from cache_aware_sched.fleet.caps import FleetCaps
 from cache_aware_sched.fleet import hosts as hosts_mod
 from cache_aware_sched.fleet.hosts import ReportingHost
@@ -47,7 +48,7 @@ class ShownCloud:
     at: datetime.datetime
     images: FleetImages
     caps: FleetCaps
-    decisions: Sequence[PeriodTotals] | None = None
+    decisions: Sequence[Period] | None = None
 
     @property
     def hosts(self) -> list[ReportingHost]:
@@ -104,8 +105,8 @@ def render(cloud: ShownCloud) -> str:
     return rendering.render(
         __package__, 'Image caches of the compute hosts', data,
         summary=_summary(cloud), notes=list(_notes(cloud)),
-        savings=list(_savings(hours)), observed=sum(
-            hour.observed for hour in hours) > 0,
+        savings=list(_savings(hours)), observed=(
+            periods.total(hours).observed > 0),
         has_log=cloud.decisions is not None,
         failures=list(_failures(cloud)), images=[
             _ImageLine(image.name, _gib(image.size), len(image.holding),
@@ -151,20 +152,20 @@ def _failures(cloud: ShownCloud) -> Iterator[_Failure]:
             f'{share:.0%}', ', '.join(f'{room:,}' for room in rooms))
 
 
-def _savings(hours: list[PeriodTotals]) -> Iterator[_Saving]:
+def _savings(hours: list[Period]) -> Iterator[_Saving]:
     """Return all, the busiest hours, and the last days."""
-    everything, evening = periods.total(hours), periods.busiest(hours)
-    if everything is None or evening is None:
+    evening = periods.busiest(hours)
+    if evening is None:
         return
-    yield _saving('In all', everything)
+    yield _saving('In all', periods.total(hours))
     end = evening.start + periods.HOUR * periods.EVENING_HOURS
     yield _saving(f'Busiest hours: {evening.start:%Y-%m-%d %H:%M} to '
-                  f'{end:%H:%M} UTC', evening)
+                  f'{end:%H:%M} UTC', evening.decided)
     for day in reversed(periods.by_day(hours)[-MAX_DAYS:]):
-        yield _saving(f'{day.start:%Y-%m-%d}', day)
+        yield _saving(f'{day.start:%Y-%m-%d}', day.decided)
 
 
-def _saving(when: str, totals: PeriodTotals) -> _Saving:
+def _saving(when: str, totals: DecisionSum) -> _Saving:
     return _Saving(
         when, f'{totals.boots:,}',
         '' if totals.share is None else f'{totals.share:.0%}',

@@ -19,19 +19,21 @@ import pathlib
 PROC = pathlib.Path('/proc')
 
 #: Of the fields of stat, counted from the one after the name.
-_STATE, _GROUP, _SESSION, _START = 0, 2, 3, 19
+_STATE, _PARENT, _GROUP, _SESSION, _START = 0, 1, 2, 3, 19
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stat:
     """One process.
 
+    :param parent: the number of the process that started it
     :param start: when it started, in clock ticks since the machine did: with
         it a process is told from a later one of the same number
     """
 
     pid: int
     state: str
+    parent: int
     group: int
     session: int
     start: int
@@ -54,8 +56,8 @@ def parse(line: str) -> Stat:
     if not bracket or not numbers or len(fields) <= _START:
         raise ValueError(f'no line of /proc/PID/stat: {line!r}')
     return Stat(int(numbers[0]), fields[_STATE],
-                int(fields[_GROUP]), int(fields[_SESSION]),
-                int(fields[_START]))
+                int(fields[_PARENT]), int(fields[_GROUP]),
+                int(fields[_SESSION]), int(fields[_START]))
 
 
 def stat(pid: int) -> Stat | None:

@@ -47,6 +47,9 @@ def find(processes: processes_mod.Processes,
          venv: pathlib.Path) -> list[Stray]:
     """Return the services of nova that were started by hand.
 
+    Their workers are not among them: these have the same command, and end
+    with the process that has forked them.
+
     :param venv: of the cloud
     """
     # Some programs change their command into a title that has it in it.
@@ -55,13 +58,13 @@ def find(processes: processes_mod.Processes,
         rf' --config-file[ =]({re.escape(str(processes.run))}/etc/[^] ]+)')
     recorded = {pid for pids in processes.members(processes.names()).values()
                 for pid in pids}
-    found = []
+    found = {}
     for one in procfs.processes():
         match = command.search(procfs.command(one.pid))
         if match and one.pid not in recorded:
-            found.append(Stray(one.pid, one.start, match[1],
-                               pathlib.Path(match[2])))
-    return found
+            found[one.pid] = one.parent, Stray(
+                one.pid, one.start, match[1], pathlib.Path(match[2]))
+    return [stray for parent, stray in found.values() if parent not in found]
 
 
 def end(found: Sequence[Stray],

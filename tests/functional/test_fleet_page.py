@@ -19,6 +19,7 @@ import tempfile
 from oslotest import base
 
 from cache_aware_sched.decision_log import periods
+from cache_aware_sched.decision_log.summary import DecisionSum
 from cache_aware_sched.fleet import caps
 from cache_aware_sched.fleet.hosts import Fleet
 from cache_aware_sched.fleet.hosts import ReportingHost
@@ -58,9 +59,10 @@ def cloud(hosts=HOSTS, images=IMAGES, log=True):
             known[image].servers = {
                 **known[image].servers,
                 (host.name, host.node): 1 + number % 9}
-    hours = [periods.PeriodTotals(
-        NOW.replace(tzinfo=datetime.UTC) + number * periods.HOUR,
-        number % 5, number % 3 and number % 5, 0, 100.0 * number, GIB)
+    hours = [periods.Period(
+        NOW.replace(tzinfo=datetime.UTC) + number * periods.HOUR, DecisionSum(
+            number % 5, warm=number % 3 and number % 5,
+            seconds=100.0 * number, size=GIB))
         for number in range(168)] if log else None
     return page.ShownCloud(
         NOW, FleetImages(known, nodes, {'cell2': HOSTILE}), caps.FleetCaps(

@@ -50,10 +50,7 @@ class ExporterTestCase(test_fleet_hosts.FleetTestCase):
         self.log_path = os.path.join(self.path, 'decisions.log')
 
     def make_exporter(self, once=False, **how):
-        self.read_databases = 0
-
         def databases():
-            self.read_databases += 1
             api = self.database()
             return api, nova_databases.cells(api, ())
 

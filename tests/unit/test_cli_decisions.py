@@ -26,6 +26,7 @@ from cache_aware_sched.decision_log import record as record_mod
 from tests.unit import command
 from tests.unit import test_cli_host
 from tests.unit.test_decision_summary import boot
+from tests.unit.test_decision_summary import of_servers
 from tests.unit import test_fleet_hosts
 
 
@@ -51,8 +52,9 @@ class LogCommandTestCase(test_cli_host.HostCommandTestCase):
 class DecisionsSummaryTests(LogCommandTestCase):
 
     def test_rows_and_sentence(self):
-        self.write(boot(time=now(), image='a'), boot(time=now(), image='b'),
-                   boot('cold', time=now(), image='a'))
+        self.write(*of_servers(
+            boot(time=now(), image='a'), boot(time=now(), image='b'),
+            boot('cold', time=now(), image='a')))
 
         status, out, err = self.run_command(
             'decisions', 'summary', '-f', 'json')
@@ -65,8 +67,9 @@ class DecisionsSummaryTests(LogCommandTestCase):
         self.assertIn('2 of 3 servers went to a host that held', err)
 
     def test_since(self):
-        self.write(boot(time=now() - datetime.timedelta(hours=30)),
-                   boot(time=now()))
+        self.write(*of_servers(
+            boot(time=now() - datetime.timedelta(hours=30)),
+            boot(time=now())))
 
         def servers(*argv):
             _status, out, _err = self.run_command(

@@ -62,7 +62,8 @@ class TestProcfs(base.TestCase):
         line = self.line(77, name, 'R', group=8, session=9, start=10 ** 12)
 
         self.assertEqual(
-            procfs.Stat(77, 'R', group=8, session=9, start=10 ** 12),
+            procfs.Stat(77, 'R', parent=0, group=8, session=9,
+                        start=10 ** 12),
             procfs.parse(line))
 
     def test_what_is_no_line(self):

@@ -17,6 +17,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from unittest import mock
 
@@ -27,9 +28,7 @@ from hypothesis import strategies as st
 from tests.cloud import belongings
 from tests.cloud import cloud as cloud_mod
 from tests.cloud import conf
-from tests.cloud import procfs
 from tests.cloud import rehearsing
-from tests.cloud import running
 from tests.cloud import service as service_mod
 from tests.cloud import settings as settings_mod
 from tests.cloud import showing
@@ -193,17 +192,20 @@ class TestByHand(RehearsingTestCase):
         program = self.cloud.tree.venv / 'bin/nova-compute'
         program.parent.mkdir(parents=True)
         # As a script of Python it has its own path among its words.
-        program.write_text('import time; time.sleep(60)')
+        program.write_text(
+            'import time\nprint("up", flush=True)\ntime.sleep(60)')
         self.program = program
 
     def start(self, program, config_file):
         child = subprocess.Popen(
-            [shutil.which('python3'), str(program), '--config-file',
-             str(config_file)], start_new_session=True)
+            [sys.executable, str(program), '--config-file',
+             str(config_file)], start_new_session=True,
+            stdout=subprocess.PIPE)
+        self.addCleanup(child.stdout.close)
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
-        running.wait_for('it does not start', lambda: str(program) in
-                         procfs.command(child.pid), 60)
+        # Python has its command before it has read the program.
+        self.assertEqual(b'up\n', child.stdout.readline())
         return child
 
     def find(self):
@@ -221,6 +223,20 @@ class TestByHand(RehearsingTestCase):
 
         self.assertEqual(-signal.SIGTERM, child.wait(60))
         self.assertEqual([], self.find())
+
+    def test_workers_are_not_services_of_their_own(self):
+        self.program.write_text(
+            'import os, time\n'
+            'parent = os.getpid()\n'
+            'if os.fork():\n'
+            '    time.sleep(60)\n'
+            'print("up", flush=True)\n'
+            'while os.getppid() == parent:\n'
+            '    time.sleep(0.1)\n')
+        child = self.start(
+            self.program, self.cloud.computes.config_file('fake1'))
+
+        self.assertEqual([child.pid], self.find())
 
     def test_down_ends_it(self):
         child = self.start(
@@ -294,7 +310,7 @@ class TestByHand(RehearsingTestCase):
         self.processes.environment['PATH'] = os.environ['PATH']
         self.processes.start(service_mod.Service(
             name='nova-fake1', command=[
-                shutil.which('python3'), str(self.program), '--config-file',
+                sys.executable, str(self.program), '--config-file',
                 str(self.cloud.computes.config_file('fake1'))]))
 
         self.assertEqual([], self.find())

@@ -135,6 +135,15 @@ class FollowedLogTests(base.TestCase):
         self.assertEqual(['a'], names(followed))
         self.assertEqual((1, 5), (followed.bad, followed.lost))
 
+    def test_lost_decisions_only_become_more(self):
+        followed = following.FollowedLog([self.path])
+        self.log.write('a', end='\n' + record_mod.dump(
+            record_mod.LostDecisions(NOON, -3)))
+
+        names(followed)
+
+        self.assertEqual(0, followed.lost)
+
     def test_log_that_cannot_be_read(self):
         os.mkdir(self.path)
         other = Log(self.path + '-other')

@@ -13,6 +13,8 @@
 
 """Tests of what the decision log is added up to."""
 
+import dataclasses
+
 from cache_aware_sched.decision_log import summary
 from tests.unit import base
 from tests.unit.test_decision_log import decision
@@ -29,10 +31,16 @@ def boot(went='warm', stock='cold', **fields):
         'size': 2 * GB, **fields})
 
 
+def of_servers(*records):
+    """Return decisions that are each about a server of its own."""
+    return [dataclasses.replace(record, server=f's{number}')
+            for number, record in enumerate(records)]
+
+
 class SummaryTests(base.TestCase):
 
     def total(self, *records):
-        return summary.summary(records, 'image')[0]
+        return summary.summary(of_servers(*records), 'image')[0]
 
     def test_what_is_saved(self):
         total = self.total(boot(), boot(), boot('cold'), boot('warm', 'warm'))
@@ -43,6 +51,27 @@ class SummaryTests(base.TestCase):
 
     def test_a_fetch_more_is_counted_against_it(self):
         self.assertEqual(-10.0, self.total(boot('cold', 'warm')).seconds)
+
+    def test_server_boots_once(self):
+        total, _named = summary.summary([
+            boot('cold', move=True, server='a'), boot(server='a'),
+            boot('cold', server='a'), boot(server='b', move=True),
+            boot(outcome='refused', winner='', server='c'),
+            boot(server='c')], 'image')
+
+        self.assertEqual((2, 3, 2, 0, 30.0, 1), (
+            total.boots, total.moves, total.warm, total.stock_warm,
+            total.seconds, total.refused))
+        self.assertEqual(1, total.share)
+        self.assertIn('2 of 2 servers went to a host that held the image',
+                      summary.sentence(total))
+        self.assertIn('That counts 3 moves, too.', summary.sentence(total))
+
+    def test_moves_alone(self):
+        total = self.total(boot(move=True))
+
+        self.assertIsNone(total.share)
+        self.assertIn('That saved 10 s', summary.sentence(total))
 
     def test_observed(self):
         total = self.total(boot('cold', 'cold', cached='warm', observed=True))

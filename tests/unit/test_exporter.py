@@ -15,6 +15,11 @@
 import os
 import pathlib
 import re
+import threading
+
+import fixtures
+from nova.db.api import models as api_models
+import sqlalchemy as sa
 
 from cache_aware_sched.exporter import gauges
 from cache_aware_sched import nova_databases
@@ -70,6 +75,22 @@ class HostGaugeTests(exported.ExporterTestCase):
         self.assertEqual(0, sum(numbers['cell2', state]
                                 for state in gauges.STATES))
 
+    def test_each_series_is_there_once(self):
+        """Prometheus takes nothing of a scrape in which one is there twice."""
+        self.run_in(self.api, sa.update(
+            api_models.CellMapping.__table__).values(name='cell'))
+        self.host('old', reporting(), node='node', seconds=9 ** 9,
+                  forced_down=True)
+        self.host('new', reporting(report.BaseFile(SHA1, GIB)), node='node')
+        self.host('new', reporting(), node='node', cell='cell2')
+        self.make_exporter()
+
+        series = [line.rpartition(' ')[0] for line in
+                  self.scrape().splitlines() if not line.startswith('#')]
+
+        self.assertEqual(len(set(series)), len(series))
+        self.assertEqual(1, self.values('host_images', 'cell')[factories.CELL])
+
     def test_host_without_a_report_has_no_values(self):
         self.host('a', '{}')
         self.make_exporter()
@@ -101,6 +122,16 @@ class ImageGaugeTests(exported.ExporterTestCase):
         self.assertEqual({(): 3}, self.values(
             'same_image_servers_most_on_host'))
         self.assertEqual({(): 3}, self.values('same_image_cap'))
+
+    def test_host_that_is_down_is_not_at_the_cap(self):
+        self.set(max_same_image_instances_per_host=1)
+        self.host('a', reporting(), forced_down=True)
+        self.host('b', reporting())
+        self.server(factories.IMAGE, host='a')
+        self.make_exporter()
+
+        self.assertEqual(0, self.values(
+            'image_hosts_at_cap', 'image')[factories.IMAGE])
 
     def test_all_but_the_most_booted_are_summed_up(self):
         self.host('a', reporting(*(
@@ -206,7 +237,58 @@ class FailureTests(exported.ExporterTestCase):
         self.assertEqual({}, self.values('host_up', 'hostname'))
         self.wait(seconds=1)
         self.assertEqual({'a': 1}, self.values('host_up', 'hostname'))
-        self.assertEqual(1, self.read_databases)
+
+    def test_clock_that_is_set_back(self):
+        self.make_exporter(cache_seconds=60.0)
+        self.scrape()
+        self.host('a', reporting())
+
+        self.wait(days=-1)
+
+        self.assertEqual({'a': 1}, self.values('host_up', 'hostname'))
+
+    def test_database_that_hangs(self):
+        self.host('a', reporting())
+        self.make_exporter()
+        self.scrape()
+        hangs, goes_on = threading.Event(), threading.Event()
+        read = self.exporter._reader.read
+
+        def reads_slowly(now):
+            hangs.set()
+            goes_on.wait(60)
+            return read(now)
+
+        self.exporter._reader.read = reads_slowly
+        self.useFixture(fixtures.MonkeyPatch(
+            'cache_aware_sched.exporter.exporting.PATIENCE', 0.01))
+        other = threading.Thread(target=self.scrape)
+        other.start()
+        self.addCleanup(other.join)
+        self.addCleanup(goes_on.set)
+        hangs.wait(60)
+
+        self.assertEqual({(): 0}, self.values('databases_up'))
+        self.assertEqual({'a': 1}, self.values('host_up', 'hostname'))
+        goes_on.set()
+        other.join()
+        self.assertEqual({(): 1}, self.values('databases_up'))
+
+    def test_cell_that_comes_later(self):
+        mappings = api_models.CellMapping.__table__
+        self.run_in(self.api, sa.delete(mappings).where(
+            mappings.c.name == 'cell2'))
+        self.host('b', reporting(), cell='cell2')
+        self.make_exporter()
+        self.assertEqual({}, self.values('host_up', 'hostname'))
+        [kept] = self.exporter._reader._cells.values()
+
+        self.map_cell('cell2', factories.OTHER_CELL, self.url('cell2'))
+
+        self.assertEqual({'b': 1}, self.values('host_up', 'hostname'))
+        # The connections to the other cell are not made anew.
+        self.assertIn(kept, self.exporter._reader._cells.values())
+        self.assertIs(kept, next(iter(self.exporter._reader._cells.values())))
 
     def test_three_statements_a_cell(self):
         statements = []
@@ -224,7 +306,7 @@ class FailureTests(exported.ExporterTestCase):
             self.create(f'server{number}')
         self.scrape()
 
-        self.assertEqual({'cell1': 3, 'cell2': 3, '': 3}, {
+        self.assertEqual({'cell1': 3, 'cell2': 3, '': 4}, {
             cell: statements.count(cell) for cell in set(statements)})
 
     def patch_select(self, selected):

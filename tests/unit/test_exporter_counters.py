@@ -67,6 +67,13 @@ class CounterTests(exported.ExporterTestCase):
 
         self.assertEqual(1, self.values('boots_total', 'cache')['warm'])
 
+    def test_moves_fetch_too(self):
+        self.make_exporter()
+        self.decide(decision('moved', move=True))
+
+        self.assertEqual(
+            12.5, self.values('fetch_saved_seconds_total', 'mode')['enforced'])
+
     def test_savings(self):
         self.make_exporter()
         self.decide(

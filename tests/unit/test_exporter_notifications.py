@@ -68,6 +68,29 @@ class NotificationTests(exported.ExporterTestCase):
         self.assertEqual((1, 0), self.boots())
         self.assertEqual(1, self.values('evictions_total', 'reason')['age'])
 
+    def test_hostile_eviction(self):
+        for number, (size, reason, told) in enumerate((
+                (10 ** 400, '\ud800"\n', '?"\n'),
+                (float('inf'), 'x' * 10 ** 6, 'x' * notifications.MAX_LABEL),
+                ('many', ['a'], "['a']"), (-5, 7, '7'))):
+            self.tell('evict', server=None, host=str(number), size=size,
+                      reason=reason)
+            self.scrape()
+            self.assertEqual(
+                1, self.values('evictions_total', 'reason')[told])
+
+        self.assertEqual({0}, set(self.values(
+            'evicted_bytes_total', 'reason').values()))
+
+    def test_time_that_is_none(self):
+        for number, time in enumerate((
+                '9999-12-31T23:59:59-23:59', 'noon', None, 5)):
+            self.events.info(
+                None, 'compute.a', 'image_cache.hit', payload(f's{number}'),
+                {'timestamp': time})
+
+        self.assertEqual((4, 0), self.boots())
+
     def test_server_that_is_rebuilt(self):
         self.tell('hit')
         self.tell('hit', seconds=30)
