@@ -204,8 +204,9 @@ def _workers(conf: SchedulerConf, set_up: SetUp) -> Outcome:
         return skipped('no nova-scheduler is up, as far as can be seen')
     each = conf.workers or conf.processors
     number = len(set_up.cloud.schedulers) * each
-    text = (f'{number} processes of nova-scheduler: {each} on each of '
-            f'{len(set_up.cloud.schedulers)}')
+    text = '1 process of nova-scheduler' if number == 1 else (
+        f'{number} processes of nova-scheduler: {each} on each of '
+        f'{len(set_up.cloud.schedulers)}')
     if not conf.workers:
         text += ' (a guess by the processors here; workers is not set)'
     without = [host.name for host in set_up.cloud.hosts
