@@ -165,7 +165,9 @@ def _aggregates(cloud: CloudState) -> Outcome:
                              f'{aggregate.name}')
     if bad:
         return fail(f'cannot be read: {check.listed(bad)}', mends[0])
-    return ok(f'{number:,} values of aggregates can be read')
+    if not number:
+        return ok('no aggregate sets an option of this package')
+    return ok(f'{wording.counted(number, "value")} of aggregates can be read')
 
 
 def _clocks(cloud: CloudState) -> Outcome | None:

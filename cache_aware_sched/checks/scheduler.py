@@ -173,9 +173,9 @@ def _shuffle(conf: SchedulerConf, _: SetUp) -> Outcome:
     return ok('nova keeps the order of equal hosts')
 
 
-def _results(conf: SchedulerConf, set_up: SetUp) -> Outcome | None:
+def _results(conf: SchedulerConf, set_up: SetUp) -> Outcome:
     if set_up.cloud is None:
-        return None
+        return skipped("nova's databases were not read")
     number, limit = len(set_up.cloud.hosts), conf.max_placement_results
     if number >= limit:
         return warn(
@@ -197,13 +197,16 @@ def _tracks(conf: SchedulerConf, _: SetUp) -> Outcome:
     return ok('nova-scheduler follows which servers hosts run')
 
 
-def _workers(conf: SchedulerConf, set_up: SetUp) -> Outcome | None:
-    if set_up.cloud is None or not set_up.cloud.schedulers:
-        return None
+def _workers(conf: SchedulerConf, set_up: SetUp) -> Outcome:
+    if set_up.cloud is None:
+        return skipped("nova's databases were not read")
+    if not set_up.cloud.schedulers:
+        return skipped('no nova-scheduler is up, as far as can be seen')
     each = conf.workers or conf.processors
     number = len(set_up.cloud.schedulers) * each
-    text = (f'{number} processes of nova-scheduler: {each} on each of '
-            f'{len(set_up.cloud.schedulers)}')
+    text = '1 process of nova-scheduler' if number == 1 else (
+        f'{number} processes of nova-scheduler: {each} on each of '
+        f'{len(set_up.cloud.schedulers)}')
     if not conf.workers:
         text += ' (a guess by the processors here; workers is not set)'
     without = [host.name for host in set_up.cloud.hosts
