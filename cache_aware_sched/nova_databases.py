@@ -140,7 +140,7 @@ def configure(config_files: Sequence[str]) -> None:
         nova_config.parse_args(
             ['cache-aware-sched'], init_rpc=False,
             default_config_files=list(config_files) or None)
-    except (cfg.Error, ValueError) as error:
+    except (cfg.Error, ValueError, OSError) as error:
         raise Unreadable(
             f"nova's configuration cannot be read: {_reason(error)}"
         ) from None
@@ -154,6 +154,8 @@ def _reason(error: Exception) -> str:
                           cfg.TemplateSubstitutionError)):
         # It names what follows the $, which may be the end of a password.
         return 'a value has a $ that stands for no option: write $$ for $'
+    if isinstance(error, UnicodeDecodeError):
+        return 'a file is no text in UTF-8'
     return masking.masked(str(error))
 
 

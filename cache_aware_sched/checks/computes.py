@@ -83,6 +83,8 @@ def _report(cloud: CloudState) -> Outcome:
         if host.hypervisor not in DRIVEN and host.reported is None)
     beside = ''.join(f'; {number:,} with {kind} cannot'
                      for kind, number in sorted(others.items()))
+    if not cloud.hosts and cloud.unread:
+        return skipped('no compute node could be read')
     if not driven and not any(host.reported for host in cloud.hosts):
         return fail('no compute node of a driver of this package was found'
                     + beside, f'Set [DEFAULT] {DRIVER} on the hosts.')

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import importlib.metadata
 import os
+import re
 from typing import Any
 
 from nova.scheduler import filters
@@ -35,6 +36,10 @@ from cache_aware_sched import report
 _OURS = our_conf.GROUP.name
 _FILTERS = 'filter_scheduler'
 _MANAGERS = 'cache_aware_sched.image_cache_managers'
+
+#: How oslo.config 9.7.2 to 10.7.0 writes where a value is from.
+_LOCATION = re.compile(
+    r" from LocationInfo\(location=<[^>]*>, detail='([^']*)'\)")
 
 #: Options with a list of values of which one line counts.
 _LISTS = ((_FILTERS, 'weight_classes'), (_FILTERS, 'enabled_filters'))
@@ -56,6 +61,13 @@ class _Values:
             self.bad.append(f'[{section}] {name}: {_first_line(error)}')
             return instead
 
+    def asks_for_cap(self) -> bool:
+        """Return whether a cap is asked for."""
+        try:
+            return cap_sources.is_set_here()
+        except (cfg.Error, ValueError):
+            return True  # with a value that is wrong, which is noted elsewhere
+
     def check_ours(self) -> None:
         """Read every option of this package."""
         try:
@@ -65,7 +77,8 @@ class _Values:
 
 
 def _first_line(error: Exception) -> str:
-    return masking.masked(str(error).partition('\n')[0])
+    text = _LOCATION.sub(r' in \1', str(error).partition('\n')[0])
+    return masking.masked(text)
 
 
 def scheduler() -> SchedulerConf:
@@ -91,7 +104,7 @@ def scheduler() -> SchedulerConf:
         weight_classes=weight_classes,
         multiplier=values.get(_OURS, 'image_cache_weight_multiplier', 0.0),
         mode=values.get(_OURS, 'image_cache_weigher_mode', ''),
-        cap=_cap(values), asks_for_cap=cap_sources.is_set_here(),
+        cap=_cap(values), asks_for_cap=values.asks_for_cap(),
         host_subset_size=option('host_subset_size', 1),
         shuffles=option('shuffle_best_same_weighed_hosts', False),
         max_placement_results=values.get(
@@ -112,7 +125,7 @@ def compute() -> ComputeConf:
     return ComputeConf(
         source=source(),
         driver=values.get(None, 'compute_driver', '') or '',
-        cap=_cap(values), asks_for_cap=cap_sources.is_set_here(),
+        cap=_cap(values), asks_for_cap=values.asks_for_cap(),
         manager=values.get(_OURS, 'image_cache_manager', ''),
         available_managers=tuple(sorted(
             point.name for point in importlib.metadata.entry_points(

@@ -81,7 +81,7 @@ class DecisionLog:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Found:
+class _LogFile:
     """A file of the log, which rotation can rename while the log is read.
 
     :param path: as ``decision_log_file`` names the log
@@ -118,7 +118,7 @@ class _Found:
                     return
 
 
-def _found(path: str) -> list[_Found]:
+def _found(path: str) -> list[_LogFile]:
     """Return a file with those that were rotated, the oldest first."""
     real = os.path.realpath(path)  # as rotation does
     path = real if os.path.exists(real) else path  # or a pipe of a shell
@@ -126,11 +126,11 @@ def _found(path: str) -> list[_Found]:
         int(match[1]) for name in glob.glob(f'{glob.escape(path)}.*')
         if (match := re.fullmatch(r'\.([1-9]\d{0,5})', name[len(path):])))
     # The newest first: then rotation makes a file be found twice, not missed.
-    found: dict[tuple[int, int], _Found] = {}
+    found: dict[tuple[int, int], _LogFile] = {}
     for number in (0, *numbers, numbers[-1] + 1 if numbers else 1):
         with contextlib.suppress(FileNotFoundError):
             stat = os.stat(_name(path, number))
-            found.setdefault(_identity(stat), _Found(
+            found.setdefault(_identity(stat), _LogFile(
                 path, number, _identity(stat), stat.st_mtime))
     return [*reversed(found.values())]
 

@@ -301,6 +301,8 @@ class TestComputeChecks(ChecksTestCase):
                    'CAS202', host(), metal)
         self.hosts(FAIL, 'no compute node', 'CAS202', metal)
         self.hosts(FAIL, 'no compute node', 'CAS202')
+        self.hosts(SKIPPED, 'no compute node could be read', 'CAS202',
+                   unread={'cell1': 'cell1 at x cannot be read'})
 
     def test_unreadable_reports(self):
         self.hosts(OK, '', 'CAS203', host(),

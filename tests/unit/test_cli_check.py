@@ -284,6 +284,27 @@ class TestFiles(base.TestCase):
             self.assertIn(text, found[code]['text'])
         self.assertEqual('skipped', found['CAS202']['level'])
 
+    def test_values_of_the_cap_that_cannot_be_read(self):
+        text = ('[cache_aware_sched]\n'
+                'max_same_image_instances_per_host = -1\n')
+
+        result = self.check('--scheduler', 's.conf', '--compute', 'c.conf',
+                            **{'s.conf': text, 'c.conf': text})
+
+        found = {one['code']: one for one in json.loads(result.stdout)}
+        for code in ('CAS101', 'CAS201'):
+            self.assertEqual('fail', found[code]['level'])
+            self.assertIn('max_same_image_instances_per_host',
+                          found[code]['text'])
+            self.assertNotIn('LocationInfo', found[code]['text'])
+
+    def test_files_of_another_kind(self):
+        for name in ('.', sys.executable):
+            result = self.check('--scheduler', name)
+            self.assertEqual(255, result.returncode)
+            self.assertIn("nova's configuration cannot be read",
+                          result.stderr)
+
     def test_file_that_is_not_there(self):
         result = self.check('--scheduler', 'no.conf')
 
