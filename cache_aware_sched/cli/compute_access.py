@@ -17,6 +17,7 @@ RPC what servers there are, as nova-compute does: it needs no database.
 """
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -143,7 +144,7 @@ def check_user() -> None:
 def asking_conductor() -> Iterator[None]:
     """Have nova's objects ask the conductor over RPC, as nova-compute does.
 
-    :raises NoAnswer: if the block takes too long
+    :raises NoAnswer: if an answer takes too long
     """
     from nova.conductor import rpcapi
     from nova import objects
@@ -153,14 +154,35 @@ def asking_conductor() -> Iterator[None]:
     from cache_aware_sched import config
     rpc.init(config.CONF)
     objects.register_all()
-    # Where the message bus does not answer, oslo.messaging tries for ever.
-    signal.signal(signal.SIGALRM, _no_answer)
-    signal.alarm(PATIENCE)
-    try:
-        objects_base.NovaObject.indirection_api = rpcapi.ConductorAPI()
-        yield
-    finally:
-        signal.alarm(0)
+    objects_base.NovaObject.indirection_api = Impatient(
+        rpcapi.ConductorAPI())
+    yield
+
+
+class Impatient:
+    """Asks somebody else, and waits for each answer for :data:`PATIENCE`.
+
+    Where the message bus does not answer, oslo.messaging tries for ever. What
+    is done with the answers, as the removal of a file, is not interrupted.
+
+    :param asked: has a method for each question
+    """
+
+    def __init__(self, asked: Any) -> None:
+        self._asked = asked
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return a method that raises NoAnswer if it takes too long."""
+        method = getattr(self._asked, name)
+
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            signal.signal(signal.SIGALRM, _no_answer)
+            signal.alarm(PATIENCE)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                signal.alarm(0)
+        return ask
 
 
 def _no_answer(_number: int, _frame: FrameType | None) -> None:

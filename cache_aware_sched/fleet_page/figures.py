@@ -44,7 +44,7 @@ def concentration(images: Sequence[KnownImage], hosts: int,
     values += [0] * (hosts - len(values))
     figure = graph_objects.Figure()
     figure.add_scatter(
-        x=list(range(1, len(values) + 1)), y=values, mode='lines',
+        x=list(range(1, len(values) + 1)), y=values, mode=_mode(values),
         line={'color': _BLUE, 'width': 2, 'shape': 'hv'}, fill='tozeroy',
         name='servers of one image', hovertemplate='%{y:,} servers')
     if cap:
@@ -54,6 +54,11 @@ def concentration(images: Sequence[KnownImage], hosts: int,
     figure.update_xaxes(title='Hosts, the worst first', rangemode='tozero')
     figure.update_yaxes(title='Servers of one image', rangemode='tozero')
     return layout.finished(figure, hovermode='x unified', showlegend=False)
+
+
+def _mode(hosts: Sequence[Any]) -> str:
+    """Return how hosts are drawn: a line of one host cannot be seen."""
+    return 'lines' if len(hosts) > 1 else 'lines+markers'
 
 
 def fill(hosts: Sequence[ReportingHost]) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def fill(hosts: Sequence[ReportingHost]) -> dict[str, Any]:
     sizes.sort(reverse=True)
     figure = graph_objects.Figure()
     for at, name, how in (
-            (0, 'all images', {'mode': 'lines', 'line': {
+            (0, 'all images', {'mode': _mode(sizes), 'line': {
                 'color': _BLUE, 'width': 2, 'shape': 'hv'}}),
             (1, 'images in use', {'mode': 'markers', 'marker': {
                 'color': _ORANGE, 'size': 4}})):

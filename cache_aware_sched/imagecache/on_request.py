@@ -22,6 +22,7 @@ touches its file first, and this evicts none that was touched a moment ago
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
+import uuid
 
 from oslo_utils import uuidutils
 
@@ -63,10 +64,11 @@ def entries_of(image: str, entries: Sequence[Entry]) -> list[Entry]:
     """
     if uuidutils.is_uuid_like(image):
         wanted = {report.image_sha1(spelt)
-                  for spelt in (image, image.lower(), image.upper())}
+                  for known in (image, str(uuid.UUID(image)))
+                  for spelt in (known, known.lower(), known.upper())}
         return [entry for entry in entries if entry.sha1 in wanted or (
             entry.image_id is not None and image_ids.canonical(
-                entry.image_id) == image_ids.canonical(image))]
+                entry.image_id) == str(uuid.UUID(image)))]
     return [entry for entry in entries if entry.sha1 and image in (
         entry.sha1, report.sha1_key(entry.sha1))]
 

@@ -184,6 +184,17 @@ class OtherScreensTests(PageTestCase):
 @needs_browser
 class SmallCloudTests(base.BaseTestCase):
 
+    def test_one_host_is_seen(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, 'page.html')
+            with open(path, 'w') as file:
+                file.write(page.render(cloud(1, 1, log=False)))
+            shown = opened(path)
+            self.addCleanup(shown.close)
+
+            self.assertEqual(1, count(shown, '#concentration .point'))
+            self.assertEqual(2, count(shown, '#fill .point'))
+
     def test_without_a_decision_log(self):
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, 'page.html')

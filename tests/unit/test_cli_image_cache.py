@@ -14,14 +14,19 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import textwrap
+import time
+from unittest import mock
 
 import fixtures
+from nova.virt import storage_users
 
 from cache_aware_sched.cli import compute_access
 from cache_aware_sched import nova_databases
+from tests.unit import base
 from tests.unit import command
 from tests.unit import managers
 from tests.unit.managers import image
@@ -77,6 +82,20 @@ class TestEvict(CommandTestCase):
         self.assertEqual('would be', row['Evicted'])
         self.assertEqual([sha1(1)], os.listdir(self.cache))
 
+    def files(self):
+        return {str(path): path.stat().st_mtime_ns
+                for path in pathlib.Path(self.path).rglob('*')}
+
+    def test_dry_run_writes_nothing(self):
+        self.put_images(1)
+        # As nova-compute has done, which makes nova's lock file of the hosts.
+        storage_users.register_storage_use(self.path, managers.HOST)
+        before = self.files()
+
+        self.read('evict', managers.HOST, image(1), '--dry-run')
+
+        self.assertEqual(before, self.files())
+
     def test_in_use(self):
         self.put_images(1)
         booted = self.boot(1)
@@ -123,6 +142,30 @@ class TestEvict(CommandTestCase):
                       self.refused('evict', managers.HOST, image(1)))
 
         self.assertEqual([sha1(1)], os.listdir(self.cache))
+
+
+class TestImpatient(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MonkeyPatch(
+            'cache_aware_sched.cli.compute_access.PATIENCE', 1))
+        self.asked = mock.Mock()
+        self.impatient = compute_access.Impatient(self.asked)
+
+    def test_answer_that_does_not_come(self):
+        self.asked.object_action = lambda: time.sleep(600)
+
+        self.assertRaises(
+            compute_access.NoAnswer, self.impatient.object_action)
+
+    def test_what_is_done_with_an_answer_takes_its_time(self):
+        self.asked.object_action.return_value = 'servers'
+
+        self.assertEqual('servers', self.impatient.object_action('a', b='c'))
+
+        self.asked.object_action.assert_called_once_with('a', b='c')
+        self.assertEqual((0, 0), signal.getitimer(signal.ITIMER_REAL))
 
 
 class TestNoConductor(managers.ManagerTestCase):

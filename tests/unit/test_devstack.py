@@ -39,7 +39,7 @@ FILTERS = ('ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,'
 
 #: As DevStack's inc/ini-config has them, and its errexit.
 STUBS = r"""
-set -o errexit
+set -o errexit -o nounset
 ini() { "$PYTHON" -W ignore "$INI" "$@"; }
 iniset() { ini set "$@"; }
 iniadd() { ini add "$@"; }

@@ -52,6 +52,15 @@ class TestEvicted(OnRequestTestCase):
         self.assertEqual([sha1(2)], self.names())
         self.assertEqual(1, self.changes)
 
+    def test_however_its_id_is_spelt(self):
+        for spelt in (image(1).replace('-', ''), image(1).upper(),
+                      f'urn:uuid:{image(1)}'):
+            self.put_images(1)
+
+            self.assertEqual([''], [
+                answer.kept for answer in self.start().cache.evict_image(
+                    spelt)], spelt)
+
     def test_its_copies_and_what_a_killed_fetch_left(self):
         names = [sha1(1), f'{sha1(1)}_20', f'{sha1(1)}.part']
         for name in names:
