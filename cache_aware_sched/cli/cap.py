@@ -170,8 +170,9 @@ def _summary(found: Sequence[Any], known: Any) -> Iterator[str]:
 
 def _outcome(cap: int, days: float, trial: Any, above: Any,
              stranded: Any) -> Iterator[str]:
-    yield (f'Above a cap of {cap}: {wording.counted(len(above), "host")}. '
-           'Such a host keeps its servers, and gets no more of the image.')
+    yield (f'Above a cap of {cap}: {wording.counted(len(above), "host")}.' + (
+        ' Such a host keeps its servers, and gets no more of the image.'
+        if above else ''))
     refused = sum(trial.refused.values())
     yield (f'Of {wording.counted(trial.asked, "server")} created in the last '
            f'{days:g} days {trial.elsewhere:,} would have gone to another '

@@ -146,7 +146,8 @@ class Explain(fleet_access.FleetCommand):
                                  error)
             return found, []
         if is_on is None:
-            return found, ['nova does not know the server any more.']
+            return found, ['No cell has the server: it found no host, or '
+                           'it was deleted and archived.']
         return found, [past.outcome(found[-1], is_on)]
 
 

@@ -27,6 +27,10 @@ _COLD = Holding.COLD.name.lower()
 #: What floats lose.
 _EQUAL = 1e-6
 
+#: The weigher of this package. What nova adds up of it is no measure: it
+#: raises hosts that it has drawn, so that nova takes them next.
+_OURS = 'ImageCacheWeigher'
+
 
 def why_not(explanation: Explanation, wanted: str) -> Iterator[str]:
     """Say why a host does not win, and what would change that.
@@ -67,8 +71,12 @@ def _weighers(explanation: Explanation, host: DecidedHost,
     if host.host not in shares or winner.host not in shares:
         return
     theirs, ours = shares[winner.host], shares[host.host]
-    lost = sorted(((theirs[name].share - ours[name].share, name)
-                   for name in theirs if name in ours), reverse=True)
+    by_name = {name: theirs[name].share - ours[name].share
+               for name in theirs if name in ours}
+    if _OURS in by_name:
+        by_name[_OURS] = (explanation.total(winner) - winner.before) - (
+            explanation.total(host) - host.before)
+    lost = sorted(((by, name) for name, by in by_name.items()), reverse=True)
     named = [f'{name} by {by:.3g}' for by, name in lost[:3] if by > 1e-6]
     if named:
         yield f'{winner.host} is preferred: ' + ', '.join(named) + '.'

@@ -260,7 +260,7 @@ class TestSchedulerChecks(ChecksTestCase):
                 scheduler=SCHEDULER, cloud=of_cloud(
                     host(facts=facts), schedulers=schedulers))
         self.assert_finds(
-            OK, '1 processes', 'CAS116', scheduler=dataclasses.replace(
+            OK, '1 process of', 'CAS116', scheduler=dataclasses.replace(
                 SCHEDULER, workers=1),
             cloud=of_cloud(host(facts=late), schedulers=('c1',)))
 
@@ -414,7 +414,7 @@ class TestCloudChecks(ChecksTestCase):
         return fleet_hosts.FleetAggregate('east', ('a',), metadata)
 
     def test_aggregate_values(self):
-        self.hosts(OK, '0 values', 'CAS303')
+        self.hosts(OK, 'no aggregate sets', 'CAS303')
         self.hosts(OK, '2 values', 'CAS303', aggregates=[self.aggregate(
             image_cache_weight_multiplier='2.5',
             max_same_image_instances_per_host='0', other='x')])

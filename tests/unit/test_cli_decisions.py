@@ -158,7 +158,7 @@ class ExplainPastTests(LogCommandTestCase):
 
         self.assertIn('Decision 1, 2026-11-26 12:00:00 UTC:', out)
         self.assertIn('Decision 2', out)
-        self.assertIn('nova does not know the server any more', out)
+        self.assertIn('No cell has the server: it found no host', out)
 
     def test_json(self):
         self.write(boot())

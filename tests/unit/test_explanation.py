@@ -243,6 +243,15 @@ class WhyNotTests(base.TestCase):
 
         self.assertIn('a is preferred: RAMWeigher by 0.8.', said)
 
+    def test_weigher_that_has_drawn_the_host_next(self):
+        share = explanation_mod.WeigherShare
+        said = self.said('b', warm('a'), cold('b', 1.01, drawn=True), shares={
+            'a': {'ImageCacheWeigher': share(0.95, 0.95, 5.0)},
+            'b': {'ImageCacheWeigher': share(0.948, 0.948, 5.0)}})
+
+        self.assertIn('b is 4.74 behind a.', said)
+        self.assertIn('a is preferred: ImageCacheWeigher by 4.75.', said)
+
     def test_observed(self):
         self.assertIn('image_cache_weigher_mode = enforce', self.said(
             'warm', cold(), warm(), observed=True))
