@@ -541,7 +541,8 @@ class TestConnection(base.TestCase):
         with self.assertNoLogs():
             for instead in (None, 'postgresql://u@h/nova?sslpassword=s3cret'):
                 with contextlib.suppress(nova_databases.Unreadable):
-                    nova_databases._cell(mapping, instead).select(sa.select(1))
+                    nova_databases._cell(
+                        mapping, instead, True).select(sa.select(1))
 
     def test_no_password_in_an_error(self):
         database, connection = self.database(error=db_exc.DBConnectionError(
