@@ -99,8 +99,8 @@ class Explain(fleet_access.FleetCommand):
         with fleet_access.databases(parsed_args) as (
                 api, all_cells, down_time):
             from cache_aware_sched.explain import asked
-            from cache_aware_sched.explain import dry_run
             from cache_aware_sched.explain import now
+            from cache_aware_sched.explain import offers
             from cache_aware_sched.fleet import hosts
             from cache_aware_sched.fleet import images
             fleet = hosts.read(
@@ -118,7 +118,7 @@ class Explain(fleet_access.FleetCommand):
             try:
                 return now.explain(request, api, cells, self._described(
                     parsed_args), images.size(fleet, parsed_args.image))
-            except (asked.BadRequest, dry_run.CannotAsk) as error:
+            except (asked.BadRequest, offers.CannotAsk) as error:
                 raise RuntimeError(str(error)) from None
 
     def _described(self, parsed_args: argparse.Namespace) -> Any:

@@ -253,7 +253,7 @@ The file to which nova-scheduler writes why servers go where they go.
 
 Read by ``nova-scheduler``.
 
-One JSON line for each decision about a server of an image: the best five
+One JSON line for each decision in which this package has a say: the best five
 hosts with all that decided about them, the host that leads, and the host that
 would have led without the image cache. ``cache-aware-sched explain --past``
 and ``cache-aware-sched decisions summary`` read it. The workers of a

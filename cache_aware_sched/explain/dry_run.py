@@ -18,153 +18,33 @@ placement and its claim (select_destinations, _schedule; nova 31.3.1 to
 34.0.0).
 """
 
-import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
-import copy
 import dataclasses
 from typing import Any
 
 from nova import context as nova_context
-from nova import exception
-from nova.scheduler.client import report as placement
-from nova.scheduler import filters
 from nova.scheduler import host_manager
 from nova.scheduler import manager
-from nova.scheduler import request_filter
 from nova.scheduler import utils
 from nova.scheduler import weights
-from nova import weights as base_weights
 
 from cache_aware_sched.config import CONF
 from cache_aware_sched.decision_log import record as record_mod
 from cache_aware_sched.decision_log import writer
 from cache_aware_sched.explain.explanation import HostsRefused
 from cache_aware_sched.explain.explanation import WeigherShare
-from cache_aware_sched.explain import listening
+from cache_aware_sched.explain.offers import Offers
+from cache_aware_sched.explain.watching import DecisionsKept
+from cache_aware_sched.explain.watching import FiltersWatched
+from cache_aware_sched.explain.watching import WeigherWatched
 from cache_aware_sched.scheduler.same_image import count
 
 #: The servers of each host, by uuid.
 Servers = Mapping[str, dict[str, Any]]
-
-
-class CannotAsk(Exception):
-    """nova's scheduler cannot be run here; the message says why."""
-
-
-@contextlib.contextmanager
-def _named(plugin: str) -> Iterator[None]:
-    """Name the filter or weigher that raises in a block.
-
-    :raises CannotAsk: then
-    """
-    try:
-        yield
-    except Exception as error:  # of plug-ins, of any kind
-        raise CannotAsk(
-            f'{plugin} fails, so that nova cannot place such a server either: '
-            f'{type(error).__name__}: {error}') from error
-
-
-class DecisionsKept(writer.DecisionWriter):
-    """Keeps what would be written, of all hosts."""
-
-    best_hosts = 1_000_000
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last: record_mod.DecisionRecord | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Return True: all decisions are wanted."""
-        return True
-
-    def put(self, record: record_mod.DecisionRecord) -> None:
-        """Keep a record."""
-        self.last = record
-
-
-class FiltersWatched:
-    """Runs nova's filters one by one, and notes whom each refuses.
-
-    In the place of a HostFilterHandler, which cannot be inherited from outside
-    of nova: it looks for filters beside itself.
-    """
-
-    def __init__(self) -> None:
-        self._handler = filters.HostFilterHandler()
-        self.refused: list[HostsRefused] = []
-
-    def get_filtered_objects(self, filters: Sequence[Any], objs: Any,
-                             spec_obj: Any, index: int = 0) -> Any:
-        """Return the hosts that pass."""
-        hosts = list(objs)
-        for filter_ in filters:
-            name = type(filter_).__name__
-            with listening.reasons(hosts) as reasons, _named(name):
-                left = self._handler.get_filtered_objects(
-                    [filter_], hosts, spec_obj, index)
-            if left is None:  # nova takes that for no hosts
-                left = []
-            passed = set(map(id, left))
-            self._note(name, [host for host in hosts
-                              if id(host) not in passed], reasons)
-            hosts = list(left)
-            if not hosts:
-                break
-        return hosts
-
-    def _note(self, name: str, gone: Sequence[Any],
-              reasons: Mapping[int, str]) -> None:
-        grouped: dict[str, list[str]] = collections.defaultdict(list)
-        for host in gone:
-            grouped[reasons.get(id(host), '')].append(str(host.host))
-        self.refused += [HostsRefused(name, reason, tuple(sorted(hosts)))
-                         for reason, hosts in grouped.items()]
-
-
-class WeigherWatched:
-    """A weigher of nova's or ours, and what it has said.
-
-    :param weigher: the weigher
-    """
-
-    def __init__(self, weigher: Any) -> None:
-        self._weigher = weigher
-        self.name = type(weigher).__name__
-        self.shares: dict[str, WeigherShare] = {}
-
-    @property
-    def minval(self) -> Any:
-        """What the weigher says, after it has weighed."""
-        return self._weigher.minval
-
-    @property
-    def maxval(self) -> Any:
-        """What the weigher says, after it has weighed."""
-        return self._weigher.maxval
-
-    def weight_multiplier(self, host_state: Any) -> float:
-        """Return what the weigher says."""
-        return float(self._weigher.weight_multiplier(host_state))
-
-    def weigh_objects(self, weighed: Sequence[Any],
-                      properties: Any) -> list[float]:
-        """Return what the weigher says, and note it."""
-        with _named(self.name):
-            raw = list(self._weigher.weigh_objects(weighed, properties))
-        normalised = base_weights.normalize(
-            raw, minval=self.minval, maxval=self.maxval)
-        self.shares = {
-            str(item.obj.host): WeigherShare(
-                one, normal, self.weight_multiplier(item.obj))
-            for item, one, normal in zip(
-                weighed, raw, normalised, strict=True)}
-        return raw
 
 
 class _Hosts(host_manager.HostManager):
@@ -253,7 +133,7 @@ class DryScheduler:
         :raises CannotAsk: if placement does not answer
         """
         utils.setup_instance_group(context, spec)
-        offers = _Offers.ask(context, spec, self._hosts)
+        offers = Offers.ask(context, spec, self._hosts)
         every = list(self._hosts.get_host_states_by_uuids(
             context, None, spec))
         hosts = offers.of(every)
@@ -330,116 +210,3 @@ def _busy(host: Any, spec: Any) -> float:
 def _without_ours(plugins: Sequence[Any]) -> list[Any]:
     return [plugin for plugin in plugins if not type(
         plugin).__module__.startswith('cache_aware_sched.')]
-
-
-class _Offers:
-    """What placement offers for a request.
-
-    :param requests: the allocations that could be made
-    :param summaries: what the providers have, by uuid
-    """
-
-    def __init__(self, requests: Sequence[Any],
-                 summaries: Mapping[str, Any]) -> None:
-        self.requests = requests
-        self._by_provider: dict[str, list[Any]] = collections.defaultdict(list)
-        for request in requests:
-            for uuid in request['allocations']:
-                self._by_provider[uuid].append(request)
-        self._free: dict[tuple[str, str], int] = {
-            (uuid, name): there['capacity'] - there['used']
-            for uuid, summary in summaries.items()
-            for name, there in summary.get('resources', {}).items()}
-
-    @classmethod
-    def ask(cls, context: nova_context.RequestContext, spec: Any,
-            hosts: Any) -> '_Offers':
-        """Ask placement, as nova does.
-
-        :raises CannotAsk: if it does not answer
-        """
-        try:
-            request_filter.process_reqspec(context, spec)
-        except exception.RequestFilterFailed as error:
-            raise CannotAsk(f'nova refuses the request: {error}') from None
-        requests: list[Any] = []
-        summaries: dict[str, Any] = {}
-        for translate in (True, False):
-            resources = utils.resources_from_request_spec(
-                context, spec, hosts, enable_pinning_translate=translate)
-            try:
-                found = (placement.report_client_singleton()
-                         .get_allocation_candidates(context, resources))
-            except Exception as error:  # of keystoneauth, of many kinds
-                raise CannotAsk(
-                    'placement does not answer: '
-                    f'{type(error).__name__}: {error}. Look at [placement] '
-                    "in nova's configuration.") from None
-            if not found or found[0] is None:
-                raise CannotAsk(
-                    'placement does not answer, or refuses what the flavor '
-                    'asks for: an error line before this one says which. Look '
-                    "at [placement] in nova's configuration, and at the extra "
-                    'specs of the flavor.')
-            requests += found[0]
-            summaries.update(found[1] or {})
-            if (not resources.cpu_pinning_requested
-                    or CONF.workarounds.disable_fallback_pcpu_query):
-                break
-        return cls(requests, summaries)
-
-    def of(self, hosts: Sequence[Any]) -> list[Any]:
-        """Return the hosts that are offered, with their offers."""
-        offered = [host for host in hosts if host.uuid in self._by_provider]
-        for host in offered:
-            # New in nova 34; filters may drop some of them.
-            host.allocation_candidates = copy.deepcopy(
-                self._by_provider[host.uuid])
-        return offered
-
-    def fit(self, host: Any) -> bool:
-        """Return whether a host has still room for one more server."""
-        return bool(host.allocation_candidates) and all(
-            wanted <= self._free.get((uuid, name), wanted)
-            for uuid, name, wanted in _amounts(host))
-
-    def claim(self, host: Any, spec: Any) -> None:
-        """Note that a server takes what a host offers."""
-        for uuid, name, wanted in _amounts(host):
-            self._free[uuid, name] = self._free.get(
-                (uuid, name), wanted) - wanted
-        mappings = host.allocation_candidates[0].get('mappings', {})
-        for group in spec.requested_resources:
-            group.provider_uuids = mappings.get(group.requester_id, [])
-
-    def left_out(self, hosts: Sequence[Any],
-                 spec: Any) -> list[HostsRefused]:
-        """Return the hosts that are not offered, and why that may be."""
-        reasons: dict[str, list[str]] = collections.defaultdict(list)
-        for host in hosts:
-            if host.uuid not in self._by_provider:
-                reasons[_why_left_out(host, spec)].append(str(host.host))
-        return [HostsRefused('placement', reason, tuple(sorted(names)))
-                for reason, names in reasons.items()]
-
-
-def _amounts(host: Any) -> Iterator[tuple[str, str, int]]:
-    for uuid, part in host.allocation_candidates[0]['allocations'].items():
-        for name, amount in part['resources'].items():
-            yield uuid, name, amount
-
-
-def _why_left_out(host: Any, spec: Any) -> str:
-    """Return why placement may not offer a host, by what nova knows of it."""
-    if (host.service or {}).get('disabled'):
-        return 'disabled'
-    flavor = spec.flavor
-    vcpus = (host.vcpus_total or 0) * (host.cpu_allocation_ratio or 1)
-    if vcpus - (host.vcpus_used or 0) < flavor.vcpus:
-        return 'without enough vCPUs'
-    memory = (host.total_usable_ram_mb or 0) * (host.ram_allocation_ratio or 1)
-    used = (host.total_usable_ram_mb or 0) - (host.free_ram_mb or 0)
-    if memory - used < flavor.memory_mb:
-        return 'without enough memory'
-    return ('that placement does not offer (resources, traits, zone or '
-            'aggregates)')

@@ -28,8 +28,8 @@ import sqlalchemy as sa
 
 from cache_aware_sched.decision_log import reader
 from cache_aware_sched.explain import asked as asked_mod
-from cache_aware_sched.explain import dry_run
 from cache_aware_sched.explain import now
+from cache_aware_sched.explain import offers
 from cache_aware_sched.explain import past
 from cache_aware_sched.explain import text
 from cache_aware_sched import nova_databases
@@ -256,7 +256,7 @@ class NowTests(ExplainTestCase):
                                (ram.RAMWeigher, '_weigh_object')):
             with mock.patch.object(plugin, method, side_effect=ValueError(7)):
                 error = self.assertRaises(
-                    dry_run.CannotAsk, self.explain, image=self.image())
+                    offers.CannotAsk, self.explain, image=self.image())
             self.assertIn(f'{plugin.__name__} fails', str(error))
 
     def test_what_is_not_there(self):
