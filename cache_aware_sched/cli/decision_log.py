@@ -31,14 +31,16 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def opened(app: Any, parsed_args: argparse.Namespace,
+def opened(app: Any, parsed_args: argparse.Namespace, is_read: bool = False,
            ) -> Iterator[reader.DecisionLog]:
     """Give the decision log, and say in the end what is missing in it.
 
+    :param is_read: whether nova's configuration was read already: it cannot be
+        read again once a database was asked
     :raises RuntimeError: if there is none, or it cannot be read
     """
     log = reader.DecisionLog(parsed_args.decision_log or [
-        _configured(parsed_args)])
+        _configured(parsed_args, is_read)])
     if not log.files():
         raise RuntimeError(
             f'there is no decision log {" or ".join(log.paths)}: '
@@ -57,10 +59,11 @@ def opened(app: Any, parsed_args: argparse.Namespace,
                         'write them', log.lost)
 
 
-def _configured(parsed_args: argparse.Namespace) -> str:
+def _configured(parsed_args: argparse.Namespace, is_read: bool) -> str:
     from cache_aware_sched.cli import fleet_access
-    found = fleet_access.configuration(
-        parsed_args).cache_aware_sched.decision_log_file
+    if not is_read:
+        fleet_access.configuration(parsed_args)
+    found = next(iter(fleet_access.decision_logs(())), None)
     if not found:
         raise RuntimeError(
             'decision_log_file is not set in [cache_aware_sched] of nova\'s '

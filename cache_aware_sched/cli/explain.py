@@ -17,6 +17,9 @@ import argparse
 import json
 from typing import Any
 
+from oslo_db import exception as db_exc
+from oslo_utils import uuidutils
+
 from cache_aware_sched.cli import decision_log
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli import plain
@@ -111,17 +114,30 @@ class Explain(fleet_access.FleetCommand):
             hints: dict[str, list[str]] = {}
             for key, value in parsed_args.hint:
                 hints.setdefault(key, []).append(value)
+            described = self._described(parsed_args)
             request = asked.Asked(
                 parsed_args.image, parsed_args.flavor, parsed_args.project,
                 parsed_args.count, hints, parsed_args.zone,
                 parsed_args.server)
             try:
-                return now.explain(request, api, cells, self._described(
-                    parsed_args), images.size(fleet, parsed_args.image))
+                return now.explain(
+                    request, api, cells, described,
+                    images.size(fleet, parsed_args.image))
             except (asked.BadRequest, offers.CannotAsk) as error:
                 raise RuntimeError(str(error)) from None
+            except db_exc.DBError as error:
+                # The first line: the rest is the statement.
+                raise RuntimeError(
+                    "nova's databases cannot be read: "
+                    f'{str(error).partition(chr(10))[0]}. "explain" needs '
+                    'SELECT on all tables of the API database and of the '
+                    'cells.') from None
 
     def _described(self, parsed_args: argparse.Namespace) -> Any:
+        if parsed_args.image and not uuidutils.is_uuid_like(
+                parsed_args.image):
+            raise RuntimeError(f'{parsed_args.image!r} is no id of an image; '
+                               '"image list" and Glance have the ids')
         if not parsed_args.image or parsed_args.no_glance:
             return None
         return fleet_access.describe(self.app, parsed_args.image)

@@ -62,7 +62,8 @@ class Status(fleet_access.FleetCommand, show.ShowOne):
         since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(
             hours=24)
         try:
-            with decision_log.opened(self.app, parsed_args) as log:
+            with decision_log.opened(
+                    self.app, parsed_args, is_read=True) as log:
                 return summary.sentence(
                     summary.summary(log.records(since), 'image')[0])
         except RuntimeError as error:

@@ -23,6 +23,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import itertools
 import os
 import time
 
@@ -88,6 +89,10 @@ class LineFile:
             before = f'{path}.{number - 1}' if number > 1 else path
             with contextlib.suppress(FileNotFoundError):
                 os.replace(before, f'{path}.{number}')
+        # Those of a time when more were kept.
+        with contextlib.suppress(FileNotFoundError):
+            for number in itertools.count(self.backups + 1):
+                os.unlink(f'{path}.{number}')
 
 
 def _lock(file: int, path: str, end: float) -> None:

@@ -67,6 +67,14 @@ class LineFileTests(FileTestCase):
             [self.content(suffix) for suffix in ('', '.1', '.2')])
         self.assertEqual(3, len(os.listdir(self.directory)))
 
+    def test_files_beyond_a_smaller_number_go(self):
+        for number in range(7):
+            self.file(max_bytes=2, backups=5).append(b'%d\n' % number)
+        self.file(max_bytes=2, backups=1).append(b'7\n')
+
+        self.assertEqual(['decisions.json', 'decisions.json.1'],
+                         sorted(os.listdir(self.directory)))
+
     def test_without_backups_it_begins_anew(self):
         for number in range(3):
             self.file(max_bytes=4, backups=0).append(b'%d\n' % number)
