@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+from cache_aware_sched.decision_log.record import CHOSEN
 from cache_aware_sched.decision_log.record import DecidedHost
 from cache_aware_sched.explain import explanation as explanation_mod
 from cache_aware_sched.explain.explanation import Explanation
@@ -79,23 +80,29 @@ def _refused(explanation: Explanation) -> Iterator[str]:
 
 
 def columns(explanation: Explanation) -> list[str]:
-    """Return the titles of the table."""
-    return ['Host', 'Image', 'Servers', 'Cap',
-            *(name.removesuffix(_SUFFIX) for name in _weighers(explanation)),
-            *(() if explanation.shares else ('Other weighers',)),
-            'Benefit', 'Holds', 'Headroom', 'Gate', 'Image cache', 'Sum']
+    """Return the titles of the table: without weights where none was asked."""
+    titles = ['Host', 'Image', 'Servers', 'Cap']
+    if explanation.decision.outcome == CHOSEN:
+        titles += [name.removesuffix(_SUFFIX)
+                   for name in _weighers(explanation)]
+        titles += [] if explanation.shares else ['Other weighers']
+        titles += ['Benefit', 'Holds', 'Headroom', 'Gate', 'Image cache',
+                   'Sum']
+    return titles
 
 
 def row(explanation: Explanation, host: DecidedHost) -> list[Any]:
     """Return the values of a host, in the order of :func:`columns`."""
-    shares = explanation.shares.get(host.host, {})
-    return [host.host, host.holding.replace('_', ' '), host.count,
-            host.cap or None,
-            *(shares[name].share if name in shares else None
-              for name in _weighers(explanation)),
-            *(() if explanation.shares else (host.before,)),
-            host.benefit, host.holds, host.headroom, host.gate,
-            host.multiplier * host.weight, explanation.total(host)]
+    values = [host.host, host.holding.replace('_', ' '), host.count,
+              host.cap or None]
+    if explanation.decision.outcome == CHOSEN:
+        shares = explanation.shares.get(host.host, {})
+        values += [shares[name].share if name in shares else None
+                   for name in _weighers(explanation)]
+        values += [] if explanation.shares else [host.before]
+        values += [host.benefit, host.holds, host.headroom, host.gate,
+                   host.multiplier * host.weight, explanation.total(host)]
+    return values
 
 
 def _weighers(explanation: Explanation) -> list[str]:
