@@ -246,11 +246,11 @@ def cell0(api: Database) -> Database | None:
     """
     mappings = api.select(sa.select(_CELL_MAPPINGS).where(
         _CELL_MAPPINGS.c.uuid == cell_mapping.CellMapping.CELL0_UUID))
-    return _cell(mappings[0], None, True) if mappings else None
+    return _cell(mappings[0], None) if mappings else None
 
 
 def _cell(mapping: sa.Row[Any], instead: str | None,
-          has_name: bool) -> Database:
+          has_name: bool = True) -> Database:
     """Return the database of a cell.
 
     :param has_name: whether no other cell has its name: nova lets them
