@@ -17,7 +17,6 @@ import argparse
 import json
 from typing import Any
 
-from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 
 from cache_aware_sched.cli import decision_log
@@ -101,6 +100,8 @@ class Explain(fleet_access.FleetCommand):
     def _now(self, parsed_args: argparse.Namespace) -> Any:
         with fleet_access.databases(parsed_args) as (
                 api, all_cells, down_time):
+            from oslo_db import exception as db_exc
+
             from cache_aware_sched.explain import asked
             from cache_aware_sched.explain import now
             from cache_aware_sched.explain import offers

@@ -209,11 +209,13 @@ class TestDirections(base.TestCase):
     def test_help_of_the_command_needs_no_nova(self):
         """It takes seconds to load; plotly may not be there at all."""
         self.assert_loads_without(
-            ('nova', 'plotly', 'prometheus_client', 'rich', 'sqlalchemy'),
+            ('nova', 'oslo_db', 'oslo_messaging', 'plotly',
+             'prometheus_client', 'rich', 'sqlalchemy'),
             f'{PACKAGE}.cli.app', f'{PACKAGE}.cli.simulate', *(
                 f'{PACKAGE}.cli.{name}' for name in (
                     'cap', 'check', 'decisions', 'explain', 'exporter',
-                    'host', 'image', 'report', 'status', 'upgrade_check')))
+                    'host', 'image', 'image_cache', 'report', 'status',
+                    'upgrade_check')))
 
     def test_nothing_needs_the_command(self):
         for name, path in modules().items():
