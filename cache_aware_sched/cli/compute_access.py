@@ -119,6 +119,20 @@ def this_host() -> str:
     return str(config.CONF.host)
 
 
+def check_host() -> None:
+    """See that nova knows this host.
+
+    Of a host with another name, as without the ``host`` of nova-compute's
+    nova.conf, nova tells no server: all images would seem unused.
+
+    :raises nova.exception.ComputeHostNotFound: if it does not
+    """
+    from nova import context
+    from nova import objects
+    objects.Service.get_by_compute_host(
+        context.get_admin_context(), this_host())
+
+
 def check_user() -> None:
     """See that what the command writes is of the user of nova-compute.
 

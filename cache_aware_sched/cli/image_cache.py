@@ -63,6 +63,7 @@ class ImageEvict(compute_access.ComputeCommand, lister.Lister):
             raise RuntimeError(_not_there(host, parsed_args, path)) from None
         try:
             with compute_access.asking_conductor():
+                compute_access.check_host()
                 answers = cache.evict_image(
                     parsed_args.image, parsed_args.dry_run)
         except (Exception, compute_access.NoAnswer) as error:

@@ -66,6 +66,20 @@ class TestImageEvict(test_libvirt.LibvirtTestCase):
         self.assertIn(server['id'], why)
         self.assertTrue(os.path.exists(self.path_of(image_id)))
 
+    def test_host_that_nova_does_not_know(self):
+        """As with the nova.conf of another service: no server is told."""
+        image_id = self.image()
+        self.boot(image_id)
+        self.let_time_pass(image_id)
+        self.flags(host='host1.example.org')
+
+        status, _out, err = command.execute(
+            'image', 'evict', 'host1.example.org', image_id)
+
+        self.assertEqual(1, status)
+        self.assertIn('Compute host host1.example.org could not be found', err)
+        self.assertTrue(os.path.exists(self.path_of(image_id)))
+
     def test_image_of_no_server(self):
         image_id = self.image()
         self._delete_server(self.boot(image_id))

@@ -45,6 +45,9 @@ class CommandTestCase(managers.ManagerTestCase):
             nova_databases, 'configure', autospec=True))
         self.useFixture(fixtures.MockPatchObject(
             compute_access, 'asking_conductor', contextlib.nullcontext))
+        # There is no database.
+        self.useFixture(fixtures.MockPatchObject(
+            compute_access, 'check_host', autospec=True))
 
     def execute(self, *argv):
         return command.execute('image', *argv)
