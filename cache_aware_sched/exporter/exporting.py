@@ -61,7 +61,8 @@ class Exporter(registry_mod.Collector):
     def __init__(self, settings: ExporterSettings, reader: CloudReader,
                  log: FollowedLog,
                  clock: Callable[[], datetime.datetime] = utc_now) -> None:
-        # A series "_created" for each counter says nothing here.
+        # A series "_created" for each counter says nothing here. The function
+        # has no annotations.
         prometheus_client.disable_created_metrics(
             )  # type: ignore[no-untyped-call]
         self._settings = settings
