@@ -77,6 +77,17 @@ class CommandProcessTests(test_fleet_hosts.FleetTestCase):
             self.assertTrue(json.loads(self.run_command(
                 *command, '-f', 'json')), command)
 
+    def test_cell_that_is_down(self):
+        for table in (test_fleet_hosts.NODES, test_fleet_hosts.INSTANCES):
+            table.drop(self.cells['cell2'])
+
+        for command in (('host', 'list'), ('image', 'list', '--no-names'),
+                        ('cap', 'status', '--no-names')):
+            self.assertTrue(json.loads(self.run_command(
+                *command, '-f', 'json')), command)
+        self.assertIn('warm wins by', self.run_command(
+            'explain', '--past', 's1'))
+
     def test_name_of_an_image(self):
         self.run_command('explain', '--image', 'large', '--flavor', 'tiny',
                          status=1)
