@@ -13,20 +13,14 @@
 """What Glance tells of images, if it answers."""
 
 from collections.abc import Collection
+from collections.abc import Mapping
+import dataclasses
 from typing import Any
 import urllib.parse
 
-from keystoneauth1 import loading
-from nova import conf as nova_conf
 from nova import utils
-from oslo_config import cfg
 
-CONF = nova_conf.CONF
-
-#: Sections of nova.conf that may have an account with which Glance answers:
-#: the one for service tokens first, then that of placement, which schedulers
-#: and computes have.
-_ACCOUNTS = ('service_user', 'placement')
+from cache_aware_sched import service_account
 
 #: Seconds for each answer, and pages of Glance's own largest size by default
 #: (``api_limit_max``, glance 30): a table is worth no longer wait.
@@ -48,24 +42,54 @@ class GlanceSilent(Exception):
     """Glance does not tell what it is asked; the message says why."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class GlanceImage:
+    """What Glance says of an image.
+
+    :param owner: id of the project, '' for none
+    :param size: bytes that Glance sends
+    :param on_disk: bytes that a raw copy of it has, as far as Glance knows
+    :param active: whether it can be fetched
+    """
+
+    name: str
+    owner: str
+    size: int
+    on_disk: int
+    active: bool
+
+
 def names(wanted: Collection[str]) -> dict[str, str]:
     """Return the names of images that Glance shows to nova's own account.
 
     :param wanted: ids; asks for no more pages when all are found
     :raises GlanceSilent: if Glance does not answer
     """
+    return {image_id: record.name
+            for image_id, record in records(wanted, _NAMES).items()}
+
+
+def records(wanted: Collection[str], what: str = '',
+            ) -> dict[str, GlanceImage]:
+    """Return the images that Glance shows to nova's own account.
+
+    :param wanted: ids; asks for no more pages when all are found
+    :param what: goes wrong if Glance does not answer
+    :raises GlanceSilent: if Glance does not answer
+    """
+    what = what or 'Glance does not list its images'
     missing = {image_id for image_id in wanted if image_id}
-    found: dict[str, str] = {}
+    found: dict[str, GlanceImage] = {}
     if not missing:
         return found
     try:
         glance = _adapter()
         query: str | None = f'/v2/images?limit={PAGE}'
         for _page in range(PAGES):
-            body = _body(glance.get(query), _NAMES)
-            for image in body['images']:
-                if image['id'] in missing:
-                    found[image['id']] = image.get('name') or ''
+            body = _body(glance.get(query), what)
+            found.update((image['id'], _record(image))
+                         for image in body['images']
+                         if image['id'] in missing)
             query = body.get('next')
             if not query or len(found) == len(missing):
                 break
@@ -73,8 +97,15 @@ def names(wanted: Collection[str]) -> dict[str, str]:
     except GlanceSilent:
         raise
     except Exception as error:
-        raise GlanceSilent(f'{_NAMES}: {_reason(error)}') from None
+        raise GlanceSilent(f'{what}: {_reason(error)}') from None
     return found
+
+
+def _record(image: Mapping[str, Any]) -> GlanceImage:
+    return GlanceImage(
+        image.get('name') or '', image.get('owner') or '',
+        image.get('size') or 0, image.get('virtual_size') or 0,
+        image.get('status') == 'active')
 
 
 def describe(image_id: str) -> dict[str, Any]:
@@ -99,21 +130,13 @@ def describe(image_id: str) -> dict[str, Any]:
 
 
 def _adapter() -> Any:
-    """Return what asks Glance with an account of nova.conf."""
-    for group in _ACCOUNTS:
-        try:
-            auth = loading.load_auth_from_conf_options(CONF, group)
-            if auth is None:
-                continue
-            session = loading.load_session_from_conf_options(
-                CONF, group, auth=auth, timeout=SECONDS)
-        except (cfg.Error, ValueError):
-            continue
-        return utils.get_ksa_adapter('image', ksa_auth=auth,
-                                     ksa_session=session)
-    raise GlanceSilent(
-        'Glance is not asked: nova.conf has no account in '
-        + ' or '.join(f'[{group}]' for group in _ACCOUNTS))
+    """Return what asks Glance with nova's own account."""
+    try:
+        session = service_account.session(SECONDS)
+    except service_account.NoAccount as error:
+        raise GlanceSilent(f'Glance is not asked: {error}') from None
+    return utils.get_ksa_adapter('image', ksa_auth=session.auth,
+                                 ksa_session=session)
 
 
 def _body(answer: Any, what: str) -> Any:

@@ -23,6 +23,7 @@ from keystoneauth1 import loading
 from nova import objects
 
 from cache_aware_sched.fleet import glance
+from cache_aware_sched import service_account
 from tests.unit import base
 from tests.unit import factories
 
@@ -65,7 +66,7 @@ class GlanceTestCase(base.TestCase):
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         self.url = f'http://127.0.0.1:{server.server_port}'
-        loading.register_auth_conf_options(glance.CONF, 'placement')
+        loading.register_auth_conf_options(service_account.CONF, 'placement')
         self.set_nova(group='placement', auth_type='none')
         self.set_nova(group='glance', endpoint_override=self.url)
 
@@ -112,6 +113,18 @@ class TestNames(GlanceTestCase):
         self.status = 200
         self.pages[''] = {'no': 'images'}
         self.assert_unknown('images')
+
+    def test_owner_and_size(self):
+        self.pages[''] = {'images': [{
+            'id': IMAGE, 'name': 'debian', 'owner': 'cloud', 'size': 5,
+            'virtual_size': 9, 'status': 'active'},
+            {'id': OTHER_IMAGE, 'name': None, 'owner': None, 'size': None,
+             'virtual_size': None, 'status': 'queued'}]}
+
+        self.assertEqual({
+            IMAGE: glance.GlanceImage('debian', 'cloud', 5, 9, True),
+            OTHER_IMAGE: glance.GlanceImage('', '', 0, 0, False)},
+            glance.records([IMAGE, OTHER_IMAGE]))
 
     def test_glance_is_down(self):
         self.set_nova(group='glance', endpoint_override='http://127.0.0.1:1')
