@@ -18,6 +18,7 @@ from oslo_config import cfg
 from oslo_config import types
 
 from cache_aware_sched.conf.types import Finite
+from cache_aware_sched.conf.types import IMAGE_ID
 
 #: Where the managers that can be chosen are installed.
 MANAGERS = 'cache_aware_sched.image_cache_managers'
@@ -27,9 +28,6 @@ def installed() -> list[str]:
     """Return the names of the managers that can be chosen."""
     return sorted(metadata.entry_points(group=MANAGERS).names)
 
-
-#: As Glance writes the id of an image.
-_IMAGE_ID = r'[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
 
 _MAX_GB = 1_000_000
 
@@ -173,7 +171,7 @@ Possible values:
         'protected_images',
         sample_default='',
         default=[],
-        item_type=types.String(regex=f'^{_IMAGE_ID}$'),
+        item_type=types.String(regex=f'^{IMAGE_ID}$'),
         help="""
 Ids of images that are never evicted from the image cache of this host.
 

@@ -16,6 +16,9 @@ import math
 
 from oslo_config import types
 
+#: As Glance writes the id of an image.
+IMAGE_ID = r'[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
+
 
 class Finite(types.Float):
     """A float that is a number: ``nan`` passes every comparison."""

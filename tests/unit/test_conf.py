@@ -23,6 +23,7 @@ from cache_aware_sched.conf import compute as conf_compute
 from cache_aware_sched.conf import fake as conf_fake
 from cache_aware_sched.conf import imagecache as conf_imagecache
 from cache_aware_sched.conf import opts
+from cache_aware_sched.conf import precache as conf_precache
 from cache_aware_sched.conf import scheduler as conf_scheduler
 from cache_aware_sched import config
 from cache_aware_sched import nova_release
@@ -233,6 +234,37 @@ class TestImageCacheOptions(OptionsTestCase):
         self.assert_refused(name, 'perhaps')
 
 
+class TestPrecacheOptions(OptionsTestCase):
+
+    IMAGE = '5c29ddc1-cfee-4f5f-9d1b-a1d3ca6b4ef4'
+    PROJECT = '5f705155e88a4d26a4a5f8a26f9d1b2a'
+
+    def test_precache_owners(self):
+        name = 'precache_owners'
+        self.assert_default(name, [])
+        self.assert_taken(name, f'{self.PROJECT},admin', [
+            self.PROJECT, 'admin'])
+        self.assert_taken(name, '*', ['*'])
+        self.assert_refused(name, '**', 'my project', f'{self.PROJECT};x')
+
+    def test_precache_images(self):
+        self.assert_images('precache_images')
+
+    def test_precache_exclude(self):
+        self.assert_images('precache_exclude')
+
+    def assert_images(self, name):
+        self.assert_default(name, [])
+        self.assert_taken(name, f'{self.IMAGE},{self.IMAGE.upper()}', [
+            self.IMAGE, self.IMAGE.upper()])
+        self.assert_refused(name, 'ubuntu', f'{self.IMAGE}0')
+
+    def test_precache_coordination_url(self):
+        name = 'precache_coordination_url'
+        self.assert_default(name, None)
+        self.assert_taken(name, 'etcd3+http://controller:2379')
+
+
 class TestConf(OptionsTestCase):
 
     def all_options(self):
@@ -243,7 +275,7 @@ class TestConf(OptionsTestCase):
     def test_every_option_is_tested(self):
         tested = {name.removeprefix('test_')
                   for case in (TestSchedulerOptions, TestComputeOptions,
-                               TestImageCacheOptions)
+                               TestImageCacheOptions, TestPrecacheOptions)
                   for name in dir(case) if name.startswith('test_')}
 
         self.assertEqual(
@@ -259,11 +291,12 @@ class TestConf(OptionsTestCase):
                 (conf_scheduler, ('nova-scheduler', 'nova-compute')),
                 (conf_compute, ('nova-compute',)),
                 (conf_fake, ('nova-compute',)),
-                (conf_imagecache, ('nova-compute',))):
+                (conf_imagecache, ('nova-compute',)),
+                (conf_precache, ('nova-compute',
+                                 'cache-aware-sched precache'))):
             for option in module.OPTIONS:
                 _first, second, *_rest = option.help.strip().split('\n\n')
-                self.assertTrue(second.startswith('Read by ``nova-'),
-                                option.name)
+                self.assertTrue(second.startswith('Read by '), option.name)
                 self.assertTrue(any(f'``{word}``' in second
                                     for word in words), option.name)
 
