@@ -23,9 +23,9 @@ from prometheus_client import metrics_core
 from cache_aware_sched.exporter.counters import OTHER
 from cache_aware_sched.exporter.counters import PREFIX
 from cache_aware_sched.exporter.reading import Reading
-from cache_aware_sched.fleet import demand
 from cache_aware_sched.fleet.hosts import ReportingHost
 from cache_aware_sched.fleet.images import KnownImage
+from cache_aware_sched.precache import demand
 from cache_aware_sched import report
 
 #: What a report says as a whole, the first that holds. ``stale``: nova does
@@ -245,6 +245,7 @@ def _row(image: KnownImage, reading: Reading, caching: int) -> _ImageRow:
         image, image.servers.keys() & reading.caps.nodes.keys())
     return _ImageRow(
         len(image.holding), len(image.arriving), demand.copies_wanted(
-            demand.largest_burst(created), len(created), caching),
+            demand.boots_per_day(created, reading.at, demand.HALF_LIFE,
+                                 reading.period), caching),
         image.running, image.most, image.size, len(created),
         sum(room <= 0 for room in headroom), min(headroom, default=None))

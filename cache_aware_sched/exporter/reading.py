@@ -35,6 +35,7 @@ class Reading:
 
     :param at: UTC, without a zone
     :param cells: the names of all
+    :param period: before it, of which the servers are known
     :param created: when the servers of each image were created, in the period
     :param changed: the servers of it that are not as they were
     :param unread: why a cell could not be read, by its name
@@ -45,6 +46,7 @@ class Reading:
     fleet: Fleet
     images: FleetImages
     caps: FleetCaps
+    period: datetime.timedelta
     created: Mapping[str, Sequence[datetime.datetime]]
     changed: Sequence[RecentServer]
     unread: Mapping[str, str]
@@ -70,6 +72,7 @@ class CloudReader:
         self._make = databases
         self._cells: dict[tuple[Any, ...], nova_databases.Database] = {}
         self._service_down_time = service_down_time
+        self._period = period
         self._recent = RecentServers(period)
 
     def read(self, now: datetime.datetime) -> Reading:
@@ -90,5 +93,5 @@ class CloudReader:
         changed, unread = self._recent.update(answering, now)
         return Reading(
             now, [cell.cell for cell in cells], fleet, images,
-            FleetCaps(fleet), self._recent.created(), changed,
+            FleetCaps(fleet), self._period, self._recent.created(), changed,
             {**images.unread, **unread})

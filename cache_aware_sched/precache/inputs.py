@@ -1,0 +1,261 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a plan is made of: the hosts, the images, and how they are asked for.
+
+Everything comes from nova's own records and the reports of the hosts, but for
+owners and sizes, which Glance tells.
+"""
+
+import collections
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import math
+
+from cache_aware_sched.conf.precache import ANY_OWNER
+from cache_aware_sched.fleet.glance import GlanceImage
+from cache_aware_sched.fleet import hosts as fleet_hosts
+from cache_aware_sched.fleet.recent import RecentServer
+from cache_aware_sched import image_ids
+from cache_aware_sched.precache import demand
+from cache_aware_sched.precache import planner
+from cache_aware_sched import report
+from cache_aware_sched import wording
+
+#: Share of the hosts that may be down before a plan is taken for an effect of
+#: something that is broken. Judgement: a rack, a row or a zone may fail; what
+#: is left of a cloud should then not fetch for what it has lost.
+MOST_DOWN = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrecacheChoice:
+    """Which images the operator lets be fetched ahead of time.
+
+    :param owners: ids of projects, or :data:`.conf.precache.ANY_OWNER`
+    :param always: ids of images
+    :param never: ids of images
+    """
+
+    owners: frozenset[str] = frozenset()
+    always: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, owners: Collection[str], always: Collection[str],
+           never: Collection[str]) -> 'PrecacheChoice':
+        """Return what the options of nova.conf say."""
+        return cls(frozenset(owners),
+                   frozenset(map(image_ids.canonical, always)),
+                   frozenset(map(image_ids.canonical, never)))
+
+    def __bool__(self) -> bool:
+        """Return whether there may be any such image."""
+        return bool(self.owners or self.always)
+
+    def allows(self, image_id: str, owner: str | None) -> bool:
+        """Return whether an image may be fetched.
+
+        :param owner: None if it is not known
+        """
+        return image_id not in self.never and (
+            image_id in self.always or ANY_OWNER in self.owners
+            or owner in self.owners)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Announced:
+    """Servers that somebody knows to come.
+
+    :param count: of servers
+    :param zone: an availability zone; None for all of them
+    """
+
+    image_id: str
+    count: int
+    zone: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """What is known of a cloud.
+
+    :param fleet: all hosts
+    :param servers: that were created lately, deleted ones too
+    :param described: what Glance says of the images, by their ids
+    :param now: UTC, without a zone
+    :param period: before it, of which the servers are known
+    """
+
+    fleet: fleet_hosts.Fleet
+    servers: Sequence[RecentServer]
+    described: Mapping[str, GlanceImage]
+    now: datetime.datetime
+    period: datetime.timedelta
+
+
+def doubts(known: PlanInputs) -> Iterator[str]:
+    """Say why nothing should be done with what is known."""
+    hosts = known.fleet.hosts
+    for why in known.fleet.unread.values():
+        yield f'{why}: what its hosts hold is not known'
+    if not hosts:
+        yield 'there are no hosts'
+        return
+    if not known.servers:
+        yield 'no servers were created lately'
+    if all(host.reported is None for host in hosts):
+        yield 'no host reports its image cache'
+    down = sum(host.state == fleet_hosts.DOWN for host in hosts)
+    if down > MOST_DOWN * len(hosts):
+        yield (f'{down:,} of {wording.counted(len(hosts), "host")} are down, '
+               'more than a third')
+
+
+def hosts(known: PlanInputs, domain_key: str = '',
+          ) -> list[planner.CacheHost]:
+    """Return the hosts for a plan.
+
+    :param domain_key: of the metadata of aggregates whose value says what
+        fails as a whole
+    """
+    domains = {host: aggregate.metadata[domain_key]
+               for aggregate in reversed(known.fleet.aggregates)
+               if domain_key and domain_key in aggregate.metadata
+               for host in aggregate.hosts}
+    return [_host(host, domains.get(host.name, ''))
+            for host in known.fleet.hosts]
+
+
+def _host(host: fleet_hosts.ReportingHost, domain: str) -> planner.CacheHost:
+    unfit = '' if host.state == fleet_hosts.UP else host.state
+    reported = host.reported
+    if reported is None:
+        return planner.CacheHost(
+            host.name, host.zone, domain, knows_all=False, unfit=unfit,
+            load=host.load)
+    held: dict[str, int] = {}
+    in_use, arriving = set(), set()
+    for file in reported:
+        if file.kind is report.FileKind.COMPLETE:
+            held[file.sha1] = max(file.size, held.get(file.sha1, 0))
+        elif file.kind is report.FileKind.ARRIVING:
+            arriving.add(file.sha1)
+        if file.users:
+            in_use.add(file.sha1)
+    if not reported.header.caches:
+        unfit = unfit or 'keeps no images'
+    return planner.CacheHost(
+        host.name, host.zone, domain, *_room(host.facts), host.load, held,
+        frozenset(in_use), frozenset(arriving - held.keys()),
+        not reported.header.truncated, unfit)
+
+
+def _room(facts: report.HostFacts) -> tuple[int, bool]:
+    """Return the bytes that fit in, and whether the host evicts for more.
+
+    Half of what is free, if the host does not tell its limits: the disks of
+    its servers grow into the rest. Judgement.
+    """
+    return (facts.free_gib or 0) * 2 ** 30 // 2, False
+
+
+class ImageDemand:
+    """How images are asked for, in each zone.
+
+    :param half_life: after which a boot counts half
+    :param announced: servers that are known to come
+    """
+
+    def __init__(self, known: PlanInputs, half_life: datetime.timedelta,
+                 announced: Iterable[Announced] = ()) -> None:
+        self._zones = {host.name: host.zone for host in known.fleet.hosts}
+        created: dict[tuple[str, str], list[datetime.datetime]] = (
+            collections.defaultdict(list))
+        for server in known.servers:
+            created[server.image, self._zones.get(server.host, '')].append(
+                server.created)
+        self.boots_per_day = {
+            key: demand.boots_per_day(
+                times, known.now, half_life, known.period)
+            for key, times in created.items()}
+        self.announced: dict[tuple[str, str], int] = {}
+        for one in announced:
+            self._announce(one)
+
+    def _announce(self, one: Announced) -> None:
+        """Share servers out to the zones as these have hosts."""
+        shares = collections.Counter(self._zones.values())
+        if one.zone is not None:
+            shares = collections.Counter([one.zone])
+        for zone, number in shares.items():
+            key = (one.image_id, zone)
+            self.announced[key] = self.announced.get(key, 0) + math.ceil(
+                one.count * number / shares.total())
+
+    @property
+    def image_ids(self) -> set[str]:
+        """All images that are asked for."""
+        return {image for image, _zone in (
+            *self.boots_per_day, *self.announced)}
+
+
+def wishes(known: PlanInputs, asked: ImageDemand, choice: PrecacheChoice,
+           least: int, servers_per_copy: int) -> list[planner.Wish]:
+    """Return how many copies of each image there should be in each zone.
+
+    :param least: copies of an image that is asked for at all
+    :param servers_per_copy: that are announced
+    """
+    sizes = _sizes(known)
+    zones = collections.Counter(
+        host.zone for host in known.fleet.hosts
+        if host.state == fleet_hosts.UP)
+    found = []
+    for image, zone in sorted({*asked.boots_per_day, *asked.announced}):
+        boots = asked.boots_per_day.get((image, zone), 0.0)
+        announced = asked.announced.get((image, zone), 0)
+        said = known.described.get(image)
+        allowed = choice.allows(image, said.owner if said else None)
+        if said and not said.active:
+            allowed = False
+        key = report.image_key(image)
+        found.append(planner.Wish(
+            key, zone, demand.copies_wanted(
+                boots, zones[zone], least, announced, servers_per_copy)
+            if allowed else 0, boots + announced,
+            sizes.get(key) or _in_glance(said)))
+    return found
+
+
+def _sizes(known: PlanInputs) -> dict[str, int]:
+    """Return the bytes of the images that hosts hold, by their keys."""
+    found: dict[str, int] = {}
+    for host in known.fleet.hosts:
+        for file in host.reported or ():
+            if file.kind is report.FileKind.COMPLETE:
+                found[file.sha1] = max(found.get(file.sha1, 0), file.size)
+    return found
+
+
+def _in_glance(image: GlanceImage | None) -> int:
+    """Return the bytes of an image that no host holds, 0 if unknown.
+
+    Twice what Glance sends: nova-compute makes as much room for what it
+    converts (:mod:`cache_aware_sched.imagecache.fetches`).
+    """
+    return 2 * image.size if image else 0
