@@ -1,0 +1,147 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``cache-aware-sched precache``."""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import datetime
+from typing import Any
+
+from cliff import lister
+
+from cache_aware_sched.cli import arguments
+from cache_aware_sched.cli import fleet_access
+from cache_aware_sched import fetch_time
+from cache_aware_sched.precache.plan import PlanOptions
+from cache_aware_sched import wording
+
+#: What is wrong if the options let no image be fetched.
+NOTHING_ALLOWED = (
+    'no image may be fetched ahead of time: set [cache_aware_sched] '
+    'precache_owners or precache_images in the nova.conf that this command '
+    'reads')
+
+COLUMNS = ('Image', 'Name', 'Zone', 'Servers a day', 'There', 'Wanted',
+           'Planned', 'GiB', 'Saved s a day', 'Hosts')
+
+
+def announced(text: str) -> tuple[str, int, str | None]:
+    """Return the servers that somebody announces.
+
+    :param text: ``IMAGE=COUNT`` or ``IMAGE=COUNT@ZONE``
+    :raises argparse.ArgumentTypeError: if it is neither
+    """
+    image, _equals, rest = text.partition('=')
+    count, at, zone = rest.partition('@')
+    if not (image and count.isdecimal() and 0 < int(count) <= 1_000_000
+            and (zone or not at)):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not IMAGE=COUNT or IMAGE=COUNT@ZONE')
+    return image, int(count), zone if at else None
+
+
+class PrecacheCommand(fleet_access.FleetCommand):
+    """A command that makes a plan."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--expect', metavar='IMAGE=COUNT[@ZONE]', action='append',
+            default=[], type=announced,
+            help='That many servers of an image, by its id, are going to be '
+            'asked for at about the same time, in a zone or in all of them. '
+            'Can be repeated.')
+        arguments.add(parser, PlanOptions)
+        return parser
+
+
+class PrecachePlanShow(PrecacheCommand, lister.Lister):
+    """Show which hosts should fetch which images ahead of time.
+
+    Changes nothing. There are the hosts that hold an image or get it already,
+    wanted those that should, by the servers a day that are expected. GiB are
+    what is fetched. Saved is what servers wait less for their images each
+    day. Which images may be fetched say precache_owners, precache_images and
+    precache_exclude in nova.conf.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--all', action='store_true', dest='all_images',
+            help='Show also the images of which enough copies are there.')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """Return the names and the rows of the table."""
+        plan = make_plan(self.app, parsed_args)
+        fleet_access.say(self.app, summary(plan))
+        return COLUMNS, [
+            [line.image_id, line.name, line.zone,
+             float(f'{line.boots_per_day:.3g}'), line.there, line.wanted,
+             len(line.hosts), fleet_access.gib(line.bytes), round(line.saved),
+             line.short if line.short and not line.hosts
+             else fleet_access.listed(line.hosts)]
+            for line in plan.lines
+            if line.hosts or line.short or parsed_args.all_images]
+
+
+def make_plan(app: Any, parsed_args: argparse.Namespace) -> Any:
+    """Return the plan for the cloud as it is.
+
+    :returns: a :class:`cache_aware_sched.precache.plan.PrecachePlan`
+    :raises cache_aware_sched.nova_databases.Unreadable: if the API database
+        does not answer; of a cell the plan tells
+    :raises RuntimeError: if nothing may be fetched at all
+    """
+    options = arguments.make(PlanOptions, parsed_args)
+    with fleet_access.databases(parsed_args) as (api, cells, down_time):
+        from cache_aware_sched.precache import plan as plan_mod
+        from cache_aware_sched.precache import reading
+        choice = reading.choice()
+        if not choice:
+            raise RuntimeError(NOTHING_ALLOWED)
+        known, silent = reading.PlanReader(options.period).read(
+            api, cells, down_time, fleet_access.now_utc(),
+            [image for image, _count, _zone in parsed_args.expect])
+        fleet_access.say(app, silent)
+        return plan_mod.make(
+            known, options, choice,
+            reading.announced(parsed_args.expect, known.fleet), reading.cap())
+
+
+def summary(plan: Any) -> Iterator[str]:
+    """Say what a plan comes to."""
+    for doubt in plan.doubts:
+        yield f'In doubt: {doubt}.'
+    lacking = [line for line in plan.lines
+               if line.wanted > line.there or line.short]
+    if not plan.copies:
+        yield ('Nothing is to be fetched. '
+               + (f'{wording.counted(len(lacking), "image")} lack copies that '
+                  'no host can take.' if lacking else
+                  'Of all images that may be, there are enough copies.'))
+        return
+    images = {copy.image_id for copy in plan.copies}
+    hosts = {copy.host for copy in plan.copies}
+    seconds = round(fetch_time.fetch_seconds(plan.bytes, plan.rate))
+    yield (f'To fetch {len(plan.copies):,} times: '
+           f'{wording.counted(len(images), "image")} to '
+           f'{wording.counted(len(hosts), "host")}, '
+           f'{fleet_access.gib(plan.bytes):,} GiB. One after the other they '
+           f'take about {datetime.timedelta(seconds=seconds)}.')

@@ -1,0 +1,165 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How a plan is made: its options, and the plan as people read it."""
+
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import datetime
+
+from cache_aware_sched import fetch_time
+from cache_aware_sched.option import Checked
+from cache_aware_sched.option import option
+from cache_aware_sched.precache import demand
+from cache_aware_sched.precache import inputs
+from cache_aware_sched.precache import planner
+from cache_aware_sched import report
+
+#: Half-lives before now that are looked at: what is older counts less than
+#: one in 60.
+HALF_LIVES = 6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlanOptions(Checked):
+    """How a plan is made."""
+
+    half_life_hours: float = option(
+        demand.HALF_LIFE / datetime.timedelta(hours=1),
+        'Hours after which a server that was created counts half.',
+        above=0, high=87_600)
+    min_copies: int = option(
+        demand.LEAST_COPIES,
+        'Hosts of a zone that are to hold an image that is booted there as '
+        'often each day.', low=1, high=100_000)
+    domain_key: str = option(
+        '', 'Key of the metadata of aggregates whose value says what fails '
+        'together, as the name of a rack. Copies then go to as many different '
+        'ones as they can. Default: each host fails alone.', metavar='KEY')
+
+    @property
+    def half_life(self) -> datetime.timedelta:
+        """After which a boot counts half."""
+        return datetime.timedelta(hours=self.half_life_hours)
+
+    @property
+    def period(self) -> datetime.timedelta:
+        """Before now, of which servers are looked at."""
+        return self.half_life * HALF_LIVES
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedCopy:
+    """An image that a host is to fetch.
+
+    :param size: bytes that it takes of the cache
+    """
+
+    image_id: str
+    zone: str
+    host: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlanLine:
+    """What is planned for an image in a zone.
+
+    :param name: of the image, '' if it is not known
+    :param boots_per_day: that are expected
+    :param there: hosts with a copy, or that get one already
+    :param wanted: hosts that should have one
+    :param unknown: hosts that do not tell
+    :param hosts: that are to fetch it
+    :param size: bytes of a copy
+    :param saved: seconds a day that servers start sooner
+    :param short: why too little is planned, '' if it is not
+    """
+
+    image_id: str
+    name: str
+    zone: str
+    boots_per_day: float
+    there: int
+    wanted: int
+    unknown: int
+    hosts: tuple[str, ...]
+    size: int
+    saved: float
+    short: str
+
+    @property
+    def bytes(self) -> int:
+        """What is fetched."""
+        return self.size * len(self.hosts)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PrecachePlan:
+    """What is to be fetched ahead of time.
+
+    :param copies: in the order in which they are to be fetched
+    :param lines: what lacks most first; images that lack nothing too
+    :param rate: how fast the hosts usually fetch, bytes a second
+    :param doubts: why nothing should be done, if there is anything
+    """
+
+    copies: tuple[PlannedCopy, ...]
+    lines: tuple[PlanLine, ...]
+    rate: float
+    doubts: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What is fetched."""
+        return sum(copy.size for copy in self.copies)
+
+
+def make(known: inputs.PlanInputs, options: PlanOptions,
+         choice: inputs.PrecacheChoice,
+         announced: Collection[inputs.Announced],
+         cap: int = 0) -> PrecachePlan:
+    """Return the plan for a cloud.
+
+    :param cap: servers of one image that a host may run, 0 for any number: of
+        those that are announced it cannot take more
+    """
+    asked = inputs.ImageDemand(known, options.half_life, announced)
+    per_copy = min(demand.CREATES_PER_COPY, cap or demand.CREATES_PER_COPY)
+    found = planner.plan(
+        inputs.hosts(known, options.domain_key),
+        inputs.wishes(known, asked, choice, options.min_copies, per_copy))
+    ids = {report.image_key(image): image for image in asked.image_ids}
+    rate = fetch_time.usual_rate([
+        host.reported.header.rate for host in known.fleet.hosts
+        if host.reported and host.reported.header.rate])
+    names = {image: said.name for image, said in known.described.items()}
+    return PrecachePlan(
+        tuple(PlannedCopy(ids[fetch.image], fetch.zone, fetch.host, fetch.size)
+              for fetch in found.fetches),
+        tuple(_lines(found, ids, names, rate)), rate,
+        tuple(inputs.doubts(known)))
+
+
+def _lines(found: planner.Plan, ids: Mapping[str, str],
+           names: Mapping[str, str], rate: float) -> Iterator[PlanLine]:
+    for image in found.images:
+        wish, image_id = image.wish, ids[image.wish.image]
+        # As if each host with a copy took as many of its servers.
+        share = len(image.hosts) / image.wanted if image.wanted else 0.0
+        yield PlanLine(
+            image_id, names.get(image_id, ''), wish.zone, wish.boots_per_day,
+            image.there, image.wanted, image.unknown, image.hosts, wish.size,
+            wish.boots_per_day * share * fetch_time.fetch_seconds(
+                wish.size, rate), image.short)

@@ -1,0 +1,206 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``cache-aware-sched precache plan``, on nova's own tables."""
+
+import datetime
+from unittest import mock
+
+import fixtures
+
+from cache_aware_sched.cli import fleet_access
+from cache_aware_sched.fleet import glance
+from cache_aware_sched import report
+from tests.unit import factories
+from tests.unit import test_cli_host
+from tests.unit.test_fleet_hosts import NOW
+from tests.unit.test_fleet_hosts import reporting
+
+GIB = factories.GIB
+IMAGE, OTHER_IMAGE = factories.IMAGE, factories.OTHER_IMAGE
+CLOUD, TENANT = 'c' * 32, 'd' * 32
+
+
+class PrecacheCommandTestCase(test_cli_host.HostCommandTestCase):
+    """Three hosts with room, and an image of the cloud's own."""
+
+    NOUN = 'precache'
+
+    def setUp(self):
+        super().setUp()
+        self.images = {}
+        self.useFixture(fixtures.MockPatchObject(
+            fleet_access, 'now_utc', return_value=NOW))
+        self.useFixture(fixtures.MockPatchObject(
+            glance, 'records', side_effect=lambda wanted: {
+                image: record for image, record in self.images.items()
+                if image in wanted}))
+        self.set(precache_owners=[CLOUD])
+        self.image(IMAGE)
+        for name in 'abc':
+            self.room(name)
+
+    # Given.
+
+    def image(self, image_id, owner=CLOUD, size=GIB, active=True):
+        self.images[image_id] = glance.GlanceImage(
+            f'name of {image_id[:4]}', owner, size, 0, active)
+
+    def room(self, name, *files, free_gib=100, **more):
+        self.host(name, reporting(
+            *files, facts=report.HostFacts(free_gib=free_gib)), **more)
+
+    def boots(self, number, image=IMAGE, host='a', **fields):
+        """Have so many servers created an hour ago."""
+        at = NOW - datetime.timedelta(hours=1)
+        for _number in range(number):
+            self.server(image, host, **{
+                'created_at': at, 'updated_at': at, **fields})
+
+    # Then.
+
+    def planned(self, *argv):
+        """Return the hosts of each line by image and zone."""
+        return {(row['Image'], row['Zone']): row['Hosts']
+                for row in self.read_json('plan', *argv)}
+
+
+class PlanShowTests(PrecacheCommandTestCase):
+
+    def test_line(self):
+        self.boots(200)
+
+        [row] = self.read_json('plan')
+
+        boots = row.pop('Servers a day')
+        self.assertAlmostEqual(20, boots, delta=1)
+        self.assertEqual({
+            'Image': IMAGE, 'Name': f'name of {IMAGE[:4]}', 'Zone': '',
+            'There': 0, 'Wanted': 3, 'Planned': 3, 'GiB': 6.0,
+            'Saved s a day': mock.ANY, 'Hosts': 'a, b, c'}, row)
+        self.assertAlmostEqual(boots * 2 * GIB / 190e6,
+                               row['Saved s a day'], delta=3)
+
+    def test_deleted_servers_count(self):
+        self.boots(200, deleted=1)
+
+        self.assertEqual({(IMAGE, ''): 'a, b, c'}, self.planned())
+
+    def test_what_is_there(self):
+        self.room('d', report.BaseFile(report.image_sha1(IMAGE), GIB))
+        self.room('e', report.BaseFile(
+            report.image_sha1(IMAGE), 0, report.FileKind.ARRIVING))
+        self.boots(200)
+
+        [row] = self.read_json('plan')
+
+        self.assertEqual((2, 5, 3, 3.0), (
+            row['There'], row['Wanted'], row['Planned'], row['GiB']))
+
+    def test_only_images_that_the_operator_chose(self):
+        self.image(OTHER_IMAGE, TENANT)
+        self.boots(200, OTHER_IMAGE)
+        for options, wanted in (
+                ({}, {}),
+                ({'precache_owners': [TENANT]}, {OTHER_IMAGE}),
+                ({'precache_owners': ['*']}, {OTHER_IMAGE}),
+                ({'precache_images': [OTHER_IMAGE.upper()]}, {OTHER_IMAGE}),
+                ({'precache_owners': ['*'],
+                  'precache_exclude': [OTHER_IMAGE]}, {})):
+            self.set(**{'precache_owners': [CLOUD], 'precache_images': [],
+                        'precache_exclude': [], **options})
+            self.assertEqual(
+                set(wanted), {image for image, _zone in self.planned()},
+                options)
+
+    def test_no_choice(self):
+        self.set(precache_owners=[])
+
+        status, out, err = self.execute('plan')
+
+        self.assertEqual((1, ''), (status, out))
+        self.assertIn('precache_owners', err)
+
+    def test_each_zone_for_itself(self):
+        self.aggregate('east', 'b', 'c', zone='az1')
+        self.boots(200, host='b')
+
+        self.assertEqual({(IMAGE, 'az1'): 'b, c'}, self.planned())
+
+    def test_announced_servers(self):
+        self.aggregate('east', 'b', 'c', zone='az1')
+        for expect, planned in (
+                (f'{IMAGE}=60@az1', {(IMAGE, 'az1'): 'b, c'}),
+                (f'{IMAGE}=60@nova', {(IMAGE, ''): 'a'}),
+                (f'{IMAGE.upper()}=60', {
+                    (IMAGE, 'az1'): 'b, c', (IMAGE, ''): 'a'})):
+            self.assertEqual(planned, self.planned('--expect', expect))
+
+    def test_announcements_that_are_none(self):
+        for text in (IMAGE, f'{IMAGE}=0', f'{IMAGE}=x', f'{IMAGE}=5@',
+                     '=5'):
+            status, _out, err = self.execute('plan', '--expect', text)
+            self.assertEqual(2, status)
+            self.assertIn('IMAGE=COUNT', err)
+        status, _out, err = self.execute('plan', '--expect', f'{IMAGE}=5@x')
+        self.assertEqual(1, status)
+        self.assertIn("no host is in the availability zone 'x'", err)
+
+    def test_hosts_that_are_not_to_fetch(self):
+        self.room('down', forced_down=True)
+        self.room('disabled', disabled=True)
+        self.room('full', free_gib=1)
+        self.host('rbd', reporting(caches=False))
+        self.host('silent', '{}')
+        self.boots(2000)
+
+        self.assertEqual({(IMAGE, ''): 'a, b, c'}, self.planned())
+
+    def test_glance_is_silent(self):
+        self.boots(200)
+        with mock.patch.object(glance, 'records', side_effect=(
+                glance.GlanceSilent('Glance does not answer'))):
+            status, _out, err = self.execute('plan')
+
+        self.assertEqual(0, status)
+        self.assertIn('Glance does not answer', err)
+        self.assertIn('Nothing is to be fetched.', err)
+
+    def test_inputs_that_look_wrong(self):
+        self.boots(200)
+        self.room('d', forced_down=True)
+        self.room('e', forced_down=True)
+
+        _status, _out, err = self.execute('plan')
+
+        self.assertIn('In doubt: 2 of 5 hosts are down', err)
+
+    def test_no_servers(self):
+        _status, _out, err = self.execute('plan')
+
+        self.assertIn('In doubt: no servers were created lately.', err)
+
+    def test_failure_domains(self):
+        self.aggregate('rack1', 'a', 'b', rack='1')
+        self.aggregate('rack2', 'c', rack='2')
+        self.boots(200)
+        self.image(IMAGE, size=GIB)
+
+        hosts = self.planned('--domain-key', 'rack')[IMAGE, '']
+
+        self.assertEqual('a, c, b', hosts)
+
+    def test_image_that_cannot_be_fetched(self):
+        self.image(IMAGE, active=False)
+        self.boots(200)
+
+        self.assertEqual({}, self.planned())
