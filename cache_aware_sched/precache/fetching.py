@@ -1,0 +1,283 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Has hosts fetch images, one image a call, and sees that they have.
+
+Whatever a host answers, its report is what counts. A host that fails is named,
+and does not keep the others from theirs.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import concurrent.futures
+import dataclasses
+import enum
+import time
+from typing import Any
+
+from cache_aware_sched.precache.coordination import Locks
+from cache_aware_sched.precache.pace import Pace
+from cache_aware_sched.precache.plan import PlannedCopy
+from cache_aware_sched.precache.planner import CacheHost
+from cache_aware_sched import report
+
+#: Seconds between two looks at the reports, and at what may start now.
+#: Judgement: a report comes within a second of a change, one statement a cell
+#: reads all of them, and a fetch takes seconds to minutes.
+REPORT_SECONDS = 10.0
+TURN_SECONDS = 0.5
+
+#: Seconds for a host to report what it says it has. It reports a change at
+#: once or, if that fails, with the update that nova makes each minute
+#: ([DEFAULT] update_resources_interval).
+CONFIRM_SECONDS = 180.0
+
+
+class FetchOutcome(enum.Enum):
+    """What became of a copy."""
+
+    CACHED = 'cached'
+    EXISTING = 'existing'
+    FAILED = 'failed'
+    NOT_TRIED = 'not tried'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CopyResult:
+    """What became of a copy, and why.
+
+    :param seconds: that it took, 0 if nothing was fetched
+    """
+
+    copy: PlannedCopy
+    outcome: FetchOutcome
+    reason: str = ''
+    seconds: float = 0.0
+
+
+@dataclasses.dataclass(slots=True)
+class _Running:
+    """A copy that a host was asked for.
+
+    :param answer: of the host
+    :param slot: its lock, None once it was given back
+    :param frees_slot_at: no sooner
+    :param answered_at: None before
+    """
+
+    copy: PlannedCopy
+    answer: 'concurrent.futures.Future[str]'
+    started: float
+    host_lock: Any
+    slot: Any
+    frees_slot_at: float
+    answered_at: float | None = None
+
+
+class FetchRun:
+    """Fetches the copies of a plan.
+
+    :param ask: has a host fetch an image; the answer is what nova-compute
+        says, or an exception
+    :param reports: returns what the hosts report now, by their names
+    :param may_start: returns why nothing may be started now, '' if it may
+    :param tell: called with each result
+    :param max_failures: after which nothing more is started
+    :param clock: seconds
+    :param sleep: waits some seconds
+    """
+
+    def __init__(self, ask: Callable[[PlannedCopy],
+                                     'concurrent.futures.Future[str]'],
+                 reports: Callable[[], Mapping[str, CacheHost]],
+                 locks: Locks, pace: Pace, may_start: Callable[[], str],
+                 tell: Callable[[CopyResult], None], max_failures: int,
+                 clock: Callable[[], float] = time.monotonic,
+                 sleep: Callable[[float], None] = time.sleep) -> None:
+        self._ask, self._read = ask, reports
+        self._locks, self._pace = locks, pace
+        self._may_start, self._tell = may_start, tell
+        self._max_failures = max_failures
+        self._clock, self._sleep = clock, sleep
+        self._running: list[_Running] = []
+        self._slots: list[tuple[float, Any]] = []
+        self._results: list[CopyResult] = []
+        self._unanswered: set[str] = set()
+        self._hosts: Mapping[str, CacheHost] = {}
+        self._read_at = -REPORT_SECONDS
+        self.stopped = ''
+
+    @property
+    def failures(self) -> int:
+        """How many copies have failed."""
+        return sum(result.outcome is FetchOutcome.FAILED
+                   for result in self._results)
+
+    @property
+    def running(self) -> list[PlannedCopy]:
+        """What hosts are asked for now."""
+        return [one.copy for one in self._running]
+
+    def run(self, copies: Sequence[PlannedCopy]) -> list[CopyResult]:
+        """Have all copies fetched; returns when that is over.
+
+        :returns: a result for each, in the order in which they came
+        """
+        waiting = list(copies)
+        try:
+            while waiting or self._running:
+                self._look()
+                self._settle()
+                self._free_slots()
+                if self.failures > self._max_failures:
+                    self.stop(f'more than {self._max_failures} have failed')
+                if self.stopped:
+                    for copy in waiting:
+                        self._end(copy, FetchOutcome.NOT_TRIED, self.stopped)
+                    waiting = []
+                elif not self._may_start():
+                    waiting = self._start(waiting)
+                if waiting or self._running:
+                    self._sleep(TURN_SECONDS)
+        finally:
+            self._give_back()
+        return self._results
+
+    def stop(self, why: str) -> None:
+        """Start nothing more."""
+        self.stopped = self.stopped or why
+
+    def _look(self) -> None:
+        if self._clock() - self._read_at >= REPORT_SECONDS:
+            self._hosts = self._read()
+            self._read_at = self._clock()
+
+    def _start(self, waiting: list[PlannedCopy]) -> list[PlannedCopy]:
+        """Have hosts asked for what may start; return what still waits."""
+        left = []
+        busy = {one.copy.host for one in self._running}
+        for copy in waiting:
+            if copy.host in self._unanswered:
+                self._end(copy, FetchOutcome.FAILED,
+                          'the host did not answer for another image')
+            elif self._has(copy):
+                self._end(copy, FetchOutcome.EXISTING)
+            elif copy.host in busy or not self._start_one(copy):
+                left.append(copy)
+            else:
+                busy.add(copy.host)
+        return left
+
+    def _start_one(self, copy: PlannedCopy) -> bool:
+        """Have a host asked, if it and a slot are free."""
+        if len(self._running) + len(self._slots) >= self._pace.slots:
+            return False
+        host_lock = self._locks.acquire(f'host {copy.host}')
+        if host_lock is None:
+            return False
+        slot = self._locks.first_free('slot', self._pace.slots)
+        if slot is None:
+            host_lock.release()
+            return False
+        now = self._clock()
+        self._running.append(_Running(
+            copy, self._ask(copy), now, host_lock, slot,
+            now + self._pace.seconds(copy.size)))
+        return True
+
+    def _settle(self) -> None:
+        """End what the reports show, and what has failed."""
+        now = self._clock()
+        for one in list(self._running):
+            if not one.answer.done():
+                continue
+            if one.answered_at is None:
+                one.answered_at = now
+                self._read_at = min(self._read_at, now - REPORT_SECONDS + 1)
+            outcome, reason = self._judge(one, now - one.answered_at)
+            if outcome is not None:
+                self._running.remove(one)
+                one.host_lock.release()
+                self._slots.append((one.frees_slot_at, one.slot))
+                self._end(one.copy, outcome, reason,
+                          one.answered_at - one.started)
+
+    def _judge(self, one: _Running, since: float,
+               ) -> tuple[FetchOutcome | None, str]:
+        """Return what became of a copy, None if it is too early to say.
+
+        :param since: seconds since the host has answered
+        """
+        error = one.answer.exception()
+        said = '' if error else one.answer.result()
+        known = self._hosts.get(one.copy.host)
+        if self._has(one.copy) or (said in _THERE and known
+                                   and not known.knows_all):
+            return (FetchOutcome.EXISTING if said == 'existing'
+                    else FetchOutcome.CACHED), ''
+        if said in _THERE and since < CONFIRM_SECONDS:
+            return None, ''
+        # A report may be on its way that shows it after all.
+        if error and since < REPORT_SECONDS:
+            return None, ''
+        if error:
+            self._unanswered.add(one.copy.host)
+            arrives = known is not None and report.image_key(
+                one.copy.image_id) in known.arriving
+            return FetchOutcome.FAILED, f'{_words(error)}' + (
+                '; the image still arrives there' if arrives else '')
+        return FetchOutcome.FAILED, _SAID.get(said, (
+            f'the host says {said!r} and does not report the image'))
+
+    def _has(self, copy: PlannedCopy) -> bool:
+        """Return whether a host reports an image."""
+        known = self._hosts.get(copy.host)
+        return known is not None and report.image_key(
+            copy.image_id) in known.held
+
+    def _end(self, copy: PlannedCopy, outcome: FetchOutcome, reason: str = '',
+             seconds: float = 0.0) -> None:
+        result = CopyResult(copy, outcome, reason, seconds)
+        self._results.append(result)
+        self._tell(result)
+
+    def _free_slots(self) -> None:
+        """Give back the slots that have kept to their rate."""
+        now = self._clock()
+        kept = []
+        for frees_at, slot in self._slots:
+            if frees_at > now:
+                kept.append((frees_at, slot))
+            else:
+                slot.release()
+        self._slots = kept
+
+    def _give_back(self) -> None:
+        for one in self._running:
+            one.host_lock.release()
+            one.slot.release()
+        for _frees_at, slot in self._slots:
+            slot.release()
+
+
+#: What nova-compute says of an image that is there, and of others
+#: (nova.compute.manager, cache_images, nova 34.0.0).
+_THERE = ('cached', 'existing')
+_SAID = {
+    'error': 'the host could not fetch it: its nova-compute log says why',
+    'unsupported': 'its compute driver cannot fetch ahead of time',
+}
+
+
+def _words(error: BaseException) -> str:
+    return f'{type(error).__name__}: {str(error).partition(chr(10))[0]}'[:300]

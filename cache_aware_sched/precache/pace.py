@@ -1,0 +1,88 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How fast, and when, images are fetched ahead of time: pure functions."""
+
+import dataclasses
+import datetime
+import math
+
+#: Bits of a byte, of which --max-gbps has 10 ** 9.
+_GIGABIT = 1e9 / 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Window:
+    """A part of each day, in the local time of this machine.
+
+    It may end on the next day, as from 22:00 to 06:00.
+    """
+
+    start: datetime.time
+    end: datetime.time
+
+    @classmethod
+    def of(cls, text: str) -> 'Window':
+        """Return the window of a text like ``22:00-06:00``.
+
+        :raises ValueError: if it is no such text
+        """
+        first, dash, last = text.partition('-')
+        try:
+            window = cls(*(datetime.time.fromisoformat(one.strip())
+                           for one in (first, last)))
+        except ValueError:
+            dash = ''
+        if not dash or window.start == window.end:
+            raise ValueError(f'{text!r} is not a time of day like '
+                             '22:00-06:00')
+        return window
+
+    def is_open(self, now: datetime.time) -> bool:
+        """Return whether a time of day lies in it."""
+        if self.start < self.end:
+            return self.start <= now < self.end
+        return now >= self.start or now < self.end
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pace:
+    """How many images are fetched at a time, and how fast together.
+
+    Nobody can slow a fetch of nova's down. So there are as many slots as
+    fetches at the usual rate keep to the limit, and each slot is kept for so
+    long that what was fetched in it keeps to its part: together they do, over
+    the time that an image takes.
+
+    :param slots: fetches at a time
+    :param slot_rate: bytes a second of each slot; infinite without a limit
+    """
+
+    slots: int
+    slot_rate: float = math.inf
+
+    @classmethod
+    def of(cls, concurrency: int, max_gbps: float, rate: float) -> 'Pace':
+        """Return the pace for the limits.
+
+        :param max_gbps: gigabits a second of all fetches, 0 for no limit
+        :param rate: how fast a host usually fetches, bytes a second
+        """
+        if not max_gbps:
+            return cls(concurrency)
+        allowed = max_gbps * _GIGABIT
+        slots = max(1, min(concurrency, math.floor(allowed / rate)))
+        return cls(slots, allowed / slots)
+
+    def seconds(self, size: int) -> float:
+        """Return how long a fetch keeps its slot at least."""
+        return size / self.slot_rate
