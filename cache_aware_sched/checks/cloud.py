@@ -223,12 +223,8 @@ def _cells(cloud: CloudState) -> Outcome:
 
 def _check(code: str, title: str, why: str,
            look: Callable[[CloudState], Outcome | None]) -> SetUpCheck:
-    def guarded(set_up: SetUp) -> Outcome | None:
-        if set_up.cloud is None:
-            return skipped("nova's databases were not read")
-        return look(set_up.cloud)
-
-    return SetUpCheck(code, 'The cloud', title, why, guarded)
+    return check.cloud_check(code, 'The cloud', title, why,
+                             lambda cloud, _: look(cloud))
 
 
 CHECKS = (
