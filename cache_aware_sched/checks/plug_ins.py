@@ -12,6 +12,8 @@
 
 """Checks of which filters and weighers nova-scheduler loads. No nova."""
 
+from collections.abc import Sequence
+
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import fail
 from cache_aware_sched.checks.check import ok
@@ -66,13 +68,8 @@ def _listed(conf: SchedulerConf, _: SetUp) -> Outcome:
 
 
 def _last(conf: SchedulerConf, _: SetUp) -> Outcome | None:
-    if WEIGHER not in conf.weighers:
-        return None
-    behind = conf.weighers[conf.weighers.index(WEIGHER) + 1:]
-    if behind:
-        return warn(f'behind {WEIGHER} there is {check.listed(behind)}',
+    return _is_last(WEIGHER, conf.weighers, 'weight_classes',
                     f'Set {_WEIGHERS} {RESTART}.')
-    return ok(f'{WEIGHER} is the last of weight_classes')
 
 
 def _novas(conf: SchedulerConf, _: SetUp) -> Outcome | None:
@@ -107,13 +104,18 @@ def _enabled(conf: SchedulerConf, _: SetUp) -> Outcome:
 
 
 def _filter_last(conf: SchedulerConf, _: SetUp) -> Outcome | None:
-    if FILTER not in conf.enabled:
-        return None
-    behind = conf.enabled[conf.enabled.index(FILTER) + 1:]
-    if behind:
-        return warn(f'behind {FILTER} there is {check.listed(behind)}',
+    return _is_last(FILTER, conf.enabled, 'enabled_filters',
                     f'Put {FILTER} last in enabled_filters {RESTART}.')
-    return ok(f'{FILTER} is the last of enabled_filters')
+
+
+def _is_last(name: str, names: Sequence[str], option: str,
+             mend: str) -> Outcome | None:
+    if name not in names:
+        return None
+    behind = names[names.index(name) + 1:]
+    if behind:
+        return warn(f'behind {name} there is {check.listed(behind)}', mend)
+    return ok(f'{name} is the last of {option}')
 
 
 _check = check.scheduler_check
