@@ -20,10 +20,10 @@ import re
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched import aggregate_keys
 from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import Level
-from cache_aware_sched.checks import cloud
 from cache_aware_sched.checks import computes
 from cache_aware_sched.checks import plug_ins
 from cache_aware_sched.checks import state
@@ -472,9 +472,7 @@ class TestSources(base.TestCase):
                       source)
 
     def test_constants_are_those_of_the_package(self):
-        from cache_aware_sched import cap_sources
         from cache_aware_sched.scheduler import filters
-        from cache_aware_sched.scheduler import settings
         from cache_aware_sched.scheduler import weights
         from cache_aware_sched.virt import host_report
 
@@ -483,6 +481,12 @@ class TestSources(base.TestCase):
         self.assertEqual(weights.ImageCacheWeigher.__name__,
                          plug_ins.WEIGHER)
         self.assertEqual(host_report.COLUMN_BYTES, computes.COLUMN_BYTES)
-        self.assertLessEqual(
-            {cap_sources.OPTION, cap_sources.SHARE_OPTION,
-             settings.IMAGE_CACHE}, set(cloud.AGGREGATE_KEYS))
+
+    def test_keys_that_override_options_have_their_names(self):
+        from cache_aware_sched.config import CONF
+
+        for key in (aggregate_keys.IMAGE_CACHE, aggregate_keys.CAP,
+                    aggregate_keys.SHARE):
+            self.assertIn(key, CONF.cache_aware_sched)
+        for key in (aggregate_keys.VCPUS, aggregate_keys.MEMORY):
+            self.assertIn(key, CONF.filter_scheduler)
