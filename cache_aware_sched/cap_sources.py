@@ -19,6 +19,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from cache_aware_sched import aggregate_keys
 from cache_aware_sched import aggregates
 from cache_aware_sched import cap
 from cache_aware_sched.conf.scheduler import MAX_CAP
@@ -44,8 +45,8 @@ def _parse_share_limit(text: str) -> float:
 
 
 #: Of several aggregates the smallest counts, and no cap is the largest.
-_NUMBERS = aggregates.Numbers(OPTION, _parse_limit)
-_SHARES = aggregates.Numbers(SHARE_OPTION, _parse_share_limit)
+_NUMBERS = aggregates.Numbers(aggregate_keys.CAP, _parse_limit)
+_SHARES = aggregates.Numbers(aggregate_keys.SHARE, _parse_share_limit)
 
 
 def is_set_here() -> bool:

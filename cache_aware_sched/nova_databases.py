@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import dataclasses
-import logging
 import re
 from typing import Any
 
@@ -35,7 +34,10 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 
-from cache_aware_sched import masking
+from cache_aware_sched.database_secrets import conf_error
+from cache_aware_sched.database_secrets import masked
+from cache_aware_sched.database_secrets import silent
+from cache_aware_sched.database_secrets import without_password
 
 CONF = nova.conf.CONF
 
@@ -57,10 +59,6 @@ _CELL_MAPPINGS = sa.table(
 _TEMPLATE = re.compile(
     r'\{(username\d*|password\d*|hostname\d*|port\d*|scheme|path|query|'
     r'fragment|default_port)\}')
-
-#: Loggers that get addresses with all that is in them: format_db_url, and
-#: create_engine (nova 34.0.0, oslo.db 17.2.0 and 18.1.0).
-_LOG_ADDRESSES = (cell_mapping.__name__, 'oslo_db.sqlalchemy.engines')
 
 
 class Unreadable(Exception):
@@ -92,7 +90,7 @@ class Database:
         :raises Unreadable: if the database does not answer
         """
         # The engine is made here, when it is used first.
-        with (_told(self.name, self.url), _silent(),
+        with (_told(self.name, self.url), silent(),
               _transaction(self.manager) as connection):
             return connection.execute(statement).all()
 
@@ -106,12 +104,12 @@ def _told(name: str, url: str) -> Iterator[None]:
         # The first line: the rest is the statement.
         reason = str(error).partition('\n')[0]
         raise Unreadable(
-            f'{name} at {_without_password(url)} cannot be read: '
-            f'{_masked(reason, url)}') from None
+            f'{name} at {without_password(url)} cannot be read: '
+            f'{masked(reason, url)}') from None
     except Exception as error:
         # Of the driver, about what follows the ? in the address.
         raise Unreadable(
-            f'{name} at {_without_password(url)} cannot be read: its driver '
+            f'{name} at {without_password(url)} cannot be read: its driver '
             f'raises {type(error).__name__}. Look at the options that follow '
             'the ? in the address.') from None
 
@@ -142,21 +140,8 @@ def configure(config_files: Sequence[str]) -> None:
             default_config_files=list(config_files) or None)
     except (cfg.Error, ValueError, OSError) as error:
         raise Unreadable(
-            f"nova's configuration cannot be read: {_reason(error)}"
+            f"nova's configuration cannot be read: {conf_error(error)}"
         ) from None
-
-
-def _reason(error: Exception) -> str:
-    """Return why a file cannot be read, but none of its lines."""
-    if isinstance(error, cfg.ConfigFileParseError):
-        return f'{error.config_file} is not in the format of nova.conf'
-    if isinstance(error, (cfg.NoSuchOptError, cfg.NoSuchGroupError,
-                          cfg.TemplateSubstitutionError)):
-        # It names what follows the $, which may be the end of a password.
-        return 'a value has a $ that stands for no option: write $$ for $'
-    if isinstance(error, UnicodeDecodeError):
-        return 'a file is no text in UTF-8'
-    return masking.masked(str(error))
 
 
 def address(text: str) -> str:
@@ -177,7 +162,7 @@ def address(text: str) -> str:
         url = found.database.connection
     except (cfg.Error, ValueError) as error:
         raise Unreadable(
-            f'{text} cannot be read: {_reason(error)}') from None
+            f'{text} cannot be read: {conf_error(error)}') from None
     if not url:
         raise Unreadable(f'{text} has no connection in [database]')
     return str(url)
@@ -192,7 +177,7 @@ def api_database() -> Database:
         connection = CONF.api_database.connection
     except (cfg.Error, ValueError) as error:
         raise Unreadable("nova's configuration cannot be read: connection in "
-                         f'[api_database]: {_reason(error)}') from None
+                         f'[api_database]: {conf_error(error)}') from None
     if not connection:
         files = ', '.join(getattr(CONF, 'config_file', None) or ())
         raise Unreadable("nova's configuration has no connection in "
@@ -256,31 +241,17 @@ def _cell(mapping: sa.Row[Any], instead: str | None,
     :param has_name: whether no other cell has its name: nova lets them
     """
     name = f'cell {mapping.name or ""} ({mapping.uuid})'.replace('  ', ' ')
-    with _silent():
+    with silent():
         url = instead or cell_mapping.CellMapping.format_db_url(
             mapping.database_connection)
     if not instead and _TEMPLATE.search(url):
         raise Unreadable(f'the address of {name} is a template of '
                          '[database] connection, which is not set or cannot '
                          'be parsed')
-    with _told(name, url), _silent():
+    with _told(name, url), silent():
         manager = _impatient(main_db.create_context_manager(url))
     return Database(name, manager, url, bool(mapping.disabled),
                     (has_name and mapping.name) or mapping.uuid, mapping.uuid)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep what logs an address from doing so: nova, and oslo.db."""
-    loggers = [logging.getLogger(name) for name in _LOG_ADDRESSES]
-    before = [logger.disabled for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.disabled = True
-        yield
-    finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
 
 
 def _impatient(manager: Any) -> Any:
@@ -291,21 +262,3 @@ def _impatient(manager: Any) -> Any:
     with contextlib.suppress(enginefacade.AlreadyStartedError):
         manager.configure(max_retries=0)
     return manager
-
-
-def _without_password(url: str) -> str:
-    try:
-        # Without the options after it, of which any may be a secret.
-        return sa.make_url(url).set(query={}).render_as_string(
-            hide_password=True)
-    except sa.exc.ArgumentError:
-        return 'an address that is none'
-
-
-def _masked(reason: str, url: str) -> str:
-    """Return a reason without the password of an address."""
-    try:
-        password = sa.make_url(url).password
-    except sa.exc.ArgumentError:
-        return 'it cannot be parsed'
-    return reason.replace(str(password), '***') if password else reason

@@ -14,9 +14,12 @@
 
 from cache_aware_sched.checks import cloud
 from cache_aware_sched.checks import computes
+from cache_aware_sched.checks import plug_ins
 from cache_aware_sched.checks import scheduler
 
-ALL = (*scheduler.CHECKS, *computes.CHECKS, *cloud.CHECKS)
+ALL = tuple(sorted(
+    (*scheduler.CHECKS, *plug_ins.CHECKS, *computes.CHECKS, *cloud.CHECKS),
+    key=lambda one: one.code))
 
 #: Codes of checks that are no more: none may be given to another check.
 RETIRED: frozenset[str] = frozenset()

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 import dataclasses
 import enum
 
+from cache_aware_sched.checks.state import CloudState
+from cache_aware_sched.checks.state import SchedulerConf
 from cache_aware_sched.checks.state import SetUp
 
 #: The page with an anchor for each code, as the documentation is built.
@@ -90,6 +92,32 @@ class SetUpCheck:
     def link(self) -> str:
         """Where the documentation says more."""
         return f'{PAGE}#{self.code.lower()}'
+
+
+def scheduler_check(
+    code: str, title: str, why: str,
+    look: Callable[[SchedulerConf, SetUp], Outcome | None],
+) -> SetUpCheck:
+    """Return a check that looks at the nova.conf of nova-scheduler."""
+    def guarded(set_up: SetUp) -> Outcome | None:
+        if set_up.scheduler is None:
+            return skipped('no nova.conf of nova-scheduler was given')
+        return look(set_up.scheduler, set_up)
+
+    return SetUpCheck(code, 'nova-scheduler', title, why, guarded)
+
+
+def cloud_check(
+    code: str, group: str, title: str, why: str,
+    look: Callable[[CloudState, SetUp], Outcome | None],
+) -> SetUpCheck:
+    """Return a check that looks at what nova's databases have."""
+    def guarded(set_up: SetUp) -> Outcome | None:
+        if set_up.cloud is None:
+            return skipped("nova's databases were not read")
+        return look(set_up.cloud, set_up)
+
+    return SetUpCheck(code, group, title, why, guarded)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import datetime
 import math
 import re
 
-from cache_aware_sched import cap as cap_mod
+from cache_aware_sched import aggregate_keys
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import fail
 from cache_aware_sched.checks.check import ok
@@ -30,7 +30,6 @@ from cache_aware_sched.checks.state import CheckedHost
 from cache_aware_sched.checks.state import CloudState
 from cache_aware_sched.checks.state import SchedulerConf
 from cache_aware_sched.checks.state import SetUp
-from cache_aware_sched.conf.scheduler import MULTIPLIER_BOUND
 from cache_aware_sched import report
 from cache_aware_sched import wording
 
@@ -128,31 +127,10 @@ def _overfull(cloud: CloudState) -> Outcome | None:
     return ok('no host runs more servers of an image than the cap')
 
 
-def _number(text: str) -> None:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError('a number is wanted')
-
-
-def _bounded(text: str) -> None:
-    if not abs(float(text)) <= MULTIPLIER_BOUND:
-        raise ValueError(f'a number up to {MULTIPLIER_BOUND} is wanted')
-
-
-#: The metadata keys that the package reads, and what parses them.
-AGGREGATE_KEYS: dict[str, Callable[[str], object]] = {
-    'image_cache_weight_multiplier': _bounded,
-    'max_same_image_instances_per_host': cap_mod.parse,
-    'max_same_image_share_per_host': cap_mod.parse_share,
-    'cpu_weight_multiplier': _number,
-    'ram_weight_multiplier': _number,
-}
-
-
 def _aggregates(cloud: CloudState) -> Outcome:
     bad, mends, number = [], [], 0
     for aggregate in cloud.aggregates:
-        for key, parse in AGGREGATE_KEYS.items():
+        for key, parse in aggregate_keys.PARSERS.items():
             text = aggregate.metadata.get(key)
             if text is None:
                 continue
@@ -223,12 +201,8 @@ def _cells(cloud: CloudState) -> Outcome:
 
 def _check(code: str, title: str, why: str,
            look: Callable[[CloudState], Outcome | None]) -> SetUpCheck:
-    def guarded(set_up: SetUp) -> Outcome | None:
-        if set_up.cloud is None:
-            return skipped("nova's databases were not read")
-        return look(set_up.cloud)
-
-    return SetUpCheck(code, 'The cloud', title, why, guarded)
+    return check.cloud_check(code, 'The cloud', title, why,
+                             lambda cloud, _: look(cloud))
 
 
 CHECKS = (

@@ -226,12 +226,7 @@ def _check(code: str, title: str, why: str,
 
 def _mixed(code: str, title: str, why: str, look: Callable[
         [CloudState, SetUp], Outcome | None]) -> SetUpCheck:
-    def guarded(set_up: SetUp) -> Outcome | None:
-        if set_up.cloud is None:
-            return skipped("nova's databases were not read")
-        return look(set_up.cloud, set_up)
-
-    return SetUpCheck(code, 'Compute hosts', title, why, guarded)
+    return check.cloud_check(code, 'Compute hosts', title, why, look)
 
 
 CHECKS = (

@@ -12,29 +12,17 @@
 
 """Checks of the nova.conf of nova-scheduler. No nova."""
 
-from collections.abc import Callable
-
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import fail
 from cache_aware_sched.checks.check import ok
 from cache_aware_sched.checks.check import Outcome
-from cache_aware_sched.checks.check import SetUpCheck
 from cache_aware_sched.checks.check import skipped
 from cache_aware_sched.checks.check import warn
+from cache_aware_sched.checks.plug_ins import FILTER
+from cache_aware_sched.checks.plug_ins import RESTART
+from cache_aware_sched.checks.plug_ins import WEIGHER
 from cache_aware_sched.checks.state import SchedulerConf
 from cache_aware_sched.checks.state import SetUp
-
-WEIGHER = 'ImageCacheWeigher'
-WEIGHER_PATH = f'cache_aware_sched.scheduler.weights.{WEIGHER}'
-FILTER = 'ImageAntiAffinityFilter'
-FILTER_PATH = f'cache_aware_sched.scheduler.filters.{FILTER}'
-
-_RESTART = 'and restart nova-scheduler'
-_WEIGHERS = ('[filter_scheduler] weight_classes = '
-             f'nova.scheduler.weights.all_weighers,{WEIGHER_PATH}')
-_FILTERS = ('[filter_scheduler] available_filters = '
-            'nova.scheduler.filters.all_filters, and on a line of its own '
-            f'available_filters = {FILTER_PATH}')
 
 
 def _options(conf: SchedulerConf, _: SetUp) -> Outcome:
@@ -44,93 +32,11 @@ def _options(conf: SchedulerConf, _: SetUp) -> Outcome:
     return ok(f'every option of {conf.source} can be read')
 
 
-def _repeated(conf: SchedulerConf, _: SetUp) -> Outcome:
-    if conf.repeated:
-        return fail(
-            f'{conf.source} has several lines of '
-            f'{check.listed(conf.repeated)}: only the last one counts',
-            'Write one line with commas.')
-    return ok('each list is written once')
-
-
-def _listed(conf: SchedulerConf, _: SetUp) -> Outcome:
-    times = conf.weighers.count(WEIGHER)
-    if not times:
-        return fail(
-            f'{conf.source} does not list {WEIGHER} in weight_classes',
-            f'Set {_WEIGHERS} {_RESTART}. If nova-scheduler reads another '
-            'file, name it: --config-file FILE.')
-    if times > 1:
-        return fail(f'{WEIGHER} is listed {times} times, and counts as often',
-                    f'Set {_WEIGHERS} {_RESTART}.')
-    return ok(f'{WEIGHER} is listed in weight_classes')
-
-
-def _last(conf: SchedulerConf, _: SetUp) -> Outcome | None:
-    if WEIGHER not in conf.weighers:
-        return None
-    behind = conf.weighers[conf.weighers.index(WEIGHER) + 1:]
-    if behind:
-        return warn(f'behind {WEIGHER} there is {check.listed(behind)}',
-                    f'Set {_WEIGHERS} {_RESTART}.')
-    return ok(f'{WEIGHER} is the last of weight_classes')
-
-
-def _novas(conf: SchedulerConf, _: SetUp) -> Outcome | None:
-    if WEIGHER not in conf.weighers:
-        return None
-    if set(conf.weighers) == {WEIGHER}:
-        return warn(
-            f'{WEIGHER} is the only weigher: hosts are not compared by their '
-            'load', f'Set {_WEIGHERS} {_RESTART}.')
-    return ok(f'nova has {len(set(conf.weighers)) - 1} other weighers')
-
-
-def _loadable(conf: SchedulerConf, _: SetUp) -> Outcome:
-    if conf.unloadable:
-        return fail(
-            f'cannot be loaded here: {check.listed(conf.unloadable)}',
-            'Install what brings it where nova-scheduler runs, or correct '
-            'the name. If this is not that machine, run the check there.')
-    return ok('every filter and weigher that is named can be loaded')
-
-
-def _available(conf: SchedulerConf, _: SetUp) -> Outcome:
-    missing = [name for name in conf.enabled if name not in conf.filters]
-    if missing and not conf.unloadable:
-        return fail(
-            f'enabled_filters has {check.listed(missing)}, which '
-            'available_filters does not bring: nova-scheduler does not start',
-            f'Set {_FILTERS} {_RESTART}.')
-    return ok('available_filters brings each of enabled_filters')
-
-
-def _enabled(conf: SchedulerConf, _: SetUp) -> Outcome:
-    if FILTER in conf.enabled:
-        return ok(f'{FILTER} is enabled')
-    state = ('is available, but not enabled' if FILTER in conf.filters
-             else 'is neither available nor enabled')
-    return warn(
-        f'{FILTER} {state}: no host refuses a server for the cap',
-        f'Set {_FILTERS}; append {FILTER} to enabled_filters {_RESTART}. If '
-        'no cap is wanted, mute this.')
-
-
-def _filter_last(conf: SchedulerConf, _: SetUp) -> Outcome | None:
-    if FILTER not in conf.enabled:
-        return None
-    behind = conf.enabled[conf.enabled.index(FILTER) + 1:]
-    if behind:
-        return warn(f'behind {FILTER} there is {check.listed(behind)}',
-                    f'Put {FILTER} last in enabled_filters {_RESTART}.')
-    return ok(f'{FILTER} is the last of enabled_filters')
-
-
 def _multiplier(conf: SchedulerConf, _: SetUp) -> Outcome | None:
     if WEIGHER not in conf.weighers:
         return None
     mend = ('Set [cache_aware_sched] image_cache_weight_multiplier = 5.0 '
-            f'{_RESTART}.')
+            f'{RESTART}.')
     if not conf.multiplier:
         return warn('image_cache_weight_multiplier is 0: the weigher does '
                     'nothing but where an aggregate sets another', mend)
@@ -148,7 +54,7 @@ def _mode(conf: SchedulerConf, _: SetUp) -> Outcome | None:
         return warn('image_cache_weigher_mode is observe: servers go where '
                     'they would go without the weigher',
                     'Set [cache_aware_sched] image_cache_weigher_mode = '
-                    f'enforce {_RESTART}, when what the log says suits you.')
+                    f'enforce {RESTART}, when what the log says suits you.')
     return ok(f'image_cache_weigher_mode is {conf.mode}')
 
 
@@ -159,7 +65,7 @@ def _subset(conf: SchedulerConf, set_up: SetUp) -> Outcome:
         return fail(
             f'host_subset_size is {conf.host_subset_size}: with one host that '
             f'holds the image, 1 server in {chosen} goes there',
-            f'Set [filter_scheduler] host_subset_size = 1 {_RESTART}.')
+            f'Set [filter_scheduler] host_subset_size = 1 {RESTART}.')
     return ok('nova takes the best host')
 
 
@@ -169,7 +75,7 @@ def _shuffle(conf: SchedulerConf, _: SetUp) -> Outcome:
             'shuffle_best_same_weighed_hosts is true: nova reorders equal '
             'hosts after the weigher has drawn among them',
             'Set [filter_scheduler] shuffle_best_same_weighed_hosts = false '
-            f'{_RESTART}.')
+            f'{RESTART}.')
     return ok('nova keeps the order of equal hosts')
 
 
@@ -182,7 +88,7 @@ def _results(conf: SchedulerConf, set_up: SetUp) -> Outcome:
             f'max_placement_results is {limit:,}, and there are {number:,} '
             'compute nodes: hosts that hold the image may be no candidates',
             f'Set [scheduler] max_placement_results = {2 * number} '
-            f'{_RESTART}.')
+            f'{RESTART}.')
     return ok(f'max_placement_results, {limit:,}, is above the number of '
               f'compute nodes, {number:,}')
 
@@ -193,7 +99,7 @@ def _tracks(conf: SchedulerConf, _: SetUp) -> Outcome:
             'track_instance_changes is false: nova-scheduler asks the cells '
             'for the servers of hosts at each request',
             'Set [filter_scheduler] track_instance_changes = true '
-            f'{_RESTART}.')
+            f'{RESTART}.')
     return ok('nova-scheduler follows which servers hosts run')
 
 
@@ -240,52 +146,17 @@ def _packing(conf: SchedulerConf, _: SetUp) -> Outcome:
         return warn(
             f'{check.listed(packed)} below 0: nova packs servers, and the '
             'weigher does not keep hosts from becoming busy',
-            f'If that is not meant, set it to 1.0 {_RESTART}; else mute '
+            f'If that is not meant, set it to 1.0 {RESTART}; else mute '
             'this.')
     return ok('nova spreads servers by vCPUs and memory')
 
 
-_Look = Callable[[SchedulerConf, SetUp], Outcome | None]
-
-
-def _check(code: str, title: str, why: str, look: _Look) -> SetUpCheck:
-    def guarded(set_up: SetUp) -> Outcome | None:
-        if set_up.scheduler is None:
-            return skipped('no nova.conf of nova-scheduler was given')
-        return look(set_up.scheduler, set_up)
-
-    return SetUpCheck(code, 'nova-scheduler', title, why, guarded)
-
+_check = check.scheduler_check
 
 CHECKS = (
     _check('CAS101', 'Options can be read',
            'nova-scheduler does not start with a value out of its bounds.',
            _options),
-    _check('CAS102', 'Lists are written once',
-           'Of an option that is not multi-valued the last line counts. What '
-           'an earlier line lists silently has no effect.', _repeated),
-    _check('CAS103', 'Filters and weighers load',
-           'nova-scheduler does not start with a class that is not there.',
-           _loadable),
-    _check('CAS104', 'The weigher is listed',
-           "all_weighers is nova's own only: without its name the weigher "
-           'has no effect, and nothing says so.', _listed),
-    _check('CAS105', 'The weigher is last',
-           'It does not see the weights of those behind it. Requests that '
-           'come at once may then all choose the same hosts.', _last),
-    _check('CAS106', "nova's weighers are there",
-           'Without them only the image cache decides, and busy hosts fill '
-           'up.', _novas),
-    _check('CAS107', 'The filters are available',
-           'nova-scheduler does not start if a filter is enabled that is not '
-           'available. A file that replaces available_filters replaces all '
-           'its values.', _available),
-    _check('CAS108', 'The filter is enabled',
-           'A host that holds an image attracts its servers. Without a cap '
-           'all of them can be lost with one host.', _enabled),
-    _check('CAS109', 'The filter is last',
-           'A filter behind it can refuse the hosts that it has chosen.',
-           _filter_last),
     _check('CAS110', 'The multiplier has an effect',
            'With 0 the weigher does no work.', _multiplier),
     _check('CAS111', 'The weigher enforces',

@@ -31,7 +31,7 @@ COLUMNS = ('Image', 'Name', 'Project', 'Servers', 'Cap', 'Full', 'Above',
 _NAMED = 3
 
 
-class CapStatus(fleet_access.FleetCommand, lister.Lister):
+class CapStatus(fleet_access.NamingCommand, lister.Lister):
     """List the images with servers, and how near they are to the cap.
 
     Full are the compute nodes at the cap or above it, most is the largest
@@ -42,7 +42,6 @@ class CapStatus(fleet_access.FleetCommand, lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
-        fleet_access.add_no_names(parser)
         parser.add_argument(
             '--flavor', metavar='NAME',
             help='Go by the cap for servers of this flavor.')

@@ -50,6 +50,18 @@ class FleetCommand(command.Command):
         return parser
 
 
+class NamingCommand(FleetCommand):
+    """One that asks Glance for the names of images, see :func:`names`."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--no-names', action='store_true',
+            help='Do not ask Glance for the names of images.')
+        return parser
+
+
 def hosts(app: Any, parsed_args: argparse.Namespace,
           ) -> tuple[Any, datetime.datetime]:
     """Return what all hosts say, and the time.
@@ -125,13 +137,6 @@ def decision_logs(given: Sequence[str]) -> Sequence[str]:
     from cache_aware_sched.config import CONF
     configured = CONF.cache_aware_sched.decision_log_file
     return given or ((configured,) if configured else ())
-
-
-def add_no_names(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that keeps a command from asking Glance."""
-    parser.add_argument(
-        '--no-names', action='store_true',
-        help='Do not ask Glance for the names of images.')
 
 
 def names(app: Any, parsed_args: argparse.Namespace,

@@ -27,7 +27,7 @@ COLUMNS = ('Image', 'Name', 'GiB', 'Holding', 'Arriving', 'Servers', 'Nodes',
            'Most on one')
 
 
-class ImageList(fleet_access.FleetCommand, lister.Lister):
+class ImageList(fleet_access.NamingCommand, lister.Lister):
     """List the images that hosts hold or servers have.
 
     Holding and arriving are hosts; nodes are the compute nodes that run
@@ -35,12 +35,6 @@ class ImageList(fleet_access.FleetCommand, lister.Lister):
     server has is named as the reports name it, by a part of the SHA-1 of its
     id.
     """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of the arguments."""
-        parser = super().get_parser(prog_name)
-        fleet_access.add_no_names(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
@@ -56,7 +50,7 @@ class ImageList(fleet_access.FleetCommand, lister.Lister):
             for image in images]
 
 
-class ImageShow(fleet_access.FleetCommand, lister.Lister):
+class ImageShow(fleet_access.NamingCommand, lister.Lister):
     """Show which hosts hold an image or run servers of it.
 
     Cap is how many servers of it the host may run, for servers of a flavor
@@ -67,7 +61,6 @@ class ImageShow(fleet_access.FleetCommand, lister.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
-        fleet_access.add_no_names(parser)
         parser.add_argument(
             'image', metavar='IMAGE',
             help='Its id, or what "image list" calls it.')

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import contextlib
 from typing import IO
 
+from cache_aware_sched.decision_log import line_file
 from cache_aware_sched.decision_log import reader
 from cache_aware_sched.decision_log import record as record_mod
 from cache_aware_sched.decision_log.record import DecisionRecord
@@ -99,8 +100,8 @@ def _new_lines(path: str, log: _Offsets) -> Iterator[bytes]:
         # All are opened first: a rotation makes no difference then. If one
         # comes in between, a file is seen twice, or only the next time.
         for file in _opened(path, stack):
-            first = file.readline()
-            if first.endswith(b'\n'):
+            first = next(line_file.read(file), b'')
+            if line_file.is_whole(first):
                 yield from _rest(file, first, log)
 
 
@@ -116,8 +117,8 @@ def _opened(path: str, stack: contextlib.ExitStack) -> list[IO[bytes]]:
 
 def _rest(file: IO[bytes], first: bytes, log: _Offsets) -> Iterator[bytes]:
     file.seek(log.start(first))
-    for line in file:
-        if not line.endswith(b'\n'):
+    for line in line_file.read(file):
+        if not line_file.is_whole(line):
             return
         log.read[first] += len(line)
         yield line

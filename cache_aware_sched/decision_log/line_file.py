@@ -23,12 +23,18 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import functools
 import itertools
 import os
 import time
+from typing import IO
 
 #: Files of a log, at most (``decision_log_max_files``).
 MAX_FILES = 1000
+
+#: Bytes of a line: more than any record has. What is longer is taken for
+#: several lines, so that a file of another kind does not fill the memory.
+MAX_LINE = 10 ** 6
 
 #: Readable by the group, as nova's own logs are.
 MODE = 0o640
@@ -36,6 +42,19 @@ MODE = 0o640
 #: Seconds for which the file is waited for while others write and rotate it,
 #: and between two looks. A write takes less than a millisecond.
 LOCK_SECONDS, LOOK_SECONDS = 5.0, 0.01
+
+
+def read(file: IO[bytes]) -> Iterator[bytes]:
+    """Return the lines from where a file stands; see :func:`is_whole`."""
+    return iter(functools.partial(file.readline, MAX_LINE), b'')
+
+
+def is_whole(line: bytes) -> bool:
+    """Return whether more of a line is not waited for.
+
+    The last line of a file may still be without its end.
+    """
+    return line.endswith(b'\n') or len(line) >= MAX_LINE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

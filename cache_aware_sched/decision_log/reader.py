@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import datetime
-import functools
 import glob
 import os
 import re
@@ -26,10 +25,6 @@ from cache_aware_sched.decision_log import line_file
 from cache_aware_sched.decision_log import record as record_mod
 from cache_aware_sched.decision_log.record import DecisionRecord
 from cache_aware_sched.decision_log.record import LostDecisions
-
-#: Characters of a line: more than any record has. What is longer is taken for
-#: several lines, so that a file of another kind does not fill the memory.
-MAX_LINE = 10 ** 6
 
 
 class DecisionLog:
@@ -110,11 +105,10 @@ class _LogFile:
                 self.number, line_file.MAX_FILES)):
             # In between two names, or gone.
             with (contextlib.suppress(FileNotFoundError),
-                  open(_name(self.path, number), encoding='utf-8',
-                       errors='replace') as file):
+                  open(_name(self.path, number), 'rb') as file):
                 if _identity(os.fstat(file.fileno())) == self.identity:
-                    yield from iter(
-                        functools.partial(file.readline, MAX_LINE), '')
+                    for line in line_file.read(file):
+                        yield line.decode(errors='replace')
                     return
 
 

@@ -19,39 +19,20 @@ writes a warning for each host and request if a value cannot be read (nova
 
 from collections.abc import Iterable
 from collections.abc import Sequence
-import math
 from typing import Any
 
+from cache_aware_sched import aggregate_keys
 from cache_aware_sched import aggregates
 from cache_aware_sched import cap_sources
-from cache_aware_sched.conf.scheduler import MULTIPLIER_BOUND
 from cache_aware_sched.config import CONF
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.candidates import Setting
 
-IMAGE_CACHE = 'image_cache_weight_multiplier'
-
-
-def _parse(text: str) -> float:
-    """Return a multiplier of this package's weigher.
-
-    :raises ValueError: saying what is wanted
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= MULTIPLIER_BOUND:
-        raise ValueError(
-            f'a number between -{MULTIPLIER_BOUND} and {MULTIPLIER_BOUND} is '
-            f'wanted')
-    return value
-
-
-_IMAGE_CACHE = aggregates.Numbers(IMAGE_CACHE, _parse)
+_IMAGE_CACHE = aggregates.Numbers(
+    aggregate_keys.IMAGE_CACHE, aggregate_keys.parse_multiplier)
 #: nova's own weighers say what is wrong with their values.
-_VCPUS = aggregates.Numbers('cpu_weight_multiplier', float, quiet=True)
-_MEMORY = aggregates.Numbers('ram_weight_multiplier', float, quiet=True)
+_VCPUS = aggregates.Numbers(aggregate_keys.VCPUS, float, quiet=True)
+_MEMORY = aggregates.Numbers(aggregate_keys.MEMORY, float, quiet=True)
 
 
 def multiplier(option: float, host_aggregates: Sequence[Any]) -> float:
@@ -108,7 +89,7 @@ class HostSettings:
             options = CONF.filter_scheduler
             setting = self._known[ids] = Setting(
                 self._caps.of(host_aggregates),
-                multiplier(CONF.cache_aware_sched[IMAGE_CACHE],
+                multiplier(CONF.cache_aware_sched.image_cache_weight_multiplier,
                            host_aggregates),
                 _packs(_VCPUS, options.cpu_weight_multiplier,
                        host_aggregates),

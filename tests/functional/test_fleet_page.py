@@ -14,8 +14,8 @@
 
 import datetime
 import os
-import tempfile
 
+import fixtures
 from oslotest import base
 
 from cache_aware_sched.decision_log import periods
@@ -27,10 +27,7 @@ from cache_aware_sched.fleet.images import FleetImages
 from cache_aware_sched.fleet.images import KnownImage
 from cache_aware_sched.fleet_page import page
 from cache_aware_sched import report
-from tests.functional.test_simulator_page import count
-from tests.functional.test_simulator_page import HOSTILE
-from tests.functional.test_simulator_page import needs_browser
-from tests.functional.test_simulator_page import opened
+from tests.functional import pages
 
 GIB = 2 ** 30
 HOSTS, IMAGES, HELD = 1000, 5000, 100
@@ -44,7 +41,7 @@ def cloud(hosts=HOSTS, images=IMAGES, log=True):
     """Return a cloud whose hosts hold some images each."""
     known = [KnownImage(f'{number:012d}', f'id{number}', GIB)
              for number in range(images)]
-    known[0].id = HOSTILE
+    known[0].id = pages.HOSTILE
     nodes = {}
     for number in range(hosts):
         held = sorted({(number * at) % images for at in range(HELD)})
@@ -65,8 +62,16 @@ def cloud(hosts=HOSTS, images=IMAGES, log=True):
             seconds=100.0 * number, size=GIB))
         for number in range(168)] if log else None
     return page.ShownCloud(
-        NOW, FleetImages(known, nodes, {'cell2': HOSTILE}), caps.FleetCaps(
-            Fleet(list(nodes.values()), {}), instead=10), hours)
+        NOW, FleetImages(known, nodes, {'cell2': pages.HOSTILE}),
+        caps.FleetCaps(Fleet(list(nodes.values()), {}), instead=10), hours)
+
+
+def written(directory, shown):
+    """Write the page of a cloud; return its path."""
+    path = os.path.join(directory, 'page.html')
+    with open(path, 'w') as file:
+        file.write(page.render(shown))
+    return path
 
 
 def drawn(shown, figure):
@@ -74,20 +79,14 @@ def drawn(shown, figure):
         f'document.getElementById("{figure}").calcdata.map(d => d.length)')
 
 
-class PageTestCase(base.BaseTestCase):
-    """Has a page of a large cloud that all tests only look at."""
+class FleetPageTestCase(pages.PageTestCase):
 
     @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        directory = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(directory.cleanup)
-        cls.path = os.path.join(directory.name, 'page.html')
-        with open(cls.path, 'w') as file:
-            file.write(page.render(cloud()))
+    def write(cls, directory):
+        return written(directory, cloud())
 
 
-class SizeTests(PageTestCase):
+class SizeTests(FleetPageTestCase):
 
     def test_size_is_bounded(self):
         with open(self.path) as file:
@@ -98,17 +97,11 @@ class SizeTests(PageTestCase):
         self.assertLess(len(without[0]) + len(data), MOST_BYTES)
 
 
-@needs_browser
-class CloudPageTests(PageTestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.page = opened(cls.path)
-        cls.addClassCleanup(cls.page.close)
+@pages.needs_browser
+class CloudPageTests(FleetPageTestCase, pages.OpenPageTestCase):
 
     def test_all_figures_are_drawn(self):
-        self.assertEqual(1, count(self.page, '#map .hm image'))
+        self.assertEqual(1, pages.count(self.page, '#map .hm image'))
         self.assertEqual([200, 200], self.page.evaluate(
             '(z => [z.length, z[0].length])('
             'document.getElementById("map").calcdata[0][0].z)'))
@@ -129,23 +122,11 @@ class CloudPageTests(PageTestCase):
 
         self.assertEqual((30, '9'), (servers, first))
 
-    def test_nothing_leaves_the_page(self):
-        requested = [event['request']['url'] for event
-                     in self.page.named('Network.requestWillBeSent')]
-
-        self.assertEqual([], [
-            url for url in requested[1:] if not url.startswith('data:')])
-
-    def test_no_errors(self):
-        for kind in ('Runtime.exceptionThrown', 'Runtime.consoleAPICalled',
-                     'Log.entryAdded'):
-            self.assertEqual([], self.page.named(kind))
-
     def test_names_are_text(self):
         self.assertEqual('undefined', self.page.evaluate('typeof hacked'))
-        self.assertEqual(0, count(self.page, 'img'))
+        self.assertEqual(0, pages.count(self.page, 'img'))
         for place in ('.note', '.results:last-of-type'):
-            self.assertIn(HOSTILE[:20], self.page.evaluate(
+            self.assertIn(pages.HOSTILE[:20], self.page.evaluate(
                 'document.body.textContent'), place)
 
     def test_pointing_at_the_map_tells_what_is_there(self):
@@ -158,51 +139,30 @@ class CloudPageTests(PageTestCase):
         self.assertRegex(shown, r'\d+ % held.*5 hosts, compute\d+ to ')
 
 
-@needs_browser
-class OtherScreensTests(PageTestCase):
+@pages.needs_browser
+class OtherScreensTests(FleetPageTestCase, pages.ScreensTestCase):
 
-    def open(self, **how):
-        shown = opened(self.path, **how)
+    TEXTS = ('#hit-rate .xtitle', '#hit-rate .y2title', '#map .ytitle')
+
+
+@pages.needs_browser
+class SmallCloudTests(base.BaseTestCase):
+
+    def open(self, hosts, images):
+        path = self.useFixture(fixtures.TempDir()).path
+        shown = pages.opened(written(path, cloud(hosts, images, log=False)))
         self.addCleanup(shown.close)
         return shown
 
-    def test_fits_a_telephone(self):
-        shown = self.open(width=390)
-
-        self.assertEqual(390, shown.evaluate(
-            'document.documentElement.scrollWidth'))
-
-    def test_dark_theme(self):
-        shown = self.open(dark=True)
-
-        for text in ('#hit-rate .xtitle', '#hit-rate .y2title',
-                     '#map .ytitle'):
-            self.assertEqual('rgb(228, 231, 235)', shown.evaluate(
-                f'getComputedStyle(document.querySelector("{text}")).fill'))
-
-
-@needs_browser
-class SmallCloudTests(base.BaseTestCase):
-
     def test_one_host_is_seen(self):
-        with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, 'page.html')
-            with open(path, 'w') as file:
-                file.write(page.render(cloud(1, 1, log=False)))
-            shown = opened(path)
-            self.addCleanup(shown.close)
+        shown = self.open(1, 1)
 
-            self.assertEqual(1, count(shown, '#concentration .point'))
-            self.assertEqual(2, count(shown, '#fill .point'))
+        self.assertEqual(1, pages.count(shown, '#concentration .point'))
+        self.assertEqual(2, pages.count(shown, '#fill .point'))
 
     def test_without_a_decision_log(self):
-        with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, 'page.html')
-            with open(path, 'w') as file:
-                file.write(page.render(cloud(2, 3, log=False)))
-            shown = opened(path)
-            self.addCleanup(shown.close)
+        shown = self.open(2, 3)
 
-            self.assertEqual(0, count(shown, '#hit-rate'))
-            self.assertEqual([2], drawn(shown, 'concentration'))
-            self.assertEqual([], shown.named('Runtime.exceptionThrown'))
+        self.assertEqual(0, pages.count(shown, '#hit-rate'))
+        self.assertEqual([2], drawn(shown, 'concentration'))
+        self.assertEqual([], shown.named('Runtime.exceptionThrown'))

@@ -17,8 +17,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import unittest
 
 import fixtures
 from oslotest import base
@@ -27,10 +25,8 @@ from cache_aware_sched.simulator import comparison
 from cache_aware_sched.simulator.report import figures
 from cache_aware_sched.simulator.report import page
 from cache_aware_sched.simulator.results.result import Finding
-from tests.functional import browser
+from tests.functional import pages
 from tests import simulator_results
-
-HOSTILE = '</script><img src=https://example.org/x onerror="hacked = 1">'
 
 OURS, BINARY = (1.0, 2.0, 4.0), (1.0, 1.5)
 
@@ -45,10 +41,6 @@ arrival_s,batch,vcpus,ram_mb,lifetime_s,image_id,image_size_gb,project
     f'{60 * number},{number},1,512,,image-{number % 3},2,project-a\n'
     for number in range(12))
 
-needs_browser = unittest.skipIf(
-    browser.found() is None,
-    f'no browser: one of {", ".join(browser.NAMES)} is needed')
-
 
 def entries():
     """Return what eight policies made of some boots."""
@@ -59,82 +51,48 @@ def entries():
                 fetched_bytes=(40 - 3 * number) * 10 ** 12,
                 heat_map=simulator_results.heat_map(20, 10, seed=number)))
         for number, policy in enumerate(comparison.chosen(
-            [('ours', ''), (HOSTILE, '[a]\nb = <c>\n')], OURS,
+            [('ours', ''), (pages.HOSTILE, '[a]\nb = <c>\n')], OURS,
             [('binary', multiplier) for multiplier in BINARY], True, ''))]
 
 
 def about():
     return page.About(
         summary='16,000 servers', command='cache-aware-sched simulate',
-        version='1.0', notes=[HOSTILE], attribution=HOSTILE,
-        suggestion=HOSTILE, suggested='ours x 2', assumptions=[
-            ('The cloud', [page.Assumption('--hosts', '100', HOSTILE)])])
+        version='1.0', notes=[pages.HOSTILE], attribution=pages.HOSTILE,
+        suggestion=pages.HOSTILE, suggested='ours x 2', assumptions=[
+            ('The cloud', [page.Assumption('--hosts', '100', pages.HOSTILE)])])
 
 
-def opened(path, **how):
-    """Return a page whose figures are drawn."""
-    shown = browser.Page(path, **how)
-    try:
-        shown.wait_until('document.documentElement?.dataset.drawn === "yes"')
-    except BaseException:
-        shown.close()
-        raise
-    return shown
-
-
-def count(shown, selector):
-    return shown.evaluate(
-        f'document.querySelectorAll({json.dumps(selector)}).length')
-
-
-class PageTestCase(base.BaseTestCase):
-    """Has a report that all tests only look at."""
+class SimulatorPageTestCase(pages.PageTestCase):
 
     @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        directory = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(directory.cleanup)
-        cls.path = page.write(directory.name, about(), entries())
+    def write(cls, directory):
+        return page.write(directory, about(), entries())
 
 
-@needs_browser
-class PageTests(PageTestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.page = opened(cls.path)
-        cls.addClassCleanup(cls.page.close)
+@pages.needs_browser
+class PageTests(SimulatorPageTestCase, pages.OpenPageTestCase):
 
     def test_all_figures_have_their_points(self):
         compared = entries()
         families = figures.families(compared)
         self.assertEqual(len(compared),
-                         count(self.page, '#frontier .point'))
-        self.assertEqual(len(families),
-                         count(self.page, '#frontier .scatterlayer .trace'))
+                         pages.count(self.page, '#frontier .point'))
+        self.assertEqual(
+            len(families),
+            pages.count(self.page, '#frontier .scatterlayer .trace'))
         # One of each family: so many lines would be hard to tell apart
         self.assertEqual(
             len(families),
-            count(self.page, '#hit-rates .scatterlayer .js-line'))
+            pages.count(self.page, '#hit-rates .scatterlayer .js-line'))
         for side in ('left', 'right'):
-            self.assertEqual(1, count(self.page, f'#map-{side} .hm image'))
+            self.assertEqual(
+                1, pages.count(self.page, f'#map-{side} .hm image'))
             self.assertEqual([20, 10], self.page.evaluate(
                 f'(z => [z.length, z[0].length])(document.getElementById('
                 f'"map-{side}").calcdata[0][0].z)'))
         self.assertEqual(len(compared),
-                         count(self.page, '.results tbody tr'))
-
-    def test_nothing_leaves_the_page(self):
-        requested = [event['request']['url'] for event
-                     in self.page.named('Network.requestWillBeSent')]
-        self.assertEqual([], [
-            url for url in requested[1:] if not url.startswith('data:')])
-        self.assertTrue(requested[0].endswith('/index.html'))
-        self.assertEqual([], self.page.evaluate(
-            'performance.getEntriesByType("resource").map(e => e.name)'
-            '.filter(name => !name.startsWith("data:"))'))
+                         pages.count(self.page, '.results tbody tr'))
 
     def test_suggested_policy_is_marked(self):
         self.assertEqual(['ours x 2 (suggested)'], self.page.evaluate(
@@ -143,16 +101,11 @@ class PageTests(PageTestCase):
         self.assertIn('suggested: x', self.page.evaluate(
             'document.getElementById("frontier").textContent'))
 
-    def test_no_errors(self):
-        for kind in ('Runtime.exceptionThrown', 'Runtime.consoleAPICalled',
-                     'Log.entryAdded'):
-            self.assertEqual([], self.page.named(kind))
-
     def test_names_are_text(self):
         self.assertEqual('undefined', self.page.evaluate('typeof hacked'))
-        self.assertEqual(0, count(self.page, 'img'))
+        self.assertEqual(0, pages.count(self.page, 'img'))
         for place in ('.results', 'footer', '#frontier', '.assumptions'):
-            self.assertIn(HOSTILE[:20], self.page.evaluate(
+            self.assertIn(pages.HOSTILE[:20], self.page.evaluate(
                 f'document.querySelector("{place}").textContent'))
 
     def test_no_button_sends_anything(self):
@@ -189,29 +142,13 @@ class PageTests(PageTestCase):
             json.loads(self.page.evaluate(servers)))
 
 
-@needs_browser
-class OtherScreensTests(PageTestCase):
+@pages.needs_browser
+class OtherScreensTests(SimulatorPageTestCase, pages.ScreensTestCase):
 
-    def open(self, **how):
-        shown = opened(self.path, **how)
-        self.addCleanup(shown.close)
-        return shown
-
-    def test_fits_a_telephone(self):
-        shown = self.open(width=390)
-
-        self.assertEqual(390, shown.evaluate(
-            'document.documentElement.scrollWidth'))
-
-    def test_dark_theme(self):
-        shown = self.open(dark=True)
-
-        for text in ('#frontier .xtitle', '#map-left .ytitle'):
-            self.assertEqual('rgb(228, 231, 235)', shown.evaluate(
-                f'getComputedStyle(document.querySelector("{text}")).fill'))
+    TEXTS = ('#frontier .xtitle', '#map-left .ytitle')
 
 
-@needs_browser
+@pages.needs_browser
 class CommandTests(base.BaseTestCase):
 
     def test_from_a_trace_to_the_page(self):
@@ -230,6 +167,6 @@ class CommandTests(base.BaseTestCase):
             [('stock', 12), ('ours x 2', 12)],
             [(line['policy'], line['boots'])
              for line in json.loads(done.stdout)])
-        shown = opened(os.path.join(path, 'index.html'))
+        shown = pages.opened(os.path.join(path, 'index.html'))
         self.addCleanup(shown.close)
-        self.assertEqual(2, count(shown, '#frontier .point'))
+        self.assertEqual(2, pages.count(shown, '#frontier .point'))

@@ -20,12 +20,12 @@ import re
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched import aggregate_keys
 from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import Level
-from cache_aware_sched.checks import cloud
 from cache_aware_sched.checks import computes
-from cache_aware_sched.checks import scheduler
+from cache_aware_sched.checks import plug_ins
 from cache_aware_sched.checks import state
 from cache_aware_sched.fleet import hosts as fleet_hosts
 from cache_aware_sched import report
@@ -39,9 +39,9 @@ PAGE = pathlib.Path(__file__).parents[2] / 'doc/source/admin/checks.rst'
 #: A nova.conf in which all is well.
 SCHEDULER = state.SchedulerConf(
     source='sched.conf',
-    filters=('ComputeFilter', scheduler.FILTER),
-    enabled=('ComputeFilter', scheduler.FILTER),
-    weighers=('RAMWeigher', scheduler.WEIGHER),
+    filters=('ComputeFilter', plug_ins.FILTER),
+    enabled=('ComputeFilter', plug_ins.FILTER),
+    weighers=('RAMWeigher', plug_ins.WEIGHER),
     multiplier=5.0, cap=report.ReportedCap(10, 0.0, 'hard', 'all'),
     asks_for_cap=True, workers=2)
 COMPUTE = state.ComputeConf(
@@ -148,7 +148,7 @@ class TestCatalog(ChecksTestCase):
     @hypothesis.given(st.builds(
         state.SchedulerConf, source=st.text(max_size=9),
         enabled=st.tuples(st.text(max_size=9)),
-        weighers=st.sampled_from([(), ('x',), (scheduler.WEIGHER,) * 2]),
+        weighers=st.sampled_from([(), ('x',), (plug_ins.WEIGHER,) * 2]),
         multiplier=st.floats(), host_subset_size=st.integers(-1, 9),
         workers=st.none() | st.integers(0, 9)))
     def test_no_check_raises(self, conf):
@@ -179,24 +179,24 @@ class TestSchedulerChecks(ChecksTestCase):
         self.conf(OK, '', 'CAS104')
         self.conf(FAIL, 'sched.conf does not list', 'CAS104', weighers=('x',))
         self.conf(FAIL, 'listed 2 times', 'CAS104',
-                  weighers=(scheduler.WEIGHER,) * 2)
+                  weighers=(plug_ins.WEIGHER,) * 2)
 
     def test_order_of_weighers(self):
         self.conf(OK, '', 'CAS105')
         self.conf(WARN, 'there is RAMWeigher', 'CAS105',
-                  weighers=(scheduler.WEIGHER, 'RAMWeigher'))
+                  weighers=(plug_ins.WEIGHER, 'RAMWeigher'))
         self.conf(SKIPPED, '', 'CAS105', weighers=())
 
     def test_other_weighers(self):
         self.conf(OK, '1 other', 'CAS106')
         self.conf(WARN, 'the only weigher', 'CAS106',
-                  weighers=(scheduler.WEIGHER,))
+                  weighers=(plug_ins.WEIGHER,))
         self.conf(SKIPPED, '', 'CAS106', weighers=('x',))
 
     def test_available_filters(self):
         self.conf(OK, '', 'CAS107')
         self.conf(FAIL, 'has ComputeFilter, which', 'CAS107',
-                  filters=(scheduler.FILTER,))
+                  filters=(plug_ins.FILTER,))
 
     def test_filter(self):
         self.conf(OK, '', 'CAS108')
@@ -206,7 +206,7 @@ class TestSchedulerChecks(ChecksTestCase):
     def test_order_of_filters(self):
         self.conf(OK, '', 'CAS109')
         self.conf(WARN, 'there is ComputeFilter', 'CAS109',
-                  enabled=(scheduler.FILTER, 'ComputeFilter'))
+                  enabled=(plug_ins.FILTER, 'ComputeFilter'))
 
     def test_multiplier(self):
         self.conf(OK, '5', 'CAS110')
@@ -472,17 +472,21 @@ class TestSources(base.TestCase):
                       source)
 
     def test_constants_are_those_of_the_package(self):
-        from cache_aware_sched import cap_sources
         from cache_aware_sched.scheduler import filters
-        from cache_aware_sched.scheduler import settings
         from cache_aware_sched.scheduler import weights
         from cache_aware_sched.virt import host_report
 
         self.assertEqual(filters.ImageAntiAffinityFilter.__name__,
-                         scheduler.FILTER)
+                         plug_ins.FILTER)
         self.assertEqual(weights.ImageCacheWeigher.__name__,
-                         scheduler.WEIGHER)
+                         plug_ins.WEIGHER)
         self.assertEqual(host_report.COLUMN_BYTES, computes.COLUMN_BYTES)
-        self.assertLessEqual(
-            {cap_sources.OPTION, cap_sources.SHARE_OPTION,
-             settings.IMAGE_CACHE}, set(cloud.AGGREGATE_KEYS))
+
+    def test_keys_that_override_options_have_their_names(self):
+        from cache_aware_sched.config import CONF
+
+        for key in (aggregate_keys.IMAGE_CACHE, aggregate_keys.CAP,
+                    aggregate_keys.SHARE):
+            self.assertIn(key, CONF.cache_aware_sched)
+        for key in (aggregate_keys.VCPUS, aggregate_keys.MEMORY):
+            self.assertIn(key, CONF.filter_scheduler)

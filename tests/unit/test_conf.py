@@ -20,6 +20,7 @@ from oslo_config import generator
 
 from cache_aware_sched import conf
 from cache_aware_sched.conf import compute as conf_compute
+from cache_aware_sched.conf import decision_log as conf_decision_log
 from cache_aware_sched.conf import fake as conf_fake
 from cache_aware_sched.conf import imagecache as conf_imagecache
 from cache_aware_sched.conf import opts
@@ -289,6 +290,7 @@ class TestConf(OptionsTestCase):
         """In its second paragraph, by the module that has the option."""
         for module, words in (
                 (conf_scheduler, ('nova-scheduler', 'nova-compute')),
+                (conf_decision_log, ('nova-scheduler',)),
                 (conf_compute, ('nova-compute',)),
                 (conf_fake, ('nova-compute',)),
                 (conf_imagecache, ('nova-compute',)),

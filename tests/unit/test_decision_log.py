@@ -219,7 +219,7 @@ class ReaderTests(base.TestCase):
 
     def test_a_line_without_end_does_not_fill_the_memory(self):
         with open(self.path, 'wb') as file:
-            file.truncate(20 * reader.MAX_LINE)
+            file.truncate(20 * line_file.MAX_LINE)
         self.write('', '\n', record_mod.dump(decision('a')))
         log = reader.DecisionLog([self.path])
 
@@ -229,7 +229,7 @@ class ReaderTests(base.TestCase):
 
         self.assertEqual(['a'], found)
         self.assertLess(tracemalloc.get_traced_memory()[1],
-                        10 * reader.MAX_LINE)
+                        10 * line_file.MAX_LINE)
 
     def test_a_missing_file_is_an_empty_log(self):
         self.assertEqual([], list(reader.DecisionLog([self.path]).records()))

@@ -14,12 +14,14 @@
 
 import os
 import tempfile
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from cache_aware_sched.decision_log import following
+from cache_aware_sched.decision_log import line_file
 from cache_aware_sched.decision_log import record as record_mod
 from tests.unit import base
 from tests.unit.test_decision_log import decision
@@ -143,6 +145,30 @@ class FollowedLogTests(base.TestCase):
         names(followed)
 
         self.assertEqual(0, followed.lost)
+
+    def test_line_without_end_does_not_fill_the_memory(self):
+        """It is taken for several, as the reader does it."""
+        followed = following.FollowedLog([self.path])
+        with open(self.path, 'wb') as file:
+            file.truncate(20 * line_file.MAX_LINE)
+        self.log.write(end='\n')
+        self.log.write('a')
+
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        found = names(followed)
+
+        self.assertEqual((['a'], 21), (found, followed.bad))
+        self.assertLess(tracemalloc.get_traced_memory()[1],
+                        10 * line_file.MAX_LINE)
+
+    def test_long_line_is_read_once(self):
+        self.log.write('a', end='x' * (2 * line_file.MAX_LINE + 9))
+        followed = following.FollowedLog([self.path], from_start=True)
+
+        self.assertEqual((['a'], 2), (names(followed), followed.bad))
+        self.log.write(end='\n' + record_mod.dump(decision('b')))
+        self.assertEqual((['b'], 3), (names(followed), followed.bad))
 
     def test_log_that_cannot_be_read(self):
         os.mkdir(self.path)
