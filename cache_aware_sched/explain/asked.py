@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import logging
 from typing import Any
 
 from nova import context as nova_context
@@ -30,6 +31,8 @@ import sqlalchemy as sa
 from cache_aware_sched.config import CONF
 from cache_aware_sched import image_ids
 from cache_aware_sched import nova_databases
+
+LOG = logging.getLogger(__name__)
 
 _SPECS = sa.table('request_specs', sa.column('id'))
 _TABLES = sa.table(
@@ -54,7 +57,8 @@ class Asked:
     :param hints: as ``openstack server create --hint`` has them
     :param zone: availability zone; '' for nova's default. A host can be
         named with it, as nova-api allows administrators: ``ZONE:HOST``
-    :param server: uuid; what else is given then replaces what it has
+    :param server: uuid; what else is given then replaces what it has, but for
+        its group
     """
 
     image: str = ''
@@ -78,15 +82,19 @@ class Asked:
         """
         context = nova_context.get_admin_context()
         context.project_id = self.project or None
-        if self.server:
-            spec = self._of_server(context)
-        elif not (self.image and self.flavor):
+        if not self.server and not (self.image and self.flavor):
             raise BadRequest('an image and a flavor are needed, or a server')
-        else:
-            spec = self._new(
-                context, objects.ImageMeta.from_dict(dict(described))
-                if described else _image(
-                    context, image_ids.canonical(self.image), cells, size))
+        image = (objects.ImageMeta.from_dict(dict(described)) if described
+                 else _image(context, image_ids.canonical(self.image), cells,
+                             size) if self.image else None)
+        try:
+            spec = (self._of_server(context, image) if self.server
+                    else self._new(context, image))
+        except exception.NovaException as error:
+            raise BadRequest(
+                f'nova refuses this flavor with this image: {error}'
+            ) from None
+        if not self.server:
             spec.id = _next_number(api)
         spec.num_instances = self.number
         return spec
@@ -105,8 +113,12 @@ class Asked:
             group.members = [*dict.fromkeys([*group.members, *uuids])]
         return uuids
 
-    def _of_server(self, context: nova_context.RequestContext) -> Any:
+    def _of_server(self, context: nova_context.RequestContext,
+                   image: Any) -> Any:
         """Return the request of a server, as if it were a new one."""
+        if self.hints.get('group'):
+            raise BadRequest('a server keeps its group: the hint "group" is '
+                             'for new servers only')
         try:
             spec = objects.RequestSpec.get_by_instance_uuid(
                 context, self.server)
@@ -116,8 +128,17 @@ class Asked:
             ) from None
         spec.requested_destination = spec.retry = None
         spec.force_hosts = spec.force_nodes = spec.ignore_hosts = None
+        if self.project:
+            spec.project_id = self.project
+        if image:
+            spec.image, spec.is_bfv = image, False
         if self.flavor:
             spec.flavor = _flavor(context, self.flavor)
+            spec.pci_requests = _pci_requests(spec)
+        if image or self.flavor:
+            spec.numa_topology = hardware.numa_get_constraints(
+                spec.flavor, spec.image or objects.ImageMeta(
+                    properties=objects.ImageMetaProps()))
         if self.zone:
             spec.availability_zone, hosts, nodes = _zone(context, self.zone)
             spec.force_hosts, spec.force_nodes = hosts, nodes
@@ -135,18 +156,13 @@ class Asked:
         """
         flavor = _flavor(context, self.flavor)
         zone, hosts, nodes = _zone(context, self.zone)
-        try:
-            spec = objects.RequestSpec.from_components(
-                context, uuidutils.generate_uuid(), image, flavor,
-                hardware.numa_get_constraints(flavor, image),
-                pci_request.get_pci_requests_from_flavor(flavor),
-                {'scheduler_hints': _lists(self.hints), 'force_hosts': hosts,
-                 'force_nodes': nodes}, self._group(context), zone,
-                project_id=self.project or None)
-        except exception.NovaException as error:
-            raise BadRequest(
-                f'nova refuses flavor {self.flavor} with this image: {error}'
-            ) from None
+        spec = objects.RequestSpec.from_components(
+            context, uuidutils.generate_uuid(), image, flavor,
+            hardware.numa_get_constraints(flavor, image),
+            pci_request.get_pci_requests_from_flavor(flavor),
+            {'scheduler_hints': _lists(self.hints), 'force_hosts': hosts,
+             'force_nodes': nodes}, self._group(context), zone,
+            project_id=self.project or None)
         spec.is_bfv = False
         return spec
 
@@ -181,6 +197,16 @@ def _zone(context: nova_context.RequestContext, wanted: str,
             [node] if node else None)
 
 
+def _pci_requests(spec: Any) -> Any:
+    """Return the devices that the flavor asks for, and those of ports."""
+    found = pci_request.get_pci_requests_from_flavor(spec.flavor)
+    before = spec.pci_requests.requests if spec.pci_requests else ()
+    found.requests += [
+        one for one in before
+        if one.source == objects.InstancePCIRequest.NEUTRON_PORT]
+    return found
+
+
 def _lists(hints: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return {key: list(values) for key, values in hints.items()}
 
@@ -213,6 +239,9 @@ def _image(context: nova_context.RequestContext, image_id: str,
                     context, rows[0].uuid).image
         except (nova_databases.Unreadable, exception.RequestSpecNotFound):
             continue
+    LOG.warning('Neither Glance nor a server says what image %s is: it is '
+                'taken to have no properties, and %s.', image_id,
+                'the size that hosts report' if size else 'no size')
     return objects.ImageMeta(
         id=image_id, size=size, min_disk=0, min_ram=0,
         disk_format='qcow2', container_format='bare',

@@ -65,6 +65,14 @@ class _Hosts(host_manager.HostManager):
         """
         return self._servers.get(host_name, {})
 
+    def _get_cell_by_host(self, ctxt: Any, host: str) -> Any:
+        """Return the cell of a host that is named, None if it is down.
+
+        nova asks no other (nova 31.3.1 to 34.0.0).
+        """
+        cell = super()._get_cell_by_host(ctxt, host)
+        return self.cells.get(cell.uuid) if cell else None
+
 
 @dataclasses.dataclass(slots=True)
 class Placed:
@@ -106,11 +114,13 @@ class DryScheduler:
         self.decisions = DecisionsKept()
         with self._alone():
             self._hosts = _Hosts(servers)
+        self._hosts.cells = {uuid: cell for uuid, cell
+                             in self._hosts.cells.items() if uuid in cells}
         self._hosts.enabled_cells = [
             cell for cell in self._hosts.enabled_cells if cell.uuid in cells]
-        for cell in self._hosts.enabled_cells:
-            if cell.uuid in addresses:
-                cell.database_connection = addresses[cell.uuid]
+        for uuid, cell in self._hosts.cells.items():
+            if uuid in addresses:
+                cell.database_connection = addresses[uuid]
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -125,6 +135,20 @@ class DryScheduler:
             count.share(None)
             writer.share(None)
 
+    @contextlib.contextmanager
+    def _cells_that_answer(self) -> Iterator[None]:
+        """Have nova ask these cells for the hosts of a group and for versions.
+
+        nova asks all that nova.context, load_cells has found (nova 31.3.1 to
+        34.0.0), and waits a minute for one that is down.
+        """
+        before = nova_context.CELLS
+        nova_context.CELLS = list(self._hosts.cells.values())
+        try:
+            yield
+        finally:
+            nova_context.CELLS = before
+
     def place(self, context: nova_context.RequestContext, spec: Any,
               uuids: Sequence[str]) -> list[Placed]:
         """Place servers one after the other, until one finds no host.
@@ -132,15 +156,19 @@ class DryScheduler:
         :param spec: the RequestSpec of the first
         :raises CannotAsk: if placement does not answer
         """
-        utils.setup_instance_group(context, spec)
-        offers = Offers.ask(context, spec, self._hosts)
-        every = list(self._hosts.get_host_states_by_uuids(
-            context, None, spec))
-        hosts = offers.of(every)
+        with self._cells_that_answer():
+            utils.setup_instance_group(context, spec)
+            offers = Offers.ask(context, spec, self._hosts)
+            every = list(self._hosts.get_host_states_by_uuids(
+                context, None, spec))
+        hosts = stock = offers.of(every)
         all_placed: list[Placed] = []
         for index, uuid in enumerate(uuids):
             spec.instance_uuid = uuid
+            stock = self._stock(spec, stock, index)
             placed = self._place(spec, hosts, every, index)
+            placed.stock = next(
+                (str(host.host) for host in stock if offers.fit(host)), '')
             # nova offers the next server only what passed for the one before.
             placed.refused += _still(
                 all_placed[-1].refused if index
@@ -161,7 +189,6 @@ class DryScheduler:
 
     def _place(self, spec: Any, hosts: Sequence[Any], every: Sequence[Any],
                index: int) -> Placed:
-        stock = self._stock(spec, hosts, index)
         watched = self._hosts.filter_handler = FiltersWatched()
         self.decisions.last = None
         passed = list(self._hosts.get_filtered_hosts(hosts, spec, index))
@@ -170,15 +197,19 @@ class DryScheduler:
             weighers, passed, spec)
         placed = Placed(
             every, watched.refused, weighed, record=self.decisions.last,
-            stock=stock, busy={str(host.host): _busy(host, spec)
-                               for host in passed})
+            busy={str(host.host): _busy(host, spec) for host in passed})
         for weigher in weighers:
             for host, share in weigher.shares.items():
                 placed.shares.setdefault(host, {})[weigher.name] = share
         return placed
 
-    def _stock(self, spec: Any, hosts: Sequence[Any], index: int) -> str:
-        """Return the host that nova would take without this package."""
+    def _stock(self, spec: Any, hosts: Sequence[Any],
+               index: int) -> list[Any]:
+        """Return the hosts as nova would rank them without this package.
+
+        :param hosts: those of the server before, in that order: nova keeps
+            the order of equal hosts
+        """
         self._hosts.filter_handler = FiltersWatched()
         enabled = self._hosts.enabled_filters
         self._hosts.enabled_filters = _without_ours(enabled)
@@ -189,7 +220,7 @@ class DryScheduler:
         weighed = weights.HostWeightHandler().get_weighed_objects(
             map(WeigherWatched, _without_ours(self._hosts.weighers)),
             passed, spec)
-        return str(weighed[0].obj.host) if weighed else ''
+        return [item.obj for item in weighed]
 
 
 def _still(earlier: Iterable[HostsRefused],

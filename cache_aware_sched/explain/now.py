@@ -62,8 +62,8 @@ def explain(asked: asked_mod.Asked, api: nova_databases.Database,
     :raises CannotAsk: of :mod:`.dry_run`
     """
     _register_transport()
-    spec = asked.spec(api, cells, described, size)
     with listening.warnings_of('cache_aware_sched') as warnings:
+        spec = asked.spec(api, cells, described, size)
         scheduler = dry_run.DryScheduler(
             _servers(cells), [cell.uuid for cell in cells],
             {cell.uuid: cell.url for cell in cells})
@@ -188,12 +188,14 @@ def _random(warnings: Sequence[str]) -> list[str]:
 def _few(placed: dry_run.Placed) -> list[str]:
     """Say if there were few candidates, or not all."""
     number = len(placed.weighed)
+    if not placed.hosts:
+        return ['No cell that can be read has a compute host.']
     if number == 1:
         return ['There is one candidate, so no weigher was asked.']
     limit = CONF.scheduler.max_placement_results
     out = sum(len(one.hosts) for one in placed.refused
               if one.by == 'placement')
-    if len(placed.hosts) - out >= limit:
+    if out and len(placed.hosts) - out >= limit:
         return [f'Placement offered as many hosts as [scheduler] '
                 f'max_placement_results = {limit} allows: there may be '
                 'better ones.']

@@ -34,6 +34,12 @@ from cache_aware_sched.config import CONF
 from cache_aware_sched.explain.explanation import HostsRefused
 
 
+#: Seconds that placement and Keystone may take for each answer, where
+#: [placement] timeout is not set: nova's client then waits for ever.
+#: Judgement: 50 times what placement takes for 1,000 hosts.
+SECONDS = 30
+
+
 class CannotAsk(Exception):
     """nova's scheduler cannot be run here; the message says why."""
 
@@ -74,8 +80,7 @@ class Offers:
             resources = utils.resources_from_request_spec(
                 context, spec, hosts, enable_pinning_translate=translate)
             try:
-                found = (placement.report_client_singleton()
-                         .get_allocation_candidates(context, resources))
+                found = client().get_allocation_candidates(context, resources)
             except Exception as error:  # of keystoneauth, of many kinds
                 raise CannotAsk(
                     'placement does not answer: '
@@ -127,6 +132,18 @@ class Offers:
                 reasons[_why_left_out(host, spec)].append(str(host.host))
         return [HostsRefused('placement', reason, tuple(sorted(names)))
                 for reason, names in reasons.items()]
+
+
+def client() -> Any:
+    """Return nova's client of placement, one that does not wait for ever."""
+    if CONF.placement.timeout is not None:
+        return placement.report_client_singleton()
+    CONF.set_override('timeout', SECONDS, 'placement')
+    try:
+        # It reads the options when it is made.
+        return placement.report_client_singleton()
+    finally:
+        CONF.clear_override('timeout', 'placement')
 
 
 def _amounts(host: Any) -> Iterator[tuple[str, str, int]]:

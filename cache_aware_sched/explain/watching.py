@@ -113,6 +113,7 @@ class WeigherWatched:
         self._weigher = weigher
         self.name = type(weigher).__name__
         self.shares: dict[str, WeigherShare] = {}
+        self._multipliers: dict[int, float] = {}
 
     @property
     def minval(self) -> Any:
@@ -125,8 +126,8 @@ class WeigherWatched:
         return self._weigher.maxval
 
     def weight_multiplier(self, host_state: Any) -> float:
-        """Return what the weigher says."""
-        return float(self._weigher.weight_multiplier(host_state))
+        """Return what the weigher has said when it weighed."""
+        return self._multipliers[id(host_state)]
 
     def weigh_objects(self, weighed: Sequence[Any],
                       properties: Any) -> list[float]:
@@ -135,6 +136,9 @@ class WeigherWatched:
             raw = list(self._weigher.weigh_objects(weighed, properties))
         normalised = base_weights.normalize(
             raw, minval=self.minval, maxval=self.maxval)
+        self._multipliers = {
+            id(item.obj): float(self._weigher.weight_multiplier(item.obj))
+            for item in weighed}
         self.shares = {
             str(item.obj.host): WeigherShare(
                 one, normal, self.weight_multiplier(item.obj))

@@ -20,7 +20,12 @@ import subprocess
 import sys
 import tempfile
 
+from nova.db.api import models as api_models
+from nova.db.main import models as main_models
+import sqlalchemy as sa
+
 from cache_aware_sched.decision_log import record
+from tests.unit import factories
 from tests.unit.test_decision_summary import boot
 from tests.unit import test_fleet_hosts
 from tests.unit.test_fleet_hosts import reporting
@@ -44,7 +49,7 @@ class CommandProcessTests(test_fleet_hosts.FleetTestCase):
         self.host('warm', reporting())
         self.server('i1', 'warm', uuid='s1', vm_state='active')
 
-    def run_command(self, *argv, status=0):
+    def run_command(self, *argv, status=0, said=''):
         program = os.path.join(
             os.path.dirname(sys.executable), 'cache-aware-sched')
         done = subprocess.run(
@@ -52,6 +57,7 @@ class CommandProcessTests(test_fleet_hosts.FleetTestCase):
             capture_output=True, text=True, timeout=120, check=False)
         self.assertEqual(status, done.returncode, done.stderr)
         self.assertNotIn('Traceback', done.stderr)
+        self.assertIn(said, done.stderr)
         return done.stdout
 
     def test_status_with_the_decision_log_of_the_configuration(self):
@@ -87,6 +93,19 @@ class CommandProcessTests(test_fleet_hosts.FleetTestCase):
                 *command, '-f', 'json')), command)
         self.assertIn('warm wins by', self.run_command(
             'explain', '--past', 's1'))
+
+    def test_account_of_placement_that_is_missing(self):
+        for models, engines in ((api_models, (self.api,)),
+                                (main_models, self.cells.values())):
+            for engine in engines:
+                models.BASE.metadata.create_all(engine)
+        self.run_in(self.api, sa.update(api_models.CellMapping).values(
+            transport_url='none:///'))
+        self.flavor(1, 'tiny')
+
+        self.assertEqual('', self.run_command(
+            'explain', '--image', factories.IMAGE, '--flavor', 'tiny',
+            status=1, said='placement does not answer: MissingAuthPlugin'))
 
     def test_name_of_an_image(self):
         self.run_command('explain', '--image', 'large', '--flavor', 'tiny',

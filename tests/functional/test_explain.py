@@ -138,6 +138,29 @@ class NowTests(ExplainTestCase):
             '0 of 6 hosts can take the server: 5 at the cap of 1, 1 has not '
             'been heard from in a while.', next(text.lines(found[-1])))
 
+    def test_without_this_package_a_full_host_is_chosen(self):
+        self.flags(group='filter_scheduler', ram_weight_multiplier=-1.0,
+                   cpu_weight_multiplier=-1.0, io_ops_weight_multiplier=0.0)
+        self.set(max_same_image_instances_per_host=1)
+        self.restart_scheduler()
+
+        first, *others = self.explain(image=self.image(), number=3)
+
+        self.assertEqual([first.decision.winner] * 2,
+                         [other.stock for other in others])
+        self.assertNotIn(first.decision.winner,
+                         [other.decision.winner for other in others])
+
+    def test_placement_that_offers_less_than_there_is(self):
+        for limit, said in ((6, False), (3, True)):
+            self.flags(group='scheduler', max_placement_results=limit)
+
+            [found] = self.explain(image=self.image())
+
+            self.assertEqual(said, any(
+                note.startswith('Placement offered as many hosts')
+                for note in found.notes), limit)
+
     def test_disabled_and_full_hosts(self):
         self.api.put_service(self.computes['host1'].service_ref.uuid, {
             'status': 'disabled', 'disabled_reason': 'broken'})
