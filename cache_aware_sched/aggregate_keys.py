@@ -17,11 +17,15 @@ import math
 
 from cache_aware_sched import cap
 from cache_aware_sched.conf.scheduler import MULTIPLIER_BOUND
+from cache_aware_sched import image_ids
 
 #: Ours, each named as the option that it overrides.
 IMAGE_CACHE = 'image_cache_weight_multiplier'
 CAP = 'max_same_image_instances_per_host'
 SHARE = 'max_same_image_share_per_host'
+#: Ids, separated by commas. nova takes 255 characters for a value, which are
+#: six ids (nova.db.api.models, nova 34.0.0).
+CRITICAL = 'critical_images'
 
 #: Those of nova's own weighers (CPUWeigher, RAMWeigher; nova 34.0.0).
 VCPUS = 'cpu_weight_multiplier'
@@ -58,4 +62,5 @@ PARSERS: dict[str, Callable[[str], object]] = {
     SHARE: cap.parse_share,
     VCPUS: _finite,
     MEMORY: _finite,
+    CRITICAL: image_ids.parse,
 }

@@ -10,23 +10,39 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Writes files that others read at any time."""
+"""Writes files that others read at any time, and opens those of others."""
 
 import contextlib
 import os
+import stat
 import tempfile
 
 #: Readable by others, as node-exporter, which is another user.
-_MODE = 0o644
+FOR_OTHERS = 0o644
+#: Nobody else need know.
+PRIVATE = 0o600
 
 
 class CannotWrite(Exception):
     """A file cannot be written; the message names it."""
 
 
-def replace(path: str, content: str) -> None:
+def regular(path: str, flags: int) -> int:
+    """Open a file, as an opener; not to be kept waiting by a pipe.
+
+    :raises OSError: if it cannot be opened, or is no file
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError('it is not a file')
+    return descriptor
+
+
+def replace(path: str, content: str, mode: int = FOR_OTHERS) -> None:
     """Write a file that is seen whole, or not at all.
 
+    :param mode: its permissions
     :raises CannotWrite: naming the file
     """
     try:
@@ -35,7 +51,7 @@ def replace(path: str, content: str) -> None:
         try:
             with os.fdopen(handle, 'w', encoding='utf-8') as file:
                 file.write(content)
-                os.fchmod(file.fileno(), _MODE)
+                os.fchmod(file.fileno(), mode)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):

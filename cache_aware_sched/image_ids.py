@@ -17,7 +17,30 @@ the image and answers with its own spelling, and nova keeps what was typed in
 ``instances.image_ref`` and names the base file by it (nova 34.0.0).
 """
 
+from oslo_utils import uuidutils
+
+from cache_aware_sched import wording
+
 
 def canonical(image_id: str) -> str:
     """Return the spelling of an image id that all others are compared by."""
     return image_id.lower()
+
+
+def split(text: str) -> tuple[list[str], list[str]]:
+    """Return the ids in a text, separated by commas, and what is none."""
+    words = [word for word in map(str.strip, text.split(',')) if word]
+    good = [word for word in words if uuidutils.is_uuid_like(word)]
+    return good, [word for word in words if word not in good]
+
+
+def parse(text: str) -> list[str]:
+    """Return the ids in a text, separated by commas.
+
+    :raises ValueError: naming what is no id
+    """
+    good, bad = split(text)
+    if bad:
+        raise ValueError('not ids of images: ' + wording.some(
+            [repr(word[:60]) for word in bad]))
+    return good

@@ -12,6 +12,8 @@
 
 """Words of log lines that depend on a number."""
 
+from collections.abc import Sequence
+
 
 def counted(number: int, noun: str) -> str:
     """Return a number of things, as ``1 server`` or ``2,000 servers``.
@@ -19,3 +21,10 @@ def counted(number: int, noun: str) -> str:
     :param noun: in the singular; its plural ends with an s
     """
     return f'{number:,} {noun}' + ('' if number == 1 else 's')
+
+
+def some(words: Sequence[str], number: int = 10) -> str:
+    """Return the first of some words in one line, however many there are."""
+    more = len(words) - number
+    return ', '.join(words[:number]) + (
+        f', and {more:,} more' if more > 0 else '')

@@ -24,6 +24,71 @@ _READ_BY = 'Read by the command ``cache-aware-sched precache``.'
 
 OPTIONS = [
     cfg.ListOpt(
+        'critical_images',
+        sample_default='',
+        default=[],
+        item_type=types.String(regex=f'^{IMAGE_ID}$'),
+        help="""
+Ids of images that this host always keeps in its image cache.
+
+Read by ``nova-compute``.
+
+They are protected, as ``protected_images`` are, and are fetched when they are
+missing. A host that has no room for one says so in its log, in its report and
+in ``cache-aware-sched check``. Where servers are made from images in Ceph
+(``[libvirt] images_type = rbd``) nothing is fetched because of this.
+
+The metadata key ``critical_images`` of an aggregate names more of them for its
+hosts, separated by commas.
+
+Related options:
+
+* ``critical_images_file``
+* ``critical_image_spread_seconds``
+* ``protected_images``
+"""),
+    cfg.StrOpt(
+        'critical_images_file',
+        help="""
+A file that lists images that are always kept, one id a line.
+
+Read by ``nova-compute``.
+
+The file is read as ``protected_images_file`` is, and again within a minute
+after it changed; nova-compute need not be restarted. If it is missing, what it
+listed last stays critical; to have no critical images any more, leave an empty
+file.
+
+Related options:
+
+* ``critical_images``
+"""),
+    cfg.IntOpt(
+        'critical_image_spread_seconds',
+        default=600,
+        min=0,
+        max=86_400,
+        help="""
+Seconds over which hosts spread their fetches of an image that became critical.
+
+Read by ``nova-compute``.
+
+Each host waits for a random time up to this before it fetches an image that
+it is missing, so that hosts that start together, or that read the same file,
+do not all ask Glance at once. A fetch that fails is repeated after a minute at
+first and after an hour at last, also at random times. With the default, 1,000
+hosts begin fewer than two fetches a second.
+
+Possible values:
+
+* 0: fetch at once. For a small cloud.
+* A number of seconds.
+
+Related options:
+
+* ``critical_images``
+"""),
+    cfg.ListOpt(
         'precache_owners',
         sample_default='',
         default=[],

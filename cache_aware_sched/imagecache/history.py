@@ -23,7 +23,6 @@ import dataclasses
 import math
 import os
 import re
-import stat
 import threading
 import time
 from typing import Any
@@ -31,6 +30,7 @@ from typing import Any
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 
+from cache_aware_sched import files
 from cache_aware_sched import once
 from cache_aware_sched import report
 
@@ -168,7 +168,7 @@ def _private(path: str, flags: int) -> int:
 def _load(path: str) -> dict[str, _ImageRecord]:
     """Return what a file has; nothing if it is missing or unreadable."""
     try:
-        with open(path, 'rb', opener=_regular) as file:
+        with open(path, 'rb', opener=files.regular) as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise ValueError(f'larger than {_MAX_BYTES} bytes')
@@ -190,15 +190,6 @@ def _load(path: str) -> dict[str, _ImageRecord]:
             'forgotten.',
             {'bad': len(read) - len(good), 'all': len(read), 'path': path})
     return good
-
-
-def _regular(path: str, flags: int) -> int:
-    """Open a file; not to be kept waiting by a pipe."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError('it is not a file')
-    return descriptor
 
 
 def _image_of(fields: Any) -> _ImageRecord | None:

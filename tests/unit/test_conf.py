@@ -240,6 +240,19 @@ class TestPrecacheOptions(OptionsTestCase):
     IMAGE = '5c29ddc1-cfee-4f5f-9d1b-a1d3ca6b4ef4'
     PROJECT = '5f705155e88a4d26a4a5f8a26f9d1b2a'
 
+    def test_critical_images(self):
+        self.assert_images('critical_images')
+
+    def test_critical_images_file(self):
+        name = 'critical_images_file'
+        self.assert_default(name, None)
+        self.assert_taken(name, '/etc/nova/critical_images')
+
+    def test_critical_image_spread_seconds(self):
+        name = 'critical_image_spread_seconds'
+        self.assert_default(name, 600)
+        self.assert_bounds(name, 0, 86_400)
+
     def test_precache_owners(self):
         name = 'precache_owners'
         self.assert_default(name, [])
