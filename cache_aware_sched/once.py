@@ -40,6 +40,12 @@ def warning(log: _Log, cause: _Cause, message: str, *args: object) -> None:
         log.warning(message, *args)
 
 
+def error(log: _Log, cause: _Cause, message: str, *args: object) -> None:
+    """Log a message as an error if its cause was not seen before."""
+    if _first(log, cause):
+        log.error(message, *args)
+
+
 def info(log: _Log, cause: _Cause, message: str, *args: object) -> None:
     """Log a message as information if its cause was not seen before."""
     if _first(log, cause):

@@ -104,21 +104,21 @@ class ImageProtect(compute_access.ComputeCommand, lister.Lister):
             found = on_request.entries_of(image_id, entries)
             rows.append([image_id, ', '.join(where), len(found),
                          gib(sum(entry.size for entry in found))])
-        self.status = int(keep.is_unread)
+        self.status = int(bool(keep.unread))
         if self.app.options.verbose_level:
-            self._sum_up(rows, keep.is_unread)
+            self._sum_up(rows, keep.unread)
         return ('Image', 'Protected by', 'Files', 'GiB'), rows
 
-    def _sum_up(self, rows: list[list[Any]], is_unread: bool) -> None:
+    def _sum_up(self, rows: list[list[Any]], unread: list[str]) -> None:
         """Say how many there are, on stderr."""
         there = sum(1 for row in rows if row[2])
         write = self.app.stderr.write
         write(f'{wording.counted(len(rows), "image")} protected on host '
               f'{compute_access.this_host()}; {there} in '
               f'{compute_access.directory()}.\n')
-        if is_unread:
-            write('protected_images_file cannot be read: until it can be, '
-                  'nothing is evicted.\n')
+        for option in unread:
+            write(f'{option} cannot be read: until it can be, nothing is '
+                  'evicted.\n')
 
 
 def _not_there(host: str, parsed_args: argparse.Namespace, path: str) -> str:

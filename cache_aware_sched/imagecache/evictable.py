@@ -20,7 +20,7 @@ An entry stays
 - while this process makes a server of its image, or fetches it
   (:mod:`.in_progress`),
 - while any host fetches it,
-- as long as its image is protected (:mod:`.protected`),
+- as long as its image is protected or critical (:mod:`.protected`),
 - all of them, as long as one of these cannot be told.
 
 What was used a moment ago is evicted only if a limit cannot be kept otherwise.
@@ -191,14 +191,15 @@ class Evictable:
             in_use, unsure = names, (
                 f'what this disk is made on top of cannot be told: {error}')
         images = self._protected()
-        if self._keep.is_unread:
+        if self._keep.unread:
+            options = ' and '.join(self._keep.unread)
             LOG.warning(
                 'Host %(host)s evicts nothing from its image cache: which '
                 'images are protected is not known, as [cache_aware_sched] '
-                'protected_images_file was not read yet. Create the file, or '
-                'correct the option.', {'host': self._host})
+                '%(options)s was not read yet. Create the file, or correct '
+                'the option.', {'host': self._host, 'options': options})
             in_use, unsure = names, (
-                '[cache_aware_sched] protected_images_file cannot be read')
+                f'[cache_aware_sched] {options} cannot be read')
         return View(listing, in_use, {
             entry.name for entry in entries if _is_one_of(entry, images)
             and entry.kind is not Kind.TEMPORARY}, unsure)

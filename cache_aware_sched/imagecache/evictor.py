@@ -123,14 +123,14 @@ class Evictor:
         for entry in view.entries:
             if entry.name in outcome.absent:
                 budget.without(entry)
-        budget.see(self._disk_now())
+        budget.see(self.disk_now())
         recent = view.listing.recent()
         outcome.exceeded = limits.evict(
             budget, self._order(
                 view.evictable(outcome.absent | outcome.stuck), recent,
                 first),
             lambda entry, limit: self.evict(entry, limit.value, outcome),
-            self._disk_now, recent)
+            self.disk_now, recent)
 
     def note_too_large(self, view: View, outcome: EvictionResult) -> None:
         """Note the limit of size if something stays that exceeds it alone.
@@ -142,7 +142,8 @@ class Evictor:
                 for entry in view.evictable(outcome.absent | outcome.stuck)):
             outcome.exceeded.insert(0, limits.Limit.SIZE)
 
-    def _disk_now(self) -> limits.Disk | None:
+    def disk_now(self) -> limits.Disk | None:
+        """Return how full the file system is; None in a dry run."""
         return None if self.is_dry_run else self._store.disk()
 
     def _order(self, free: list[Entry], recent: set[str],

@@ -112,6 +112,8 @@ class Fetches:
             if expected is not None:
                 fetching[sha1] = expected
                 self._make_room(image_id, purpose.ahead)
+                if purpose.ahead:
+                    self._check_disk(image_id, expected)
             yield
         finally:
             fetching.pop(sha1, None)
@@ -135,7 +137,7 @@ class Fetches:
 
         :raises NoRoom: if it is too large, and no server waits for it
         """
-        if not self._limits:
+        if not self._limits and not purpose.ahead:
             return None
         try:
             size, disk_format = (
@@ -145,7 +147,9 @@ class Fetches:
             # Then nova fetches nothing; it may copy the image instead.
             return None
         except Exception as error:
-            LOG.warning(
+            # Who fetches ahead of time is about to see the same error.
+            LOG.log(
+                logging.DEBUG if purpose.ahead else logging.WARNING,
                 'Host %(host)s makes no room for image %(image)s: it cannot '
                 'tell how large it is: %(error)s',
                 {'host': self._host, 'image': image_id, 'error': error})
@@ -226,9 +230,25 @@ class Fetches:
         self._evictor.evict_to_limits(
             view, outcome, report.image_sha1(image_id) if in_vain else None)
 
+    def _check_disk(self, image_id: str, expected: limits.Fetch) -> None:
+        """Refuse what would fill the file system, whatever the limits are.
+
+        :raises NoRoom: if it would
+        """
+        disk = self._evictor.disk_now()
+        if disk and disk.available < expected.peak:
+            self._refuse(
+                image_id, f'it takes {expected.peak} bytes of the disk while '
+                f'it is fetched, and {disk.available} bytes are free.')
+
     def _refuse_for(self, image_id: str, lacking: list[limits.Limit]) -> None:
-        self._refuse(image_id, 'too much of the cache is in use or protected '
-                               f'for {_names(lacking)}.')
+        expected = self._evictor.evictable.fetching[
+            report.image_sha1(image_id)]
+        disk = self._evictor.disk_now()
+        free = f' {disk.available} bytes of the disk are free.' if disk else ''
+        self._refuse(
+            image_id, f'it takes {expected.size} bytes, and too much of the '
+            f'cache is in use or protected for {_values(lacking)}.{free}')
 
     def _refuse(self, image_id: str, why: str) -> None:
         """Refuse to fetch an image ahead of time, but not in a dry run."""
@@ -248,6 +268,13 @@ def _in_glance(context: nova_context.RequestContext, image_id: str
     service, image_id = glance.get_remote_image_service(context, image_id)
     image = service.show(context, image_id)
     return int(image.get('size') or 0), image.get('disk_format')
+
+
+def _values(exceeded: list[limits.Limit]) -> str:
+    """Return the options of some limits with their values."""
+    ours = CONF.cache_aware_sched
+    return '[cache_aware_sched] ' + ', '.join(
+        f'{limit.value} = {ours[limit.value]}' for limit in exceeded)
 
 
 def _names(exceeded: list[limits.Limit]) -> str:

@@ -23,6 +23,8 @@ from typing import Any
 from nova import context as nova_context
 from oslo_config import cfg
 
+from cache_aware_sched.imagecache import critical
+from cache_aware_sched.imagecache import critical_aggregates
 from cache_aware_sched.imagecache.evictable import Listing
 from cache_aware_sched.imagecache import evictor
 from cache_aware_sched.imagecache import fetches
@@ -58,7 +60,10 @@ class ImageCache:
         self._options = options
         self._on_change = on_change
         self._protected = protected.ProtectedImages(
-            options.protected_images, options.protected_images_file)
+            options.protected_images, options.protected_images_file,
+            critical.CriticalImages(
+                options.critical_images, options.critical_images_file,
+                critical.memory_path(where.history_path())))
         self._history = history.ImageHistory(
             where.history_path(),
             options.image_cache_popularity_half_life_hours * 3600)
@@ -78,7 +83,7 @@ class ImageCache:
         self._store.register()
         log_lines.log_start(
             self._host, self._options, len(self._protected.by_sha1()),
-            self._policy.needs_limit)
+            len(self.critical_images.by_sha1()), self._policy.needs_limit)
 
     def save(self) -> None:
         """Keep what is known for the next start."""
@@ -157,6 +162,37 @@ class ImageCache:
         """The protected images."""
         return self._protected
 
+    @property
+    def critical_images(self) -> critical.CriticalImages:
+        """The images that this host must hold; they are protected too."""
+        return self._protected.critical
+
+    @property
+    def evicts(self) -> bool:
+        """Whether it ever evicts anything to make room."""
+        return (bool(self._evictor.limits) and not self.is_dry_run
+                and type(self._policy).order is not policies.Everything.order)
+
+    def room(self) -> int | None:
+        """Return the bytes for which nothing need be evicted.
+
+        :returns: None if the disk has no bounds, and no limit is set
+        :raises OSError: if it cannot be told what is there
+        """
+        allowed = self._evictor.limits
+        # Asked each minute: without need no directory is listed for it.
+        listing = (self.look() if allowed.max_bytes or allowed.max_images
+                   else Listing([], {}, self._store.disk(), 0.0))
+        return listing.budget(allowed).room()
+
+    def ask_aggregates(self, context: nova_context.RequestContext) -> bool:
+        """Ask which images the aggregates of the host make critical.
+
+        :returns: whether there was an answer; never raises
+        """
+        return critical_aggregates.ask(
+            context, self._host, self.critical_images)
+
     def look(self) -> Listing:
         """Return what is there.
 
@@ -170,6 +206,7 @@ class ImageCache:
 
         :param instances: that nova has listed
         """
+        self.ask_aggregates(context)
         uses = self._used_by(context, instances)
         self._history.add_ids(
             *uses.image_ids, *self._protected.by_sha1().values())
@@ -206,6 +243,7 @@ class ImageCache:
         with self._lock:
             listing = self._evictor.look()
             context = nova_context.get_admin_context()
+            self.ask_aggregates(context)
             instances = self._instances(())
             view = self._evictor.evictable.view(
                 listing, used.by_instances(context, instances), anew=True)

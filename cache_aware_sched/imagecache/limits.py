@@ -158,6 +158,28 @@ class Budget:
              and self._available < self._limits.min_free),
         ) if exceeded]
 
+    def room(self) -> int | None:
+        """Return the bytes for which nothing need be evicted.
+
+        Of what the file system has free at most half: the disks of servers
+        grow into the rest. Judgement.
+
+        :returns: None if nothing bounds it
+        """
+        allowed, rooms = self._limits, []
+        if allowed.max_bytes:
+            rooms.append(allowed.max_bytes - self._bytes)
+        if allowed.max_images and (len(self._files) + self._more_images
+                                   >= allowed.max_images):
+            rooms.append(0)
+        if self._disk:
+            rooms.append(self._available // 2)
+            rooms.append(self._available - allowed.min_free)
+            if allowed.high:
+                both = self._used + self._available
+                rooms.append(both * allowed.high // 100 - self._used)
+        return max(0, min(rooms)) if rooms else None
+
     def without(self, entry: Entry) -> None:
         """Take account of an entry that was evicted."""
         self._bytes -= self._counted(entry.size)

@@ -26,20 +26,22 @@ LOG = logging.getLogger(__name__)
 
 
 def log_start(host: str, options: cfg.ConfigOpts.GroupAttr,
-              protected: int, needs_limit: bool) -> None:
+              protected: int, critical: int, needs_limit: bool) -> None:
     """Log how the cache of a host is kept.
 
     :param protected: how many images are
+    :param critical: how many of these are
     :param needs_limit: whether the manager does nothing without a limit
     """
     allowed = [f'{limit.value} = {getattr(options, limit.value)}'
                for limit in limits.Limit if getattr(options, limit.value)]
     LOG.info(
         'Image cache of host %(host)s: image_cache_manager = %(manager)s, '
-        '%(limits)s; protected: %(protected)s%(dry_run)s.',
+        '%(limits)s; protected: %(protected)s%(critical)s%(dry_run)s.',
         {'host': host, 'manager': options.image_cache_manager,
          'limits': ', '.join(allowed) or 'no limits',
          'protected': wording.counted(protected, 'image'),
+         'critical': f', {critical:,} of them critical' if critical else '',
          'dry_run': '; dry run, nothing is evicted'
          if options.image_cache_dry_run else ''})
     if needs_limit and not allowed:

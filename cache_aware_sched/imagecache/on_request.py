@@ -135,7 +135,9 @@ class OnRequest:
         return 'a disk, or another file of the cache, is made on top of it'
 
     def _protects(self, entry: Entry) -> str:
-        """Return which options protect an entry."""
-        return '[cache_aware_sched] ' + ' and '.join(dict.fromkeys(
-            where for image_id, sources in self._keep.sources().items()
+        """Return which options and aggregates protect an entry."""
+        return ' and '.join(dict.fromkeys(
+            where if where.startswith('aggregate ')
+            else f'[cache_aware_sched] {where}'
+            for image_id, sources in self._keep.sources().items()
             if entries_of(image_id, [entry]) for where in sources))

@@ -148,6 +148,16 @@ class Database:
         #: Block devices by the uuid of the server.
         self.disks = {}
         self.migrations = []
+        #: Metadata of the aggregates of all hosts, by name; None if nobody
+        #: answers.
+        self.aggregates = {}
+
+    def aggregates_of(self, context, host, key=None):
+        if self.aggregates is None:
+            raise exception.NovaException('no answer')
+        return [objects.Aggregate(name=name, metadata=metadata)
+                for name, metadata in self.aggregates.items()
+                if key in metadata]
 
     def disks_of(self, context, uuids):
         return {uuid: objects.BlockDeviceMappingList(objects=disks)
@@ -218,6 +228,8 @@ class ManagerTestCase(base.TestCase):
                  self.database.migrations_by),
                 (objects.InstanceList, 'get_by_filters',
                  self.database.servers_by),
+                (objects.AggregateList, 'get_by_host',
+                 self.database.aggregates_of),
                 (glance, 'get_remote_image_service',
                  lambda context, image_id: (self.glance, image_id))):
             self.useFixture(fixtures.MockPatchObject(owner, name, answer))

@@ -22,6 +22,7 @@ import fixtures
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched.imagecache import image_list
 from cache_aware_sched.imagecache import protected
 from cache_aware_sched import report
 from tests.unit import base
@@ -161,19 +162,19 @@ class TestUnread(ProtectedTestCase):
             images = protected.ProtectedImages([IMAGE], path)
             images.by_sha1()
 
-            self.assertFalse(images.is_unread)
+            self.assertFalse(images.unread)
 
     def test_file_that_never_was_there(self):
         for _pass in range(2):
             self.images.by_sha1()
 
-            self.assertTrue(self.images.is_unread)
+            self.assertTrue(self.images.unread)
 
     def test_file_that_cannot_be_read(self):
         self.file.mkdir()
         self.images.by_sha1()
 
-        self.assertTrue(self.images.is_unread)
+        self.assertTrue(self.images.unread)
 
     def test_file_that_is_there(self):
         for text in (f'{IMAGE}\n', '', 'rubbish'):
@@ -181,14 +182,14 @@ class TestUnread(ProtectedTestCase):
             self.write(text)
             images.by_sha1()
 
-            self.assertFalse(images.is_unread)
+            self.assertFalse(images.unread)
 
     def test_file_that_comes_later(self):
         self.images.by_sha1()
         self.write('')
         self.images.by_sha1()
 
-        self.assertFalse(self.images.is_unread)
+        self.assertFalse(self.images.unread)
 
     def test_file_that_vanishes(self):
         self.write(f'{IMAGE}\n')
@@ -196,7 +197,7 @@ class TestUnread(ProtectedTestCase):
         self.file.unlink()
         self.images.by_sha1()
 
-        self.assertFalse(self.images.is_unread)
+        self.assertFalse(self.images.unread)
 
 
 class TestBadLines(ProtectedTestCase):
@@ -496,15 +497,15 @@ class TestLargeFile(ProtectedTestCase):
 
     def test_what_is_beyond_is_not_read(self):
         line = f'{IMAGE}\n'
-        self.write(line * (protected.MAX_BYTES // len(line) + 1)
+        self.write(line * (image_list.MAX_BYTES // len(line) + 1)
                    + f'{OTHER_IMAGE}\n')
 
         self.assert_protected(IMAGE)
         warning, = self.warnings()
-        self.assertIn(f'larger than {protected.MAX_BYTES} bytes', warning)
+        self.assertIn(f'larger than {image_list.MAX_BYTES} bytes', warning)
 
     def test_line_that_is_cut_is_no_bad_one(self):
-        data = b'#' * (protected.MAX_BYTES - 11) + b'\n' + IMAGE.encode()
+        data = b'#' * (image_list.MAX_BYTES - 11) + b'\n' + IMAGE.encode()
 
         self.write(data)
 
@@ -514,13 +515,13 @@ class TestLargeFile(ProtectedTestCase):
 
     def test_exactly_as_large_as_it_may_be(self):
         id_ = IMAGE.encode()
-        self.write(b'#' * (protected.MAX_BYTES - len(id_) - 1) + b'\n' + id_)
+        self.write(b'#' * (image_list.MAX_BYTES - len(id_) - 1) + b'\n' + id_)
 
         self.assert_protected(IMAGE)
         self.assertEqual([], self.warnings())
 
     def test_one_endless_line(self):
-        self.write(b'a' * (protected.MAX_BYTES + 1))
+        self.write(b'a' * (image_list.MAX_BYTES + 1))
 
         self.assert_protected()
 

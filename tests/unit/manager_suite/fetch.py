@@ -58,6 +58,7 @@ class FetchSuite:
         self.assertEqual(set(names), left)
 
     def test_no_limit_before_a_fetch(self):
+        self.limit_disk(4000)
         names = self.put_images(1, 2, 3)
         self.glance.add(4, 1000 * GIB)
 
