@@ -37,6 +37,10 @@ s    version of this package
 e    release of nova
 x    1, 0 or ? (unknown) each: whether the file system of the cache has
      reflinks; whether the cache has a device of its own
+q    critical images of the host, how many of these it does not hold, and 1
+     if one does not fit in, 2 if the host keeps none (rbd), else 0
+b    GiB, coarsely, that can be fetched without anything being evicted; 1 if
+     the host evicts images to make room, else 0
 ==== ================================================================
 
 The fields from p on are for people and checks, :class:`HostFacts`. Each may be
@@ -61,7 +65,10 @@ characters; that two of a million images share them has a probability of 1e-10.
 """
 
 from cache_aware_sched.report.facts import HostFacts
+from cache_aware_sched.report.facts import NO_ROOM
+from cache_aware_sched.report.facts import NOT_KEPT
 from cache_aware_sched.report.facts import ReportedCap
+from cache_aware_sched.report.facts import TROUBLES
 from cache_aware_sched.report.facts import UNKNOWN_FACTS
 from cache_aware_sched.report.reader import Found
 from cache_aware_sched.report.reader import Holding
@@ -90,9 +97,12 @@ Kind = FileKind
 
 __all__ = [
     'MAX_USERS',
+    'NOT_KEPT',
     'NO_REPORT',
+    'NO_ROOM',
     'RECORD_CHARS',
     'STATS_KEY',
+    'TROUBLES',
     'UNKNOWN_FACTS',
     'VERSION',
     'BaseFile',

@@ -26,8 +26,22 @@ import re
 #: MAX_HEADER_CHARS with the longest values.
 MAX_TEXT = 24
 
-#: No number of images, GiB or servers is larger.
-MAX_NUMBER = 10 ** 9
+#: Characters of a policy and of a scope, which are short words.
+MAX_WORD = 12
+
+#: No number of images, GiB or servers is larger; what is written has fewer
+#: digits, which the header has room for.
+MAX_NUMBER, MAX_WRITTEN = 10 ** 9, 10 ** 7 - 1
+
+#: Of critical images, and of GiB of room: more are reported as so many. They
+#: were added when little was left of MAX_HEADER_CHARS.
+MAX_CRITICAL, MAX_ROOM = 999, 99_999
+
+#: Why critical images are missing: one does not fit in; the host makes disks
+#: from images in Ceph.
+NO_ROOM, NOT_KEPT = 'no_room', 'not_kept'
+#: By their number in the report, nothing out of the ordinary first.
+TROUBLES = ('', NO_ROOM, NOT_KEPT)
 
 #: What a text may have: nothing that ends a field, a header or a JSON string.
 _UNFIT = re.compile(r'[^A-Za-z0-9._+-]')
@@ -67,6 +81,12 @@ class HostFacts:
     :param reflinks: whether files of the cache can share blocks with others
     :param own_device: whether the cache has a device that the disks of the
         instances are not on
+    :param critical: images that the host must hold
+    :param critical_missing: how many of these it does not hold
+    :param critical_trouble: one of :data:`TROUBLES`
+    :param room_gib: that can be fetched without anything being evicted,
+        coarsely
+    :param evicts: whether it evicts images to make room for others
     """
 
     protected: int | None = None
@@ -78,6 +98,11 @@ class HostFacts:
     nova: str = ''
     reflinks: bool | None = None
     own_device: bool | None = None
+    critical: int | None = None
+    critical_missing: int | None = None
+    critical_trouble: str = ''
+    room_gib: int | None = None
+    evicts: bool | None = None
 
 
 UNKNOWN_FACTS = HostFacts()
@@ -91,7 +116,7 @@ def write(facts: HostFacts) -> str:
 def _fields(facts: HostFacts) -> Iterator[tuple[str, str]]:
     for name, number in (('p', facts.protected), ('f', facts.free_gib)):
         if number is not None:
-            yield name, str(min(max(number, 0), MAX_NUMBER))
+            yield name, _bounded(number, MAX_WRITTEN)
     for name, text in (('m', facts.manager), ('s', facts.package),
                        ('e', facts.nova)):
         if text:
@@ -101,16 +126,32 @@ def _fields(facts: HostFacts) -> Iterator[tuple[str, str]]:
     elif facts.cap is not None:
         cap = facts.cap
         yield 'l', ','.join((
-            str(min(max(cap.number, 0), MAX_NUMBER)), f'{cap.share:.4g}',
-            _fit(cap.policy), _fit(cap.scope), str(int(cap.checks))))
+            _bounded(cap.number, MAX_WRITTEN), f'{cap.share:.4g}',
+            _fit(cap.policy, MAX_WORD), _fit(cap.scope, MAX_WORD),
+            str(int(cap.checks))))
     truths = (facts.reflinks, facts.own_device)
     if truths != (None, None):
         yield 'x', ''.join('?' if truth is None else str(int(truth))
                            for truth in truths)
+    yield from _more_fields(facts)
 
 
-def _fit(text: str) -> str:
-    return _UNFIT.sub('_', text[:MAX_TEXT])
+def _more_fields(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    if facts.critical is not None and facts.critical_missing is not None:
+        yield 'q', ','.join((
+            _bounded(facts.critical, MAX_CRITICAL),
+            _bounded(facts.critical_missing, MAX_CRITICAL),
+            str(TROUBLES.index(facts.critical_trouble))))
+    if facts.room_gib is not None and facts.evicts is not None:
+        yield 'b', f'{_bounded(facts.room_gib, MAX_ROOM)},{facts.evicts:d}'
+
+
+def _bounded(number: int, most: int) -> str:
+    return str(min(max(number, 0), most))
+
+
+def _fit(text: str, most: int = MAX_TEXT) -> str:
+    return _UNFIT.sub('_', text[:most])
 
 
 def read(head: str) -> HostFacts:
@@ -124,10 +165,13 @@ def read(head: str) -> HostFacts:
                   for field in head.rstrip('|').split(';'))
     asks, cap = _cap(fields.get('l', ''))
     reflinks, own_device = _truths(fields.get('x', ''))
+    critical, missing, trouble = _critical(fields.get('q', ''))
+    room, evicts = _room(fields.get('b', ''))
     return HostFacts(
         _number(fields.get('p', '')), _number(fields.get('f', '')),
         _text(fields.get('m', '')), cap, asks, _text(fields.get('s', '')),
-        _text(fields.get('e', '')), reflinks, own_device)
+        _text(fields.get('e', '')), reflinks, own_device, critical, missing,
+        trouble, room, evicts)
 
 
 def _number(text: str) -> int | None:
@@ -168,3 +212,21 @@ def _truths(text: str) -> tuple[bool | None, bool | None]:
     if len(text) < 2:
         return None, None
     return _TRUTHS.get(text[0]), _TRUTHS.get(text[1])
+
+
+def _critical(text: str) -> tuple[int | None, int | None, str]:
+    """Return how many critical images there are, are missing, and why."""
+    numbers = [_number(part) for part in text.split(',')[:3]]
+    if len(numbers) < 3 or None in numbers:
+        return None, None, ''
+    wanted, missing, trouble = numbers
+    return wanted, missing, (
+        TROUBLES[trouble] if trouble and trouble < len(TROUBLES) else '')
+
+
+def _room(text: str) -> tuple[int | None, bool | None]:
+    parts = text.split(',')
+    if len(parts) < 2 or parts[1] not in _TRUTHS:
+        return None, None
+    room = _number(parts[0])
+    return (None, None) if room is None else (room, _TRUTHS[parts[1]])

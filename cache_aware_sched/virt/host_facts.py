@@ -12,6 +12,7 @@
 
 """What the report of a host says beyond its files."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 import dataclasses
 import functools
@@ -26,6 +27,7 @@ from cache_aware_sched.config import CONF
 from cache_aware_sched import nova_release
 from cache_aware_sched import once
 from cache_aware_sched import report
+from cache_aware_sched.virt import critical_fetches
 from cache_aware_sched.virt import steady
 
 LOG = logging.getLogger(__name__)
@@ -44,11 +46,17 @@ class CacheFacts:
     """What a host with an image cache manager says of its cache.
 
     :param manager: an image cache manager
+    :param critical: returns how the host is off for its critical images, by
+        the files of the cache
     """
 
-    def __init__(self, manager: Any) -> None:
+    def __init__(self, manager: Any, critical: Callable[
+            [Collection[report.BaseFile]],
+            critical_fetches.CriticalStatus]) -> None:
         self._manager = manager
+        self._critical = critical
         self._free = steady.Steady()
+        self._room = steady.Steady()
 
     def facts(self, files: Collection[report.BaseFile]) -> report.HostFacts:
         """Return the facts.
@@ -56,20 +64,29 @@ class CacheFacts:
         :param files: of the cache
         """
         store = self._manager.store
+        cache = self._manager.cache
         where = store.file_system()
+        critical = self._critical(files)
         return dataclasses.replace(
             of_host(),
-            protected=self._manager.cache.protected_among(
-                {file.sha1 for file in files}),
+            protected=cache.protected_among({file.sha1 for file in files}),
             free_gib=self._free_gib(store.disk()),
+            critical=critical.wanted, critical_missing=critical.missing,
+            critical_trouble=critical.trouble,
+            room_gib=_coarse(self._room, cache.room()), evicts=cache.evicts,
             manager=CONF.cache_aware_sched.image_cache_manager,
             reflinks=where.reflinks, own_device=where.own_device)
 
     def _free_gib(self, disk: Any) -> int | None:
-        if disk is None:
-            return None
-        gib = max(disk.available / _GIB, _LEAST_GIB)
-        return int(2 ** (self._free.follow(_STEPS * math.log2(gib)) / _STEPS))
+        return _coarse(self._free, disk and disk.available)
+
+
+def _coarse(measure: steady.Steady, size: int | None) -> int | None:
+    """Return some bytes in GiB, as they are reported."""
+    if size is None:
+        return None
+    gib = max(size / _GIB, _LEAST_GIB)
+    return int(2 ** (measure.follow(_STEPS * math.log2(gib)) / _STEPS))
 
 
 def of_host() -> report.HostFacts:

@@ -69,6 +69,10 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         return (CONF.libvirt.images_type != 'rbd'
                 or bool(self._cached_files.files()))
 
+    def uses_fetched_images(self) -> bool:
+        """Return whether disks are made from files: in Ceph from images."""
+        return bool(CONF.libvirt.images_type != 'rbd')
+
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:
         """Fetch an image ahead of time; see :mod:`nova.virt.driver`.

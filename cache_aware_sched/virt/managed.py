@@ -27,6 +27,7 @@ from nova import objects
 from cache_aware_sched.config import CONF
 from cache_aware_sched.imagecache import loading
 from cache_aware_sched import report
+from cache_aware_sched.virt import critical_fetches
 from cache_aware_sched.virt import driver
 from cache_aware_sched.virt import host_facts
 
@@ -62,7 +63,9 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         self.image_cache_manager = loading.load(
             CONF.cache_aware_sched.image_cache_manager)
         self.image_cache_manager.on_change = self.image_cache_changed
-        self._cache_facts = host_facts.CacheFacts(self.image_cache_manager)
+        self._critical_fetches = critical_fetches.CriticalFetches(self)
+        self._cache_facts = host_facts.CacheFacts(
+            self.image_cache_manager, self._critical_fetches.status)
         # By the uuid of the server that is started.
         self._cache_boots: dict[str, ImageUse] = {}
 
@@ -78,14 +81,28 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
 
     def cleanup_host(self, host: str) -> None:
         """End the work; nova calls it when nova-compute ends."""
+        self._critical_fetches.end()
         self.image_cache_manager.cache.save()
         # Of nova's driver, which comes behind the mixins.
         super().cleanup_host(host)  # type: ignore[misc]
 
     def get_available_resource(self, nodename: str) -> Any:
-        """Return the resources; nova asks for them every minute."""
+        """Return the resources; nova asks for them every minute.
+
+        It asks for the first time when nova-compute has started, and not
+        earlier is anything fetched.
+        """
         self.image_cache_manager.store.register()
-        return super().get_available_resource(nodename)
+        resources = super().get_available_resource(nodename)
+        self._critical_fetches.begin()
+        return resources
+
+    def uses_fetched_images(self) -> bool:
+        """Return whether disks are made from what is fetched ahead of time.
+
+        If not, critical images are not fetched.
+        """
+        return True
 
     @contextlib.contextmanager
     def _cache_starting(self, context: nova_context.RequestContext,

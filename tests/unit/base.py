@@ -45,6 +45,10 @@ class TestCase(base.BaseTestCase):
             config_fixture.Config(nova.conf.CONF))
         self.set_nova(
             instances_path=self.useFixture(fixtures.TempDir()).path)
+        # Its thread would outlive the test; the tests of it call its steps.
+        self.useFixture(fixtures.MonkeyPatch(
+            'cache_aware_sched.virt.critical_fetches.CriticalFetches.begin',
+            lambda fetches: None))
         self._capture_log()
         self._forget()
         self.context = nova_context.RequestContext(

@@ -648,7 +648,9 @@ FACTS = st.builds(
         share=st.floats(0, 1), policy=st.text(), scope=st.text(),
         checks=st.booleans()),
     asks_for_cap=TRUTHS, package=st.text(), nova=st.text(), reflinks=TRUTHS,
-    own_device=TRUTHS)
+    own_device=TRUTHS, critical=NUMBERS, critical_missing=NUMBERS,
+    critical_trouble=st.sampled_from(report.TROUBLES), room_gib=NUMBERS,
+    evicts=TRUTHS)
 
 
 class TestFacts(base.TestCase):
@@ -662,7 +664,8 @@ class TestFacts(base.TestCase):
             protected=3, free_gib=128, manager='my-manager_2',
             cap=report.ReportedCap(10, 0.2, 'soft', 'project', checks=False),
             asks_for_cap=True, package='1.2.0.dev7', nova='34.0.0',
-            reflinks=True, own_device=False)
+            reflinks=True, own_device=False, critical=12, critical_missing=2,
+            critical_trouble=report.NO_ROOM, room_gib=120, evicts=True)
 
         text = report.encode([], facts=facts, max_bytes=1024)
 
@@ -715,10 +718,11 @@ class TestFacts(base.TestCase):
         self.assertEqual(once, again)
 
     @hypothesis.given(st.dictionaries(
-        st.sampled_from('pfmlsex'), st.one_of(
+        st.sampled_from('pfmlsexqb'), st.one_of(
             st.text(max_size=40), st.integers().map(str),
             st.sampled_from(('10,0,hard', '-1,0,hard,all,1', '1,2,a,b,1',
-                             '1,nan,a,b,1', '1,0,a,b,2', '\u0661', '1?')))))
+                             '1,nan,a,b,1', '1,0,a,b,2', '\u0661', '1?', '12,2',
+                             '12,x,1', '2,1,9', '5,2', '-5,1', '5')))))
     def test_damaged_fact_is_unknown_and_nothing_else(self, damaged):
         hypothesis.assume(not any(set(value) & set(';|')
                                   for value in damaged.values()))
@@ -728,9 +732,32 @@ class TestFacts(base.TestCase):
         read = report.Report(text)
 
         self.assertEqual(Holding.WARM, read.holding(KEY))
-        for name in ('protected', 'free_gib'):
+        for name in ('protected', 'free_gib', 'critical', 'critical_missing',
+                     'room_gib'):
             value = getattr(read.facts, name)
             self.assertTrue(value is None or value >= 0)
+        self.assertIn(read.facts.critical_trouble, report.TROUBLES)
+
+    def test_critical_images_and_room(self):
+        for facts, field in (
+                ({'critical': 12, 'critical_missing': 2}, 'q=12,2,0'),
+                ({'critical': 12, 'critical_missing': 2,
+                  'critical_trouble': report.NO_ROOM}, 'q=12,2,1'),
+                ({'critical': 1, 'critical_missing': 1,
+                  'critical_trouble': report.NOT_KEPT}, 'q=1,1,2'),
+                ({'critical': 1000, 'critical_missing': 1000}, 'q=999,999,0'),
+                ({'room_gib': 120, 'evicts': True}, 'b=120,1'),
+                ({'room_gib': 10 ** 6, 'evicts': False}, 'b=99999,0')):
+            text = self.write(**facts)
+
+            self.assertIn(field, text.partition('|')[0].split(';'))
+
+    def test_critical_images_of_a_newer_writer(self):
+        facts = report.Report(some_report(q='12,2,7,more', b='3,1,more')).facts
+
+        self.assertEqual((12, 2, ''), (
+            facts.critical, facts.critical_missing, facts.critical_trouble))
+        self.assertEqual((3, True), (facts.room_gib, facts.evicts))
 
     def test_cap_of_a_newer_writer(self):
         facts = report.Report(some_report(l='10,0,hard,all,1,more')).facts
