@@ -205,7 +205,7 @@ class CriticalFetches:
             LOG, (image_id, type(error).__name__),
             'Host %(host)s cannot fetch critical image %(image)s: %(error)s. '
             'It tries again, after an hour at last. This is logged once for '
-            'the cause.', {**what, 'error': error})
+            'the cause.', {**what, 'error': str(error).rstrip('.')})
 
     def _sources(self, image_id: str) -> list[str]:
         images = self._driver.image_cache_manager.cache.critical_images
