@@ -178,6 +178,49 @@ def _room(cloud: CloudState) -> Outcome:
     return ok('every cache has room for another image')
 
 
+def _critical(cloud: CloudState) -> Outcome:
+    wanting = [host for host in cloud.hosts if host.facts.critical]
+    lacking = [host for host in wanting if host.facts.critical_missing
+               and host.facts.critical_trouble != report.NOT_KEPT]
+    full = [host for host in lacking
+            if host.facts.critical_trouble == report.NO_ROOM]
+    if full:
+        return fail(
+            f'no room for all on {check.listed(_numbers(full))}',
+            'Raise the limits of these hosts ([cache_aware_sched] '
+            'image_cache_max_size_gb and others) or add room, or take '
+            'images off critical_images; the log of nova-compute has the '
+            'numbers.')
+    if lacking:
+        return warn(
+            f'not yet on {check.listed(_numbers(lacking))}',
+            'Wait for [cache_aware_sched] critical_image_spread_seconds and '
+            'the fetches. If they do not come, the log of nova-compute says '
+            'why: "cannot fetch critical image".')
+    if not wanting:
+        return ok('no host has critical images')
+    return ok(f'{len(wanting):,} hosts hold all of theirs')
+
+
+def _numbers(hosts: Sequence[CheckedHost]) -> list[str]:
+    return [f'{host.node} ({host.facts.critical_missing} of '
+            f'{host.facts.critical} missing)'
+            for host in sorted(hosts, key=lambda host: host.node)]
+
+
+def _kept(cloud: CloudState) -> Outcome:
+    not_kept = [host for host in cloud.hosts
+                if host.facts.critical_trouble == report.NOT_KEPT]
+    if not_kept:
+        return warn(
+            f'not kept on {check.listed(_nodes(not_kept))}, which make disks '
+            'from images in Ceph',
+            'Take critical_images out of the nova.conf or the aggregates of '
+            'these hosts. In an outage of Glance, see that Ceph has the '
+            'images.')
+    return ok('no host is asked for what it cannot keep')
+
+
 def _versions(cloud: CloudState, set_up: SetUp) -> Outcome | None:
     by_version = collections.defaultdict(list)
     for host in cloud.hosts:
@@ -262,4 +305,11 @@ CHECKS = (
                'The package uses private names of nova, which change '
                'between releases.',
                lambda set_up: _releases(set_up.cloud, set_up)),
+    _check('CAS211', 'Hosts hold their critical images',
+           'An image that is not there when Glance fails cannot be '
+           'fetched.',
+           _critical),
+    _check('CAS212', 'Critical images can be kept',
+           'A host that makes disks from images in Ceph has no image cache '
+           'for them.', _kept),
 )

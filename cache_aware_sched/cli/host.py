@@ -25,23 +25,25 @@ from cache_aware_sched.cli import fleet_access
 from cache_aware_sched import wording
 
 COLUMNS = ('Host', 'Cell', 'Zone', 'State', 'Images', 'GiB', 'In use',
-           'Protected', 'Arriving', 'Truncated', 'Free GiB', 'MB/s', 'Report',
-           'Age s', 'Why not')
+           'Protected', 'Critical', 'Critical missing', 'Arriving',
+           'Truncated', 'Free GiB', 'MB/s', 'Report', 'Age s', 'Why not')
 
 #: Of one compute node.
 _NAMES = ('host', 'node', 'cell', 'zone', 'aggregates', 'hypervisor', 'state',
           *(name.lower().replace(' ', '_') for name in COLUMNS[4:]),
-          'manager', 'cap', 'reflinks', 'own_device', 'package', 'nova',
-          'row_bytes', 'files')
+          'critical_trouble', 'room_gib', 'evicts', 'manager', 'cap',
+          'reflinks', 'own_device', 'package', 'nova', 'row_bytes', 'files')
 
 
 class HostList(fleet_access.FleetCommand, lister.Lister):
     """List the compute nodes, and what they report of their image caches.
 
     Images are those in the cache and those that arrive, GiB what the complete
-    ones take up, and in use those that servers use. Free GiB is the room on
-    the file system of the cache, coarsely. MB/s is how fast the host fetched
-    lately. Report is the version of the report. Age is that of the row of the
+    ones take up, and in use those that servers use. Critical are those that
+    the host must hold, and missing those of them that it does not. Free GiB is
+    the room on the file system of the cache, coarsely. MB/s is how fast the
+    host fetched lately. Report is the version of the report. Age is that of
+    the row of the
     host in nova's database.
     """
 
@@ -57,6 +59,7 @@ class HostList(fleet_access.FleetCommand, lister.Lister):
 class HostShow(fleet_access.FleetCommand, show.ShowOne):
     """Show what a compute node reports of its image cache.
 
+    The room is what can be fetched without anything being evicted, coarsely.
     Files are listed by the first characters of the SHA-1 of the image id, as
     the report has them, the largest first.
     """
@@ -100,7 +103,7 @@ def _row(host: Any, now: datetime.datetime) -> list[Any]:
 def _cache(host: Any) -> list[Any]:
     """Return what a host says of its cache."""
     if host.reported is None:
-        return [''] * 9
+        return [''] * 11
     from cache_aware_sched import report
     header, files, facts = host.reported.header, host.files, host.facts
     return [
@@ -108,7 +111,8 @@ def _cache(host: Any) -> list[Any]:
         fleet_access.gib(sum(file.size for file in files if file.kind
                              is report.FileKind.COMPLETE)),
         len({file.sha1 for file in files if file.users}),
-        _known(facts.protected),
+        _known(facts.protected), _known(facts.critical),
+        _known(facts.critical_missing),
         sum(file.kind is report.FileKind.ARRIVING for file in files),
         'yes' if header.truncated else '', _known(facts.free_gib),
         header.rate or '', report.VERSION]
@@ -125,9 +129,10 @@ def _all(host: Any, now: datetime.datetime) -> list[Any]:
     facts = host.facts
     return [host.name, host.node, host.cell, host.zone,
             ', '.join(host.aggregates), host.hypervisor, host.state, *row[4:],
-            facts.manager, cap_text(facts), _known(facts.reflinks),
-            _known(facts.own_device), facts.package, facts.nova,
-            host.stats_bytes, '\n'.join(
+            facts.critical_trouble, _known(facts.room_gib),
+            _known(facts.evicts), facts.manager, cap_text(facts),
+            _known(facts.reflinks), _known(facts.own_device), facts.package,
+            facts.nova, host.stats_bytes, '\n'.join(
                 f'{file.sha1} {file.kind.name.lower()} '
                 f'{fleet_access.gib(file.size):g} GiB, '
                 f'servers: {file.users}'

@@ -89,6 +89,10 @@ def _hosts(reading: Reading) -> Iterator[metrics_core.GaugeMetricFamily]:
                *of_node),
         _gauge('host_report_truncated', 'Whether the report has no room for '
                'all images.', *of_node),
+        _gauge('host_critical_images', 'Images that the host must hold; 0 if '
+               'it does not say.', *of_node),
+        _gauge('host_critical_images_missing', 'Images that the host must '
+               'hold, and does not.', *of_node),
         _gauge('host_fetch_bytes_per_second', 'How fast the host fetched '
                'lately, a power of two in MB; 0 if nothing is known.',
                *of_node)]
@@ -130,7 +134,8 @@ def _cache(host: ReportingHost) -> Iterable[float]:
         sum(file.size for file in files if file.kind is kinds.COMPLETE),
         len({file.sha1 for file in files if file.users}),
         sum(file.kind is kinds.ARRIVING for file in files),
-        header.truncated, header.rate * _MB)
+        header.truncated, host.facts.critical or 0,
+        host.facts.critical_missing or 0, header.rate * _MB)
 
 
 @dataclasses.dataclass(slots=True)

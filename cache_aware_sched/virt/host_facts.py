@@ -73,7 +73,9 @@ class CacheFacts:
             free_gib=self._free_gib(store.disk()),
             critical=critical.wanted, critical_missing=critical.missing,
             critical_trouble=critical.trouble,
-            room_gib=_coarse(self._room, cache.room()), evicts=cache.evicts,
+            # Who fetches by it must not count on more than there is.
+            room_gib=_coarse(self._room, cache.room(), steady.STICKY),
+            evicts=cache.evicts,
             manager=CONF.cache_aware_sched.image_cache_manager,
             reflinks=where.reflinks, own_device=where.own_device)
 
@@ -81,12 +83,16 @@ class CacheFacts:
         return _coarse(self._free, disk and disk.available)
 
 
-def _coarse(measure: steady.Steady, size: int | None) -> int | None:
-    """Return some bytes in GiB, as they are reported."""
+def _coarse(measure: steady.Steady, size: int | None,
+            less: float = 0.0) -> int | None:
+    """Return some bytes in GiB, as they are reported.
+
+    :param less: steps by which the measure is made smaller
+    """
     if size is None:
         return None
     gib = max(size / _GIB, _LEAST_GIB)
-    return int(2 ** (measure.follow(_STEPS * math.log2(gib)) / _STEPS))
+    return int(2 ** (measure.follow(_STEPS * math.log2(gib) - less) / _STEPS))
 
 
 def of_host() -> report.HostFacts:

@@ -114,7 +114,8 @@ class CommandTests(base.CloudTestCase):
         self.assertEqual('warn', found['CAS202']['level'])
         self.assertIn('stock', found['CAS202']['text'])
         for code in ('CAS203', 'CAS204', 'CAS206', 'CAS209', 'CAS210',
-                     'CAS301', 'CAS302', 'CAS303', 'CAS304', 'CAS305'):
+                     'CAS211', 'CAS212', 'CAS301', 'CAS302', 'CAS303',
+                     'CAS304', 'CAS305'):
             self.assertEqual('ok', found[code]['level'], found[code])
         self.assertIn('2 cells' if self.NUMBER_OF_CELLS > 1 else '1 cell',
                       found['CAS305']['text'])

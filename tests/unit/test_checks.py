@@ -354,6 +354,31 @@ class TestComputeChecks(ChecksTestCase):
             'b', facts=dataclasses.replace(FACTS, nova='35.0.0')))
         self.assert_finds(WARN, '30.1 (this machine)', 'CAS210', nova='30.1')
 
+    def critical(self, level, text, *facts, code='CAS211'):
+        self.hosts(level, text, code, *(host(
+            name, facts=dataclasses.replace(FACTS, critical=4, **fields))
+            for name, fields in zip('abc', facts, strict=False)))
+
+    def test_critical_images(self):
+        self.hosts(OK, 'no host has', 'CAS211', host(), host('b', facts=(
+            dataclasses.replace(FACTS, critical=0, critical_missing=0))))
+        self.critical(OK, '2 hosts hold', {'critical_missing': 0},
+                      {'critical_missing': 0})
+        self.critical(WARN, 'not yet on b (2 of 4 missing)',
+                      {'critical_missing': 0}, {'critical_missing': 2})
+        self.critical(FAIL, 'no room for all on a (1 of 4 missing)', {
+            'critical_missing': 1, 'critical_trouble': report.NO_ROOM},
+            {'critical_missing': 2})
+
+    def test_critical_images_that_are_not_kept(self):
+        not_kept = {'critical_missing': 4,
+                    'critical_trouble': report.NOT_KEPT}
+
+        self.critical(OK, '', {'critical_missing': 2}, code='CAS212')
+        self.critical(WARN, 'not kept on a', not_kept, code='CAS212')
+        # The other check does not wait for them.
+        self.critical(OK, '', not_kept)
+
 
 class TestCloudChecks(ChecksTestCase):
 

@@ -60,7 +60,7 @@ class TestHostList(HostCommandTestCase):
             report.BaseFile('4' * 40, 20 * GIB, Kind.RESIZED),
             report.BaseFile('5' * 40, 0, Kind.ABSENT, users=1),
             caches=True, rate=190, facts=report.HostFacts(
-                protected=2, free_gib=0)))
+                protected=2, free_gib=0, critical=3, critical_missing=1)))
 
         [row] = self.read_json('list')
 
@@ -69,6 +69,7 @@ class TestHostList(HostCommandTestCase):
         self.assertEqual({
             'Host': 'a', 'Cell': 'cell1', 'Zone': 'az1', 'State': 'down',
             'Images': 3, 'GiB': 4.0, 'In use': 2, 'Protected': 2,
+            'Critical': 3, 'Critical missing': 1,
             'Arriving': 1, 'Truncated': '', 'Free GiB': 0, 'MB/s': 190,
             'Report': '1', 'Why not': ''}, row)
 
@@ -141,7 +142,8 @@ class TestHostShow(HostCommandTestCase):
             manager='lru', cap=report.ReportedCap(5, 0.2, 'soft', 'project',
                                                   False),
             asks_for_cap=True, package='1.2', nova='34.0.0', reflinks=True,
-            own_device=False)))
+            own_device=False, critical=3, critical_missing=1,
+            critical_trouble=report.NO_ROOM, room_gib=64, evicts=True)))
 
         shown = self.read_json('show', 'a')
 
@@ -151,6 +153,10 @@ class TestHostShow(HostCommandTestCase):
             tuple(shown[name] for name in (
                 'hypervisor', 'manager', 'cap', 'reflinks', 'own_device',
                 'package', 'nova')))
+        self.assertEqual((3, 1, 'no_room', 64, 'yes'), tuple(
+            shown[name] for name in (
+                'critical', 'critical_missing', 'critical_trouble',
+                'room_gib', 'evicts')))
         self.assertGreater(shown['row_bytes'], 50)
 
     def test_host_that_asks_for_no_cap(self):

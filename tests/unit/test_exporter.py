@@ -41,13 +41,17 @@ class HostGaugeTests(exported.ExporterTestCase):
             report.BaseFile('1' * 40, 3 * GIB, users=2),
             report.BaseFile('2' * 40, GIB),
             report.BaseFile('3' * 40, 0, Kind.ARRIVING), caches=True,
-            rate=128), node='a.example.org', seconds=40)
+            rate=128, facts=report.HostFacts(
+                critical=3, critical_missing=2)),
+            node='a.example.org', seconds=40)
         self.make_exporter()
 
         for name, value in (
                 ('host_images', 3), ('host_image_bytes', 4 * GIB),
                 ('host_images_in_use', 1), ('host_images_arriving', 1),
                 ('host_report_truncated', 0), ('host_up', 1),
+                ('host_critical_images', 3),
+                ('host_critical_images_missing', 2),
                 ('host_fetch_bytes_per_second', 128_000_000),
                 ('host_report_age_seconds', 40)):
             self.assertEqual({('a.example.org', 'cell1'): value}, self.values(

@@ -155,3 +155,67 @@ class TestFreeRoom(HostFactsTestCase):
             gib = max(room / GIB, 0.5)
             self.assertLess(reported, gib * 1.4)
             self.assertGreater(reported + 1, gib / 1.4)
+
+
+class TestRoom(HostFactsTestCase):
+    """What can be fetched without anything being evicted."""
+
+    def room(self, available=None, **options):
+        self.set(**options)
+        disk = available if available is None else limits.Disk(
+            0, int(available * GIB))
+        with mock.patch.object(fake.FakeDirectory, 'disk', autospec=True,
+                               return_value=disk):
+            facts = self.read(self.driver()).facts
+        return facts.room_gib, facts.evicts
+
+    def test_nothing_bounds_it(self):
+        self.assertEqual((None, None), self.room())
+
+    def test_half_of_the_free_disk(self):
+        self.assertEqual((90, False), self.room(200))
+
+    def test_least_of_the_limits(self):
+        for image_id in (factories.IMAGE, factories.OTHER_IMAGE):
+            fake.image_cache(HOST).put(image_id, 10 * GIB)
+        for gib, options in (
+                (90, {'image_cache_max_size_gb': 120}),
+                (90, {'image_cache_max_images': 3}),
+                (0, {'image_cache_max_images': 2}),
+                (32, {'image_cache_high_watermark_percent': 20}),
+                (8, {'image_cache_min_free_gb': 188}),
+                (0, {'image_cache_max_size_gb': 10})):
+            self.assertEqual((gib, True), self.room(200, **options))
+            self.set(**dict.fromkeys(options, 0))
+
+    def test_manager_that_keeps_everything(self):
+        self.assertEqual((90, False), self.room(
+            200, image_cache_manager='protected', image_cache_max_images=3))
+
+    def test_dry_run(self):
+        self.assertEqual((90, False), self.room(
+            200, image_cache_dry_run=True, image_cache_max_images=3))
+
+    @hypothesis.settings(max_examples=30)
+    @hypothesis.given(st.lists(st.integers(0, 2 ** 50), min_size=1,
+                               max_size=5))
+    def test_is_never_more_than_there_is(self, rooms):
+        measure = steady.Steady()
+        for room in rooms:
+            reported = host_facts._coarse(measure, room, steady.STICKY)
+
+            self.assertLessEqual(reported, room / GIB)
+            self.assertGreater(reported + 1, room / GIB / 1.7)
+
+
+class TestCritical(HostFactsTestCase):
+
+    def test_wanted_and_missing(self):
+        self.set(critical_images=[factories.IMAGE, factories.OTHER_IMAGE])
+        fake.image_cache(HOST).put(factories.IMAGE, GIB)
+
+        facts = self.read(self.driver()).facts
+
+        self.assertEqual((2, 1, ''), (
+            facts.critical, facts.critical_missing, facts.critical_trouble))
+        self.assertEqual(1, facts.protected)

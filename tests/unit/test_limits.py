@@ -776,3 +776,41 @@ class TestAnyCache(base.TestCase):
 
 def _counts(file):
     return file.kind in (Kind.IMAGE, Kind.RESIZED)
+
+
+class TestRoom(LimitsTestCase):
+
+    def room(self, *files, disk=None, **allowed):
+        return Budget(Limits(**allowed), files, disk).room()
+
+    def test_nothing_bounds_it(self):
+        self.assertIsNone(self.room(file_of(A)))
+
+    def test_each_limit(self):
+        held = file_of(A, 30), file_of(B, 30)
+        for room, disk, allowed in (
+                (40, None, {'max_bytes': 100}),
+                (0, None, {'max_bytes': 50}),
+                (0, None, {'max_images': 2}),
+                (None, None, {'max_images': 3}),
+                (70, Disk(60, 140), {}),
+                (40, Disk(60, 140), {'high': 50}),
+                (0, Disk(60, 140), {'high': 20}),
+                (20, Disk(60, 140), {'min_free': 120})):
+            self.assertEqual(room, self.room(*held, disk=disk, **allowed))
+
+    @hypothesis.given(
+        st.lists(st.integers(0, 50), max_size=3), st.integers(0, 200),
+        st.integers(0, 200), st.integers(0, 200), st.integers(0, 100),
+        st.integers(0, 200))
+    def test_what_fits_in_exceeds_nothing(
+            self, sizes, used, available, max_bytes, high, min_free):
+        allowed = Limits(max_bytes=max_bytes, high=high, min_free=min_free)
+        held = [file_of(letter * 40, size)
+                for letter, size in zip('abc', sizes, strict=False)]
+        before = Budget(allowed, held, Disk(used, available))
+        hypothesis.assume(not before.exceeded())
+        room = before.room()
+
+        self.assert_exceeded([], Budget(
+            allowed, held, Disk(used, available), coming(room)))

@@ -21,6 +21,7 @@ from unittest import mock
 from cache_aware_sched.imagecache import directory
 from tests.unit.manager_suite.arriving import ArrivingSuite
 from tests.unit.manager_suite.base import SuiteTestCase
+from tests.unit.manager_suite.critical import CriticalSuite
 from tests.unit.manager_suite.disks import DiskSuite
 from tests.unit.manager_suite.fetch import FetchSuite
 from tests.unit.manager_suite.in_use import InUseSuite
@@ -41,9 +42,9 @@ from tests.unit.managers import image
 from tests.unit.managers import sha1
 
 
-class Suite(InUseSuite, DiskSuite, ProtectedSuite, UntouchedSuite,
-            LimitsSuite, FetchSuite, ArrivingSuite, JustUsedSuite,
-            TroubleSuite, SharedSuite, ToldSuite, NovaSuite):
+class Suite(InUseSuite, DiskSuite, ProtectedSuite, CriticalSuite,
+            UntouchedSuite, LimitsSuite, FetchSuite, ArrivingSuite,
+            JustUsedSuite, TroubleSuite, SharedSuite, ToldSuite, NovaSuite):
     """What every manager must pass."""
 
     reason = 'image_cache_max_size_gb'
