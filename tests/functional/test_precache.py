@@ -110,7 +110,7 @@ class PrecacheTests(base.CloudTestCase):
 
         self.computes['host1'].driver.cache_image = fail
 
-        rows, err = self.run_json(
+        rows, _err = self.run_json(
             'apply', '--force', '--expect', f'{self.public}=60@nova',
             status=1)
 
