@@ -26,6 +26,8 @@ from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli import precaching
 from cache_aware_sched import fetch_time
 from cache_aware_sched.precache.controller import FetchOptions
+from cache_aware_sched.precache.pace import Pace
+from cache_aware_sched.precache.pace import PaceOptions
 from cache_aware_sched.precache.plan import PlanOptions
 from cache_aware_sched.precache.watching import WatchOptions
 from cache_aware_sched import wording
@@ -70,6 +72,7 @@ class PrecacheCommand(fleet_access.FleetCommand):
             'asked for at about the same time, in a zone or in all of them. '
             'Can be repeated.')
         arguments.add(parser, PlanOptions)
+        arguments.add(parser, PaceOptions)
         return parser
 
 
@@ -94,7 +97,8 @@ class PrecachePlanShow(PrecacheCommand, lister.Lister):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """Return the names and the rows of the table."""
-        plan = planned(self.app, controller(parsed_args))
+        plan = planned(self.app, controller(parsed_args), arguments.make(
+            PaceOptions, parsed_args))
         return COLUMNS, [
             [line.image_id, line.name, line.zone,
              float(f'{line.boots_per_day:.3g}'), line.there, line.wanted,
@@ -130,15 +134,16 @@ class PrecacheApply(PrecacheCommand, lister.Lister):
         """Return the names and the rows of the table."""
         how = arguments.make(FetchOptions, parsed_args)
         acting = controller(parsed_args)
-        plan = planned(self.app, acting)
+        fast = arguments.make(PaceOptions, parsed_args)
+        plan = planned(self.app, acting, fast)
         if plan.doubts and not parsed_args.force:
             fleet_access.say(self.app, [
                 'Nothing is fetched. --force fetches all the same.'])
             self.status = 2
             return RESULT_COLUMNS, []
         with precaching.fetcher(self.app, how) as (locks, ask):
-            results = precaching.carry_out(self.app, acting, plan, how,
-                                           locks, ask)
+            results = precaching.carry_out(
+                self.app, acting, plan, (how, fast), locks, ask)
         self.status = int(any(one.reason for one in results))
         return RESULT_COLUMNS, [precaching.row(one) for one in results
                                 if one.reason]
@@ -166,13 +171,14 @@ class PrecacheWatch(PrecacheCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Run until it is ended; return the exit status."""
         how = arguments.make(FetchOptions, parsed_args)
+        fast = arguments.make(PaceOptions, parsed_args)
         often = arguments.make(WatchOptions, parsed_args)
         acting = controller(parsed_args)
         with precaching.fetcher(self.app, how) as (locks, ask):
             return precaching.watch(
-                self.app, lambda: planned(self.app, acting),
+                self.app, lambda: planned(self.app, acting, fast),
                 lambda plan, active: precaching.carry_out(
-                    self.app, acting, plan, how, locks, ask, active),
+                    self.app, acting, plan, (how, fast), locks, ask, active),
                 locks, often)
 
 
@@ -198,7 +204,7 @@ def controller(parsed_args: argparse.Namespace) -> Any:
     return found
 
 
-def planned(app: Any, acting: Any) -> Any:
+def planned(app: Any, acting: Any, fast: PaceOptions) -> Any:
     """Return the plan for the cloud as it is, and sum it up.
 
     :returns: a :class:`cache_aware_sched.precache.plan.PrecachePlan`
@@ -207,12 +213,12 @@ def planned(app: Any, acting: Any) -> Any:
     """
     with fleet_access.nova():
         plan = acting.plan()
-    fleet_access.say(app, [*acting.silent, *summary(plan)])
+    fleet_access.say(app, [*acting.silent, *summary(plan, fast)])
     return plan
 
 
-def summary(plan: Any) -> Iterator[str]:
-    """Say what a plan comes to."""
+def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
+    """Say what a plan comes to, and how long it takes."""
     for doubt in plan.doubts:
         yield f'In doubt: {doubt}.'
     lacking = [line for line in plan.lines
@@ -225,9 +231,11 @@ def summary(plan: Any) -> Iterator[str]:
         return
     images = {copy.image_id for copy in plan.copies}
     hosts = {copy.host for copy in plan.copies}
-    seconds = round(fetch_time.fetch_seconds(plan.bytes, plan.rate))
+    seconds = Pace.of(fast, plan.rate).duration(plan.copies, plan.rate)
     yield (f'To fetch {len(plan.copies):,} times: '
            f'{wording.counted(len(images), "image")} to '
            f'{wording.counted(len(hosts), "host")}, '
-           f'{fleet_access.gib(plan.bytes):,} GiB. One after the other they '
-           f'take about {datetime.timedelta(seconds=seconds)}.')
+           f'{fleet_access.gib(plan.bytes):,} GiB, in about '
+           f'{datetime.timedelta(seconds=round(seconds))} at '
+           f'{fetch_time.fetch_rate(plan.rate) / 1e6:.0f} MB/s a host'
+           f'{"" if plan.rate else " (assumed)"}.')

@@ -57,13 +57,15 @@ def fetcher(app: Any, how: Any) -> Iterator[tuple[coordination.Locks, _Ask]]:
         raise RuntimeError(f'no locks: {error}') from None
 
 
-def carry_out(app: Any, acting: Any, plan: Any, how: Any,
+def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
               locks: coordination.Locks, ask: _Ask,
               active: Callable[[], bool] = lambda: True) -> list[CopyResult]:
     """Have a plan carried out, and show how far it is.
 
     Ctrl-C starts nothing more, and does not wait for what was begun.
 
+    :param how: :class:`cache_aware_sched.precache.controller.FetchOptions` and
+        :class:`cache_aware_sched.precache.pace.PaceOptions`
     :returns: what became of each copy
     """
     results: list[CopyResult] = []
@@ -72,7 +74,7 @@ def carry_out(app: Any, acting: Any, plan: Any, how: Any,
             results.append(result)
             show(result)
 
-        run = acting.run(plan, how, locks, ask, tell, active)
+        run = acting.run(plan, *how, locks, ask, tell, active)
         try:
             run.run(plan.copies)
         except KeyboardInterrupt:

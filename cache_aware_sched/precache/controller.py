@@ -47,12 +47,6 @@ _NEVER = 2 ** 62
 class FetchOptions(Checked):
     """How what was planned is carried out."""
 
-    concurrency: int = option(
-        10, 'Images that are fetched at a time, by all commands together; '
-        'each host fetches one at a time.', low=1, high=10_000)
-    max_gbps: float = option(
-        0.0, 'Gigabits a second of all fetches together, over the time that '
-        'an image takes. 0 is no limit.', low=0, high=1e6)
     window: str = option(
         '', 'Part of the day in which fetches may begin, in the local time of '
         'this machine, as 22:00-06:00. Default: always.', metavar='TIME-TIME')
@@ -128,7 +122,7 @@ class Controller:
             self._reading.cap())
 
     def run(self, plan: plan_mod.PrecachePlan, how: FetchOptions,
-            locks: coordination.Locks, ask: Callable[[
+            fast: pace.PaceOptions, locks: coordination.Locks, ask: Callable[[
                 plan_mod.PlannedCopy], Any],
             tell: Callable[[fetching.CopyResult], None] = lambda _result: None,
             still_active: Callable[[], bool] = lambda: True,
@@ -161,8 +155,7 @@ class Controller:
 
         run = fetching.FetchRun(
             ask, lambda: self._reader.hosts(self._now()), locks,
-            pace.Pace.of(how.concurrency, how.max_gbps, plan.rate), closed,
-            told, how.max_failures)
+            pace.Pace.of(fast, plan.rate), closed, told, how.max_failures)
         return run
 
 
