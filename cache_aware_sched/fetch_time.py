@@ -27,7 +27,15 @@ def fetch_seconds(size: int, rate: float) -> float:
     :param size: of the image, in bytes
     :param rate: of the fetch, in bytes a second; not positive means not known
     """
-    return max(size, 0) / (rate if rate > 0 else DEFAULT_FETCH_RATE)
+    return max(size, 0) / fetch_rate(rate)
+
+
+def fetch_rate(rate: float) -> float:
+    """Return a rate, or one that was measured if it is not known.
+
+    :param rate: in bytes a second; not positive means not known
+    """
+    return rate if rate > 0 else DEFAULT_FETCH_RATE
 
 
 def usual_rate(rates: Sequence[int]) -> float:

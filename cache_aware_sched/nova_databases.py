@@ -223,6 +223,30 @@ def cells(api: Database, instead: Sequence[tuple[str, str]],
             for mapping in mappings]
 
 
+class KeptDatabases:
+    """The databases of a cloud, asked for again and again.
+
+    Cells come and go; those that stay keep their connections.
+
+    :param instead: see :func:`cells`
+    """
+
+    def __init__(self, instead: Sequence[tuple[str, str]] = ()) -> None:
+        self._instead = instead
+        self._cells: dict[tuple[str, str, str], Database] = {}
+
+    def __call__(self) -> tuple[Database, list[Database]]:
+        """Return the API database and those of the cells.
+
+        :raises Unreadable: as :func:`api_database` and :func:`cells`
+        """
+        api = api_database()
+        self._cells = {
+            (key := (cell.uuid, cell.cell, cell.url)):
+            self._cells.get(key, cell) for cell in cells(api, self._instead)}
+        return api, list(self._cells.values())
+
+
 def cell0(api: Database) -> Database | None:
     """Return the database of the servers for which no host was found.
 

@@ -71,16 +71,16 @@ def local_context() -> nova_context.RequestContext:
         is_admin=True, user_auth_plugin=session().auth, overwrite=False)
 
 
-def sent_context() -> nova_context.RequestContext:
+def sent_context(known: ks_session.Session,
+                 ) -> nova_context.RequestContext:
     """Return a context that another service can use as well.
 
     It has a token, which expires.
 
-    :raises NoAccount: if there is no account
+    :param known: the :func:`session`, which keeps a token until it expires
     :raises keystoneauth1.exceptions.ClientException: if there is no token for
         it
     """
-    known = session()
     auth: Any = known.auth
     access = auth.get_access(known)
     return nova_context.RequestContext(

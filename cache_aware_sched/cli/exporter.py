@@ -85,13 +85,10 @@ def _exporter(settings: ExporterSettings, access: Access) -> Any:
     from cache_aware_sched.exporter.reading import CloudReader
     from cache_aware_sched import nova_databases
 
-    def databases() -> Any:
-        api = nova_databases.api_database()
-        return api, nova_databases.cells(api, access.cell_databases)
-
     return exporting.Exporter(
         settings, CloudReader(
-            databases, lambda: float(nova_databases.CONF.service_down_time),
+            nova_databases.KeptDatabases(access.cell_databases),
+            lambda: float(nova_databases.CONF.service_down_time),
             datetime.timedelta(days=settings.days)),
         FollowedLog(fleet_access.decision_logs(settings.decision_logs),
                     from_start=settings.once))

@@ -27,9 +27,13 @@ from cliff import command
 
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.fleet.access import Access
+from cache_aware_sched.option import BadOption
 
 
 GIB = 2 ** 30
+
+#: The exit status of argparse for arguments that cannot be.
+WRONG_USAGE = 2
 
 #: Names in a line, with the rest counted.
 _LISTED = 5
@@ -48,6 +52,16 @@ class FleetCommand(command.Command):
         parser = super().get_parser(prog_name)
         arguments.add(parser, Access)
         return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command; return its exit status."""
+        try:
+            return super().run(parsed_args)
+        except BadOption as error:
+            # By the names that one types.
+            self.app.LOG.error(error.named(
+                lambda name: '--' + name.replace('_', '-')))
+            return WRONG_USAGE
 
 
 class NamingCommand(FleetCommand):

@@ -23,8 +23,13 @@ from cliff import lister
 
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli import fleet_access
+from cache_aware_sched.cli import precaching
 from cache_aware_sched import fetch_time
+from cache_aware_sched.precache.controller import FetchOptions
+from cache_aware_sched.precache.pace import Pace
+from cache_aware_sched.precache.pace import PaceOptions
 from cache_aware_sched.precache.plan import PlanOptions
+from cache_aware_sched.precache.watching import WatchOptions
 from cache_aware_sched import wording
 
 #: What is wrong if the options let no image be fetched.
@@ -32,6 +37,8 @@ NOTHING_ALLOWED = (
     'no image may be fetched ahead of time: set [cache_aware_sched] '
     'precache_owners or precache_images in the nova.conf that this command '
     'reads')
+
+RESULT_COLUMNS = ('Host', 'Image', 'Zone', 'Outcome', 'Reason')
 
 COLUMNS = ('Image', 'Name', 'Zone', 'Servers a day', 'There', 'Wanted',
            'Planned', 'GiB', 'Saved s a day', 'Hosts')
@@ -65,6 +72,7 @@ class PrecacheCommand(fleet_access.FleetCommand):
             'asked for at about the same time, in a zone or in all of them. '
             'Can be repeated.')
         arguments.add(parser, PlanOptions)
+        arguments.add(parser, PaceOptions)
         return parser
 
 
@@ -89,8 +97,8 @@ class PrecachePlanShow(PrecacheCommand, lister.Lister):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[Sequence[str], Iterable[Any]]:
         """Return the names and the rows of the table."""
-        plan = make_plan(self.app, parsed_args)
-        fleet_access.say(self.app, summary(plan))
+        plan = planned(self.app, controller(parsed_args), arguments.make(
+            PaceOptions, parsed_args))
         return COLUMNS, [
             [line.image_id, line.name, line.zone,
              float(f'{line.boots_per_day:.3g}'), line.there, line.wanted,
@@ -101,32 +109,116 @@ class PrecachePlanShow(PrecacheCommand, lister.Lister):
             if line.hosts or line.short or parsed_args.all_images]
 
 
-def make_plan(app: Any, parsed_args: argparse.Namespace) -> Any:
-    """Return the plan for the cloud as it is.
+class PrecacheApply(PrecacheCommand, lister.Lister):
+    """Have hosts fetch now what "precache plan" shows.
+
+    Each host is asked by nova's own call, one image at a time, and a copy is
+    there when the report of the host says so. What is there already is not
+    fetched again, so a command that was interrupted is just given again. It
+    does nothing if its inputs look wrong. Lists the hosts that have failed.
+    The exit status is 0 if all copies are there, 1 if not, and 2 if nothing
+    was done.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        arguments.add(parser, FetchOptions)
+        parser.add_argument(
+            '--force', action='store_true',
+            help='Fetch even if the inputs look wrong.')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[Sequence[str], Iterable[Any]]:
+        """Return the names and the rows of the table."""
+        how = arguments.make(FetchOptions, parsed_args)
+        acting = controller(parsed_args)
+        fast = arguments.make(PaceOptions, parsed_args)
+        plan = planned(self.app, acting, fast)
+        if plan.doubts and not parsed_args.force:
+            fleet_access.say(self.app, [
+                'Nothing is fetched. --force fetches all the same.'])
+            self.status = 2
+            return RESULT_COLUMNS, []
+        with precaching.fetcher(self.app, how) as (locks, ask):
+            results = precaching.carry_out(
+                self.app, acting, plan, (how, fast), locks, ask)
+        self.status = int(any(one.reason for one in results))
+        return RESULT_COLUMNS, [precaching.row(one) for one in results
+                                if one.reason]
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command; return its exit status."""
+        self.status = 0
+        return super().run(parsed_args) or self.status
+
+
+class PrecacheWatch(PrecacheCommand):
+    """Have hosts fetch what "precache plan" shows, again and again.
+
+    Of several that run one acts; when it ends another does. It does nothing,
+    and says so, while its inputs look wrong.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        arguments.add(parser, FetchOptions)
+        arguments.add(parser, WatchOptions)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        """Run until it is ended; return the exit status."""
+        how = arguments.make(FetchOptions, parsed_args)
+        fast = arguments.make(PaceOptions, parsed_args)
+        often = arguments.make(WatchOptions, parsed_args)
+        acting = controller(parsed_args)
+        with precaching.fetcher(self.app, how) as (locks, ask):
+            return precaching.watch(
+                self.app, lambda: planned(self.app, acting, fast),
+                lambda plan, active: precaching.carry_out(
+                    self.app, acting, plan, (how, fast), locks, ask, active),
+                locks, often)
+
+
+def controller(parsed_args: argparse.Namespace) -> Any:
+    """Return what plans for the cloud.
+
+    :returns: a :class:`cache_aware_sched.precache.controller.Controller`
+    :raises cache_aware_sched.nova_databases.Unreadable: if nova's
+        configuration cannot be read
+    :raises RuntimeError: if nothing may be fetched at all
+    """
+    access = fleet_access.access(parsed_args)
+    with fleet_access.nova():
+        from cache_aware_sched import nova_databases
+        from cache_aware_sched.precache import controller as controller_mod
+        nova_databases.configure(access.config_files)
+        found = controller_mod.Controller(
+            nova_databases.KeptDatabases(access.cell_databases),
+            arguments.make(PlanOptions, parsed_args), parsed_args.expect,
+            fleet_access.now_utc)
+    if not found.choice:
+        raise RuntimeError(NOTHING_ALLOWED)
+    return found
+
+
+def planned(app: Any, acting: Any, fast: PaceOptions) -> Any:
+    """Return the plan for the cloud as it is, and sum it up.
 
     :returns: a :class:`cache_aware_sched.precache.plan.PrecachePlan`
     :raises cache_aware_sched.nova_databases.Unreadable: if the API database
         does not answer; of a cell the plan tells
-    :raises RuntimeError: if nothing may be fetched at all
     """
-    options = arguments.make(PlanOptions, parsed_args)
-    with fleet_access.databases(parsed_args) as (api, cells, down_time):
-        from cache_aware_sched.precache import plan as plan_mod
-        from cache_aware_sched.precache import reading
-        choice = reading.choice()
-        if not choice:
-            raise RuntimeError(NOTHING_ALLOWED)
-        known, silent = reading.PlanReader(options.period).read(
-            api, cells, down_time, fleet_access.now_utc(),
-            [image for image, _count, _zone in parsed_args.expect])
-        fleet_access.say(app, silent)
-        return plan_mod.make(
-            known, options, choice,
-            reading.announced(parsed_args.expect, known.fleet), reading.cap())
+    with fleet_access.nova():
+        plan = acting.plan()
+    fleet_access.say(app, [*acting.silent, *summary(plan, fast)])
+    return plan
 
 
-def summary(plan: Any) -> Iterator[str]:
-    """Say what a plan comes to."""
+def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
+    """Say what a plan comes to, and how long it takes."""
     for doubt in plan.doubts:
         yield f'In doubt: {doubt}.'
     lacking = [line for line in plan.lines
@@ -139,9 +231,11 @@ def summary(plan: Any) -> Iterator[str]:
         return
     images = {copy.image_id for copy in plan.copies}
     hosts = {copy.host for copy in plan.copies}
-    seconds = round(fetch_time.fetch_seconds(plan.bytes, plan.rate))
+    seconds = Pace.of(fast, plan.rate).duration(plan.copies, plan.rate)
     yield (f'To fetch {len(plan.copies):,} times: '
            f'{wording.counted(len(images), "image")} to '
            f'{wording.counted(len(hosts), "host")}, '
-           f'{fleet_access.gib(plan.bytes):,} GiB. One after the other they '
-           f'take about {datetime.timedelta(seconds=seconds)}.')
+           f'{fleet_access.gib(plan.bytes):,} GiB, in about '
+           f'{datetime.timedelta(seconds=round(seconds))} at '
+           f'{fetch_time.fetch_rate(plan.rate) / 1e6:.0f} MB/s a host'
+           f'{"" if plan.rate else " (assumed)"}.')

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
-from typing import Any
 
 from cache_aware_sched.fleet.caps import FleetCaps
 from cache_aware_sched.fleet import hosts as hosts_mod
@@ -69,8 +68,7 @@ class CloudReader:
             nova_databases.Database, Sequence[nova_databases.Database]]],
                  service_down_time: Callable[[], float],
                  period: datetime.timedelta) -> None:
-        self._make = databases
-        self._cells: dict[tuple[Any, ...], nova_databases.Database] = {}
+        self._databases = databases
         self._service_down_time = service_down_time
         self._period = period
         self._recent = RecentServers(period)
@@ -82,11 +80,7 @@ class CloudReader:
         :raises cache_aware_sched.nova_databases.Unreadable: if the API
             database does not answer; of a cell the result tells
         """
-        api, found = self._make()
-        # With the connections of those that are known.
-        self._cells = {(key := (cell.uuid, cell.cell, cell.url)):
-                       self._cells.get(key, cell) for cell in found}
-        cells = list(self._cells.values())
+        api, cells = self._databases()
         fleet = hosts_mod.read(api, cells, self._service_down_time(), now)
         answering = [cell for cell in cells if cell.cell not in fleet.unread]
         images = images_mod.read(fleet, answering)

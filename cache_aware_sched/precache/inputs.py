@@ -137,11 +137,16 @@ def hosts(known: PlanInputs, domain_key: str = '',
                for aggregate in reversed(known.fleet.aggregates)
                if domain_key and domain_key in aggregate.metadata
                for host in aggregate.hosts}
-    return [_host(host, domains.get(host.name, ''))
-            for host in known.fleet.hosts]
+    return [cache_host(one, domains.get(one.name, ''))
+            for one in known.fleet.hosts]
 
 
-def _host(host: fleet_hosts.ReportingHost, domain: str) -> planner.CacheHost:
+def cache_host(host: fleet_hosts.ReportingHost,
+               domain: str = '') -> planner.CacheHost:
+    """Return a host for a plan.
+
+    :param domain: what fails as a whole with it
+    """
     unfit = '' if host.state == fleet_hosts.UP else host.state
     reported = host.reported
     if reported is None:

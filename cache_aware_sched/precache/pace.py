@@ -12,12 +12,31 @@
 
 """How fast, and when, images are fetched ahead of time: pure functions."""
 
+import collections
+from collections.abc import Iterable
 import dataclasses
 import datetime
 import math
 
+from cache_aware_sched import fetch_time
+from cache_aware_sched.option import Checked
+from cache_aware_sched.option import option
+from cache_aware_sched.precache.plan import PlannedCopy
+
 #: Bits of a byte, of which --max-gbps has 10 ** 9.
 _GIGABIT = 1e9 / 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PaceOptions(Checked):
+    """How much is fetched at a time."""
+
+    concurrency: int = option(
+        10, 'Images that are fetched at a time, by all commands together; '
+        'each host fetches one at a time.', low=1, high=10_000)
+    max_gbps: float = option(
+        0.0, 'Gigabits a second of all fetches together, over the time that '
+        'an image takes. 0 is no limit.', low=0, high=1e6)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,18 +90,33 @@ class Pace:
     slot_rate: float = math.inf
 
     @classmethod
-    def of(cls, concurrency: int, max_gbps: float, rate: float) -> 'Pace':
+    def of(cls, options: PaceOptions, rate: float) -> 'Pace':
         """Return the pace for the limits.
 
-        :param max_gbps: gigabits a second of all fetches, 0 for no limit
-        :param rate: how fast a host usually fetches, bytes a second
+        :param rate: how fast a host usually fetches, bytes a second; not
+            positive means not known
         """
-        if not max_gbps:
-            return cls(concurrency)
-        allowed = max_gbps * _GIGABIT
-        slots = max(1, min(concurrency, math.floor(allowed / rate)))
+        if not options.max_gbps:
+            return cls(options.concurrency)
+        allowed = options.max_gbps * _GIGABIT
+        slots = max(1, min(options.concurrency, math.floor(
+            allowed / fetch_time.fetch_rate(rate))))
         return cls(slots, allowed / slots)
 
     def seconds(self, size: int) -> float:
         """Return how long a fetch keeps its slot at least."""
         return size / self.slot_rate
+
+    def duration(self, copies: Iterable[PlannedCopy], rate: float) -> float:
+        """Return how many seconds copies take, as well as can be told.
+
+        All slots are busy, or the host that is to fetch most.
+
+        :param rate: as of :meth:`of`
+        """
+        by_host: collections.Counter[str] = collections.Counter()
+        for copy in copies:
+            by_host[copy.host] += copy.size
+        each = min(fetch_time.fetch_rate(rate), self.slot_rate)
+        return max(by_host.total() / self.slots,
+                   max(by_host.values(), default=0)) / each

@@ -12,6 +12,7 @@
 
 """Reads what a plan is made of."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ import dataclasses
 import datetime
 
 from nova import conf as nova_conf
+from oslo_log import log as logging
 
 from cache_aware_sched import cap_sources
 from cache_aware_sched.fleet import glance
@@ -26,38 +28,45 @@ from cache_aware_sched.fleet import hosts as fleet_hosts
 from cache_aware_sched.fleet.recent import RecentServers
 from cache_aware_sched import image_ids
 from cache_aware_sched import nova_databases
+from cache_aware_sched import once
 from cache_aware_sched.precache.inputs import Announced
+from cache_aware_sched.precache.inputs import cache_host
 from cache_aware_sched.precache.inputs import PlanInputs
 from cache_aware_sched.precache.inputs import PrecacheChoice
+from cache_aware_sched.precache import planner
 
 CONF = nova_conf.CONF
+LOG = logging.getLogger(__name__)
 
 
 class PlanReader:
     """Reads a cloud again and again: two statements a cell each time.
 
+    :param databases: makes the API database, and those of the cells
     :param period: before now, of which servers are looked at
     """
 
-    def __init__(self, period: datetime.timedelta) -> None:
+    def __init__(self, databases: Callable[[], tuple[
+            nova_databases.Database, Sequence[nova_databases.Database]]],
+                 period: datetime.timedelta) -> None:
+        self._databases = databases
         self._period = period
         self._recent = RecentServers(period)
+        self._hosts: dict[str, planner.CacheHost] = {}
 
-    def read(self, api: nova_databases.Database,
-             cells: Sequence[nova_databases.Database],
-             service_down_time: float, now: datetime.datetime,
-             more: Iterable[str] = ()) -> tuple[PlanInputs, list[str]]:
+    def read(self, now: datetime.datetime, more: Iterable[str] = (),
+             ) -> tuple[PlanInputs, list[str]]:
         """Return what is known of the cloud, and what Glance does not tell.
 
-        :param service_down_time: seconds without a word after which nova
-            takes a service for down
         :param now: UTC, without a zone
         :param more: ids of images that Glance is asked for besides those of
             the servers
         :raises cache_aware_sched.nova_databases.Unreadable: if the API
             database does not answer
         """
-        fleet = fleet_hosts.read(api, cells, service_down_time, now)
+        api, cells = self._databases()
+        fleet = fleet_hosts.read(
+            api, cells, float(CONF.service_down_time), now)
         _changed, unread = self._recent.update(
             [cell for cell in cells if cell.cell not in fleet.unread], now)
         fleet = dataclasses.replace(
@@ -68,6 +77,23 @@ class PlanReader:
             *map(image_ids.canonical, more)})
         return PlanInputs(
             fleet, servers, described, now, self._period), silent
+
+    def hosts(self, now: datetime.datetime) -> dict[str, planner.CacheHost]:
+        """Return what the hosts report, by their names.
+
+        What cannot be read now is as it was read last: a database that is
+        away for a moment fails no fetch.
+        """
+        try:
+            fleet = fleet_hosts.read(
+                *self._databases(), float(CONF.service_down_time), now)
+        except nova_databases.Unreadable as error:
+            once.warning(LOG, ('hosts', str(error)), '%(error)s. What the '
+                         'hosts reported last counts.', {'error': error})
+        else:
+            self._hosts.update(
+                (host.name, cache_host(host)) for host in fleet.hosts)
+        return self._hosts
 
 
 def _described(wanted: Collection[str]) -> tuple[

@@ -35,6 +35,7 @@ from nova.virt import node
 from oslo_log import log as logging
 
 from cache_aware_sched.imagecache import directory
+from cache_aware_sched.imagecache import limits
 from cache_aware_sched import report
 from cache_aware_sched.virt import cached_files
 from cache_aware_sched.virt import managed
@@ -43,6 +44,9 @@ CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 _NAMESPACE = uuid.UUID('5b1b3c0a-6c39-4d0b-9c1e-0f1f1d3a7f52')
+
+#: Free on the disk of a host, whatever is on it: a million GiB.
+_DISK_BYTES = 10 ** 6 * limits.GIB
 
 #: Bytes of an image whose size nobody knows.
 _SOME_SIZE = 2 ** 30
@@ -69,8 +73,9 @@ class FakeDirectory(directory.Directory):
         """Return the length of a file, as nothing of it is on the disk."""
         return status.st_size
 
-    def disk(self) -> None:
-        """Return None, as the disk of a fake host has no bounds."""
+    def disk(self) -> limits.Disk:
+        """Return the disk of a fake host, which never gets full."""
+        return limits.Disk(0, _DISK_BYTES)
 
     def register(self) -> None:
         """Make the directory, and do as on a libvirt host."""

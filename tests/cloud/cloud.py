@@ -83,12 +83,26 @@ class Cloud:
         :param service: whose nova.conf it reads
         :raises subprocess.CalledProcessError: if it fails
         """
+        with self.begin('-q', *arguments, '-f', 'json',
+                        service=service) as process:
+            out, err = process.communicate()
+        if process.returncode:
+            raise subprocess.CalledProcessError(
+                process.returncode, arguments, out, err)
+        return json.loads(out)
+
+    def begin(self, *arguments: str, service: str = 'nova',
+              ) -> 'subprocess.Popen[str]':
+        """Start the command of the package, and do not wait for its end.
+
+        :param service: whose nova.conf it reads
+        """
         settings = self.settings
-        return json.loads(subprocess.run(
-            [settings.program('cache-aware-sched'), '-q', *arguments, '-f',
-             'json', '--config-file', f'{settings.etc}/{service}/nova.conf'],
-            env=_environment(settings), check=True, capture_output=True,
-            text=True).stdout)
+        return subprocess.Popen(
+            [settings.program('cache-aware-sched'), *arguments,
+             '--config-file', f'{settings.etc}/{service}/nova.conf'],
+            env=_environment(settings), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
 
     def up(self) -> None:
         """Install what is missing, and start everything.

@@ -205,6 +205,14 @@ class Processes:
                 break
         self._forget(names)
 
+    def freeze(self, *names: str) -> None:
+        """Have processes hang, until they are killed or thawed."""
+        self._signal(names, signal.SIGSTOP)
+
+    def thaw(self, *names: str) -> None:
+        """Have processes that were frozen go on."""
+        self._signal(names, signal.SIGCONT)
+
     def _signal(self, names: Iterable[str], number: signal.Signals) -> None:
         for name, pids in self.members(names).items():
             record = self.recorded(name)

@@ -15,6 +15,7 @@
 import datetime
 import os
 
+import fixtures
 import prometheus_client
 
 from cache_aware_sched.decision_log import following
@@ -49,16 +50,17 @@ class ExporterTestCase(test_fleet_hosts.FleetTestCase):
         self.now = NOW
         self.log_path = os.path.join(self.path, 'decisions.log')
 
-    def make_exporter(self, once=False, **how):
-        def databases():
-            api = self.database()
-            return api, nova_databases.cells(api, ())
+        self.useFixture(fixtures.MockPatchObject(
+            nova_databases, 'api_database', autospec=True,
+            side_effect=self.database))
+        self.databases = nova_databases.KeptDatabases()
 
+    def make_exporter(self, once=False, **how):
         settings = settings_mod.ExporterSettings(
             once=once, **{'cache_seconds': 0.0, **how})
         self.exporter = exporting.Exporter(
             settings, reading.CloudReader(
-                databases, lambda: 60.0,
+                self.databases, lambda: 60.0,
                 datetime.timedelta(days=settings.days)),
             following.FollowedLog([self.log_path], from_start=once),
             lambda: self.now)

@@ -10,18 +10,27 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``cache-aware-sched precache plan``, on nova's own tables."""
+"""``cache-aware-sched precache``, on nova's own tables."""
 
 import datetime
+import json
+import os
 from unittest import mock
 
 import fixtures
+import sqlalchemy as sa
 
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.fleet import glance
+from cache_aware_sched import nova_databases
+from cache_aware_sched.precache import asking
+from cache_aware_sched.precache import coordination
+from cache_aware_sched.precache import fetching
 from cache_aware_sched import report
+from cache_aware_sched import service_account
 from tests.unit import factories
 from tests.unit import test_cli_host
+from tests.unit.test_fleet_hosts import NODES
 from tests.unit.test_fleet_hosts import NOW
 from tests.unit.test_fleet_hosts import reporting
 
@@ -204,3 +213,150 @@ class PlanShowTests(PrecacheCommandTestCase):
         self.boots(200)
 
         self.assertEqual({}, self.planned())
+
+
+class PrecacheApplyTests(PrecacheCommandTestCase):
+    """With hosts that fetch at once and report it, or fail."""
+
+    def setUp(self):
+        super().setUp()
+        self.boots(200)
+        self.asked = []
+        self.answers = {}
+        self.useFixture(fixtures.MockPatchObject(
+            service_account, 'session', autospec=True))
+        self.useFixture(fixtures.MockPatchObject(
+            asking, 'rpc', TRANSPORT=object()))
+        self.useFixture(fixtures.MockPatchObject(
+            asking.rpcapi, 'ComputeAPI', autospec=True))
+        self.useFixture(fixtures.MockPatchObject(
+            asking.HostAsker, '_fetch', self.fetch, autospec=False))
+        for name, seconds in (('REPORT_SECONDS', 0.2), ('TURN_SECONDS', 0.01),
+                              ('CONFIRM_SECONDS', 2.0)):
+            self.useFixture(fixtures.MockPatchObject(fetching, name, seconds))
+        self.set_nova(state_path=self.path)
+
+    def fetch(self, copy):
+        self.asked.append(copy.host)
+        answer = self.answers.get(copy.host, 'cached')
+        if isinstance(answer, Exception):
+            raise answer
+        if answer == 'cached':
+            self.report(copy.host, report.BaseFile(
+                report.image_sha1(copy.image_id), GIB))
+        return answer
+
+    def report(self, host, *files):
+        self.run_in(self.cells['cell1'], sa.update(NODES).where(
+            NODES.c.host == host).values(stats=reporting(
+                *files, facts=report.HostFacts(free_gib=100))))
+
+    def apply(self, *argv):
+        status, out, err = self.execute('apply', '-f', 'json', *argv)
+        return status, json.loads(out or '[]'), err
+
+    def test_all_hosts_fetch(self):
+        status, rows, err = self.apply()
+
+        self.assertEqual((0, []), (status, rows), err)
+        self.assertEqual(['a', 'b', 'c'], sorted(self.asked))
+        self.assertIn('3 cached, 0 existing, 0 failed, 0 not tried.', err)
+
+    def test_given_again_it_fetches_nothing(self):
+        self.apply()
+
+        status, _rows, err = self.apply()
+
+        self.assertEqual((0, 3), (status, len(self.asked)), err)
+
+    def test_hosts_that_fail_are_named(self):
+        self.answers = {'a': 'error', 'b': TimeoutError('no reply')}
+
+        status, rows, err = self.apply()
+
+        self.assertEqual(1, status)
+        self.assertEqual({'a', 'b'}, {row['Host'] for row in rows})
+        self.assertIn('b: image aaaaaaaa', err)
+        self.assertIn('TimeoutError: no reply', err)
+
+    def test_results(self):
+        self.answers = {'a': 'error'}
+        path = os.path.join(self.path, 'log')
+
+        self.apply('--results', path)
+
+        with open(path) as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual({('a', 'failed'), ('b', 'cached'), ('c', 'cached')},
+                         {(line['host'], line['outcome']) for line in lines})
+
+    def test_results_that_cannot_be_written(self):
+        status, _rows, err = self.apply('--results', '/proc/none')
+
+        self.assertEqual((0, 3), (status, len(self.asked)))
+        self.assertEqual(1, err.count('Results are not written'))
+
+    def test_inputs_that_look_wrong(self):
+        for name in 'de':
+            self.room(name, forced_down=True)
+
+        status, rows, err = self.apply()
+
+        self.assertEqual((2, [], []), (status, rows, self.asked))
+        self.assertIn('Nothing is fetched. --force', err)
+        self.assertEqual(0, self.apply('--force')[0])
+
+    def test_database_that_is_away_for_a_moment(self):
+        read = nova_databases.Database.select
+        reads = []
+
+        def flaky(database, statement):
+            reads.append(1)
+            if 12 < len(reads) < 18:
+                raise nova_databases.Unreadable('gone away')
+            return read(database, statement)
+
+        with mock.patch.object(nova_databases.Database, 'select', flaky):
+            status, _rows, err = self.apply('--concurrency', '1')
+
+        self.assertEqual((0, True), (status, len(reads) > 18), err)
+
+    def test_no_account(self):
+        service_account.session.side_effect = service_account.NoAccount(
+            'nova.conf has none')
+
+        status, _rows, err = self.apply()
+
+        self.assertEqual(1, status)
+        self.assertIn('nova.conf has none', err)
+
+    def test_options_that_are_none(self):
+        for option, value in (('--window', '22-6'), ('--concurrency', '0'),
+                              ('--max-gbps', '-1'), ('--timeout', '0')):
+            status, _rows, err = self.apply(option, value)
+            self.assertEqual(2, status)
+            self.assertIn(f'{option}', err)
+
+    def test_watch_once(self):
+        status, _out, err = self.execute('watch', '--once')
+
+        self.assertEqual(0, status, err)
+        self.assertEqual(['a', 'b', 'c'], sorted(self.asked))
+
+    def test_watch_with_inputs_that_look_wrong(self):
+        for name in 'de':
+            self.room(name, forced_down=True)
+
+        status, _out, err = self.execute('watch', '--once')
+
+        self.assertEqual((2, []), (status, self.asked))
+        self.assertIn('Nothing is done, because the inputs look wrong.', err)
+
+    def test_watch_while_another_is_active(self):
+        with coordination.locks(None, self.path) as locks:
+            lock = locks.acquire('watch')
+            status, _out, err = self.execute('watch', '--once')
+            lock.release()
+
+        self.assertEqual((0, []), (status, self.asked))
+        self.assertIn('Another controller is active.', err)

@@ -65,7 +65,8 @@ class ServiceAccountTests(base.TestCase):
         with mock.patch('keystoneauth1.noauth.NoAuth.get_access', create=True,
                         return_value=access.create(
                             body=token, auth_token='secret')):
-            context = service_account.sent_context()
+            context = service_account.sent_context(
+                service_account.session())
 
         received = type(context).from_dict(context.to_dict())
         plugin = received.get_auth_plugin()

@@ -12,7 +12,10 @@
 
 """Images that are fetched before a server needs them."""
 
+import json
+
 from tests.cloud import disk
+from tests.cloud import running
 from tests.cloud import scenario
 
 SIZE = 512 * disk.MIB
@@ -38,3 +41,102 @@ def precache(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     assert set(hosts) == {host}, f'{hosts}, not {host}'
     assert cloud.computes.holders(image_id) == [host]
     facts['fetched in'] = f'{fetched:.1f} s'
+
+
+@scenario.scenario(name='precache-apply', order=81, computes=3)
+def apply(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
+    """The command fetches what it plans, once, also after it was killed."""
+    image_id = cloud.client.images.upload('release', 2 * SIZE)
+    hosts = cloud.computes.with_libvirt
+    asked = _Asked(cloud, image_id)
+
+    planned = cloud.command(*asked.arguments('plan'))
+    facts['planned'] = f'{planned[0]["Planned"]} of {len(hosts)}'
+    first, second = (cloud.begin(*asked.arguments('apply'))
+                     for _number in range(2))
+    # Both together keep to one at a time.
+    most = _most_at_once(cloud, image_id, until=1)
+    first.kill()
+    second.kill()
+    for process in (first, second):
+        process.communicate()
+    killed_with = len(cloud.computes.holders(image_id))
+    again = cloud.begin(*asked.arguments('apply'))
+    most = max(most, _most_at_once(cloud, image_id, until=len(hosts)))
+    _out, err = again.communicate(timeout=300)
+
+    assert again.returncode == 0, err
+    facts['there when it was killed'] = killed_with
+    facts['said in the end'] = err.strip().splitlines()[-1]
+    fetched = [cloud.computes.times_said(
+        host, f'Caching image {image_id} by request') for host in hosts]
+    assert fetched == [1] * len(hosts), fetched
+    assert cloud.computes.holders(image_id) == hosts
+    facts['fetched at once'] = most
+    # What was begun by the killed ones may have gone on.
+    assert most <= 2, most
+    assert cloud.command(*asked.arguments('plan')) == []
+
+
+@scenario.scenario(name='precache-failures', order=82, computes=3)
+def failures(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
+    """A host that hangs and one that dies are named, and hinder no other."""
+    image_id = cloud.client.images.upload('release', 2 * SIZE)
+    well, hung, dead = cloud.computes.with_libvirt
+    asked = _Asked(cloud, image_id)
+    cloud.processes.freeze(cloud.computes.process(hung))
+    try:
+        begun = cloud.begin(*asked.arguments('apply', '--concurrency', '3'))
+        running.wait_for(f'{dead} does not fetch', lambda: bool(list(
+            cloud.computes.cache(dead).glob('*.part'))), 60.0, 0.02)
+        cloud.computes.kill(dead)
+        out, err = begun.communicate(timeout=400)
+    finally:
+        cloud.processes.thaw(cloud.computes.process(hung))
+        cloud.computes.start(dead)
+
+    assert begun.returncode == 1, (out, err)
+    failed = {row['Host']: row['Reason'] for row in json.loads(out)}
+    assert set(failed) == {hung, dead}, failed
+    facts.update({f'{name} host': failed[host].split(';')[0]
+                  for name, host in (('hung', hung), ('dead', dead))})
+    assert well in cloud.computes.holders(image_id)
+
+
+class _Asked:
+    """What the commands are asked for: an image on all hosts.
+
+    :ivar conf: lets them fetch any image, and tells where their locks are
+    """
+
+    def __init__(self, cloud: scenario.Cloud, image_id: str) -> None:
+        self.conf = cloud.settings.run / 'precache.conf'
+        self.conf.write_text('[cache_aware_sched]\nprecache_owners = *\n'
+                             f'[DEFAULT]\nstate_path = {cloud.settings.run}\n')
+        self._expect = ['--expect', f'{image_id}=60']
+
+    def arguments(self, command: str, *more: str) -> list[str]:
+        """Return the arguments of a command."""
+        how = [] if command == 'plan' else [
+            '--force', '--concurrency', '1', '-f', 'json', *more]
+        return ['precache', command, '--config-file', str(self.conf),
+                *self._expect, *how]
+
+
+def _most_at_once(cloud: scenario.Cloud, image_id: str, until: int) -> int:
+    """Return how many hosts have fetched an image at the same time.
+
+    :param until: so many have it
+    """
+    most = 0
+
+    def enough() -> bool:
+        nonlocal most
+        most = max(most, sum(
+            bool(list(cloud.computes.cache(host).glob('*.part')))
+            for host in cloud.computes.with_libvirt))
+        return len(cloud.computes.holders(image_id)) >= until
+
+    running.wait_for(f'{until} hosts do not have the image', enough, 300.0,
+                     0.05)
+    return most

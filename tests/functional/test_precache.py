@@ -1,0 +1,139 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Images that are fetched ahead of time, with the real nova."""
+
+# isort: off
+from tests.functional import base
+# isort: on
+
+import json
+
+import fixtures
+from nova import context as nova_context
+
+from cache_aware_sched.fleet import glance
+from cache_aware_sched import nova_databases
+from cache_aware_sched.precache import fetching
+from cache_aware_sched import service_account
+from cache_aware_sched.virt import fake
+from tests.unit import command
+
+GIB = base.GIB
+OWNER = 'c' * 32
+
+
+class PrecacheTests(base.CloudTestCase):
+    """Three hosts, in the zones nova and east; nothing is cached."""
+
+    def setUp(self):
+        super().setUp()
+        for target, name, attribute in (
+                (nova_databases, 'configure', {}),
+                (service_account, 'session', {}),
+                # The fake Glance asks for no token.
+                (service_account, 'sent_context', {
+                    'side_effect': lambda _session:
+                    nova_context.get_admin_context()}),
+                (glance, 'records', {'side_effect': self.records})):
+            self.useFixture(fixtures.MockPatchObject(
+                target, name, **attribute))
+        self.useFixture(fixtures.MockPatchObject(
+            fetching, 'REPORT_SECONDS', 0.5))
+        self.flags(state_path=self.useFixture(fixtures.TempDir()).path)
+        self.set(precache_owners=[OWNER], image_cache_weight_multiplier=0.0)
+        self.start('host1', 'host2', 'host3')
+        self.aggregate(['host3'], availability_zone='east')
+        self.public = self.image(size=2 * GIB)
+        for host in self.computes:
+            self.report(host)
+
+    def records(self, wanted):
+        """Answer as Glance would, of which this cloud has a part only."""
+        return {image['id']: glance.GlanceImage(
+            image['name'], OWNER, image['size'], 0, True)
+            for image in self.glance.detail(None)
+            if image['id'] in wanted}
+
+    def run_json(self, *argv, status=0):
+        found, out, err = command.execute('precache', *argv, '-f', 'json')
+        self.assertEqual(status, found, err)
+        self.assertNotIn('Traceback', err)
+        return json.loads(out), err
+
+    def holders(self):
+        return {host for host in self.computes
+                if fake.image_cache(host).has(self.public)}
+
+    def test_servers_that_are_announced(self):
+        expect = ('--expect', f'{self.public}=60@nova')
+        rows, err = self.run_json('plan', *expect)
+
+        self.assertEqual([(self.public, '', 2)], [
+            (row['Image'], row['Zone'], row['Planned']) for row in rows])
+        self.assertIn('In doubt: no servers were created lately.', err)
+        self.assertEqual(set(), self.holders())
+
+        _rows, err = self.run_json('apply', '--force', *expect)
+
+        self.assertIn('2 cached, 0 existing, 0 failed', err)
+        self.assertEqual({'host1', 'host2'}, self.holders())
+
+        rows, err = self.run_json('plan', *expect)
+        self.assertEqual([], rows)
+
+    def test_servers_that_were_created(self):
+        servers = [self.boot(self.public, host='host1') for _ in range(6)]
+        for server in servers:
+            self._delete_server(server)
+
+        self.run_json('apply', '--half-life-hours', '1')
+
+        self.assertEqual({'host1', 'host2'}, self.holders())
+        # The next one starts from what was fetched ahead.
+        self.set(image_cache_weight_multiplier=10.0)
+        self.assertIn(self.where(self.public), {'host1', 'host2'})
+
+    def test_host_that_cannot(self):
+        """It is named, with what to look at, and the other one fetches."""
+        def fail(*_args, **_kwargs):
+            raise OSError('the disk is broken')
+
+        self.computes['host1'].driver.cache_image = fail
+
+        rows, _err = self.run_json(
+            'apply', '--force', '--expect', f'{self.public}=60@nova',
+            status=1)
+
+        self.assertEqual([('host1', 'failed')], [
+            (row['Host'], row['Outcome']) for row in rows])
+        self.assertIn('its nova-compute log says why', rows[0]['Reason'])
+        self.assertEqual({'host2'}, self.holders())
+
+    def test_hosts_that_nova_takes_for_dead(self):
+        self.force_down('host1')
+
+        self.run_json('apply', '--force', '--expect',
+                      f'{self.public}=60@nova')
+
+        self.assertEqual({'host2'}, self.holders())
+
+    def test_nothing_is_done_without_hosts_that_live(self):
+        self.boot(self.public, host='host3')
+        for host in ('host1', 'host2'):
+            self.force_down(host)
+
+        _rows, err = self.run_json(
+            'apply', '--expect', f'{self.public}=60', status=2)
+
+        self.assertIn('In doubt: 2 of 3 hosts are down', err)
+        self.assertEqual({'host3'}, self.holders())
