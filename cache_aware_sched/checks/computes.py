@@ -93,7 +93,7 @@ def _report(cloud: CloudState) -> Outcome:
             f'report{beside}')
     if not silent:
         return ok(text)
-    text += f'; not reporting: {check.listed(_nodes(silent))}'
+    text += f'; not reporting: {check.listed(nodes(silent))}'
     mend = (f'Set [DEFAULT] {DRIVER} in the nova.conf of these hosts and '
             'restart nova-compute; "cache-aware-sched host list" says why '
             'each does not report.')
@@ -106,7 +106,7 @@ def _readable(cloud: CloudState) -> Outcome:
            and host.why != report.NO_REPORT]
     if bad:
         return fail(
-            f'unreadable: {check.listed(_nodes(bad))}; of {bad[0].name}: '
+            f'unreadable: {check.listed(nodes(bad))}; of {bad[0].name}: '
             f'{bad[0].why}',
             'Install the release of cache-aware-sched of these hosts where '
             'nova-scheduler runs, or the other way round.')
@@ -121,7 +121,7 @@ def _fresh(cloud: CloudState) -> Outcome:
         worst = max(host.age(cloud.now) or 0 for host in old)
         return warn(
             f'older than {OLD_SECONDS // 60} minutes: '
-            f'{check.listed(_nodes(old))}, up to {worst / 60:,.0f} minutes',
+            f'{check.listed(nodes(old))}, up to {worst / 60:,.0f} minutes',
             'Look into the log of nova-compute on these hosts for "Error '
             'updating resources"; check [DEFAULT] update_resources_interval.')
     return ok('no report of a host that is up is old')
@@ -132,7 +132,7 @@ def _whole(cloud: CloudState) -> Outcome:
            if host.reported is not None and host.reported.header.truncated]
     if cut:
         return warn(
-            f'truncated: {check.listed(_nodes(cut))}',
+            f'truncated: {check.listed(nodes(cut))}',
             'Raise [cache_aware_sched] report_max_bytes on these hosts, or '
             'keep fewer images: image_cache_max_images.')
     return ok('every report has room for all images')
@@ -144,7 +144,7 @@ def _rows(cloud: CloudState) -> Outcome:
             if host.stats_bytes > COLUMN_BYTES - NEAR_BYTES]
     if near:
         return warn(
-            f'near {COLUMN_BYTES:,} bytes: {check.listed(_nodes(near))}, up '
+            f'near {COLUMN_BYTES:,} bytes: {check.listed(nodes(near))}, up '
             f'to {largest:,}',
             'Lower [cache_aware_sched] report_max_bytes on these hosts, and '
             'restart nova-compute.')
@@ -172,53 +172,10 @@ def _room(cloud: CloudState) -> Outcome:
               and host.facts.free_gib < LITTLE_GIB]
     if little:
         return warn(
-            f'below {LITTLE_GIB} GiB: {check.listed(_nodes(little))}',
+            f'below {LITTLE_GIB} GiB: {check.listed(nodes(little))}',
             'Set [cache_aware_sched] image_cache_min_free_gb on these hosts '
             'with a manager that evicts, as lru; or add room.')
     return ok('every cache has room for another image')
-
-
-def _critical(cloud: CloudState) -> Outcome:
-    wanting = [host for host in cloud.hosts if host.facts.critical]
-    lacking = [host for host in wanting if host.facts.critical_missing
-               and host.facts.critical_trouble != report.NOT_KEPT]
-    full = [host for host in lacking
-            if host.facts.critical_trouble == report.NO_ROOM]
-    if full:
-        return fail(
-            f'no room for all on {check.listed(_numbers(full))}',
-            'Raise the limits of these hosts ([cache_aware_sched] '
-            'image_cache_max_size_gb and others) or add room, or take '
-            'images off critical_images; the log of nova-compute has the '
-            'numbers.')
-    if lacking:
-        return warn(
-            f'not yet on {check.listed(_numbers(lacking))}',
-            'Wait for [cache_aware_sched] critical_image_spread_seconds and '
-            'the fetches. If they do not come, the log of nova-compute says '
-            'why: "cannot fetch critical image".')
-    if not wanting:
-        return ok('no host has critical images')
-    return ok(f'{len(wanting):,} hosts hold all of theirs')
-
-
-def _numbers(hosts: Sequence[CheckedHost]) -> list[str]:
-    return [f'{host.node} ({host.facts.critical_missing} of '
-            f'{host.facts.critical} missing)'
-            for host in sorted(hosts, key=lambda host: host.node)]
-
-
-def _kept(cloud: CloudState) -> Outcome:
-    not_kept = [host for host in cloud.hosts
-                if host.facts.critical_trouble == report.NOT_KEPT]
-    if not_kept:
-        return warn(
-            f'not kept on {check.listed(_nodes(not_kept))}, which make disks '
-            'from images in Ceph',
-            'Take critical_images out of the nova.conf or the aggregates of '
-            'these hosts. In an outage of Glance, see that Ceph has the '
-            'images.')
-    return ok('no host is asked for what it cannot keep')
 
 
 def _versions(cloud: CloudState, set_up: SetUp) -> Outcome | None:
@@ -258,12 +215,14 @@ def _releases(cloud: CloudState | None, set_up: SetUp) -> Outcome:
     return ok(f'tried with nova {", ".join(sorted(releases))}')
 
 
-def _nodes(hosts: Sequence[CheckedHost]) -> list[str]:
+def nodes(hosts: Sequence[CheckedHost]) -> list[str]:
+    """Return the names of compute nodes."""
     return sorted(host.node for host in hosts)
 
 
-def _check(code: str, title: str, why: str,
+def across(code: str, title: str, why: str,
            look: Callable[[CloudState], Outcome | None]) -> SetUpCheck:
+    """Return a check of all compute hosts; see :class:`.check.SetUpCheck`."""
     return _mixed(code, title, why, lambda cloud, _: look(cloud))
 
 
@@ -276,26 +235,26 @@ CHECKS = (
     SetUpCheck('CAS201', 'Compute hosts', 'nova-compute has the driver',
                'Only a driver of this package reports the image cache.',
                _conf),
-    _check('CAS202', 'Hosts report',
+    across('CAS202', 'Hosts report',
            'Of a host without a report the weigher does not know what it '
            'holds. If no host reports, the weigher has no effect.', _report),
-    _check('CAS203', 'Reports can be read',
+    across('CAS203', 'Reports can be read',
            'A report of a version that nova-scheduler does not know counts '
            'as none.', _readable),
-    _check('CAS204', 'Reports are fresh',
+    across('CAS204', 'Reports are fresh',
            'nova-scheduler goes by what the row of the host says: by images '
            'that are gone, and without those that have come.', _fresh),
-    _check('CAS205', 'Reports are whole',
+    across('CAS205', 'Reports are whole',
            'Whether a host holds an image that its truncated report does not '
            'list is unknown.', _whole),
-    _check('CAS206', 'Rows are below their limit',
+    across('CAS206', 'Rows are below their limit',
            'With one byte more than the column holds, the row of the host is '
            'never written again, and boots on the host fail.', _rows),
-    _check('CAS207', 'The file systems are known',
+    across('CAS207', 'The file systems are known',
            'With reflinks a disk can share blocks with its image. A cache '
            'with a device of its own cannot fill the disks of servers.',
            _file_systems),
-    _check('CAS208', 'Caches have room',
+    across('CAS208', 'Caches have room',
            'A fetch that fills the disk fails, and with a shared device '
            'stops the servers of the host.', _room),
     _mixed('CAS209', 'There is one version',
@@ -305,11 +264,4 @@ CHECKS = (
                'The package uses private names of nova, which change '
                'between releases.',
                lambda set_up: _releases(set_up.cloud, set_up)),
-    _check('CAS211', 'Hosts hold their critical images',
-           'An image that is not there when Glance fails cannot be '
-           'fetched.',
-           _critical),
-    _check('CAS212', 'Critical images can be kept',
-           'A host that makes disks from images in Ceph has no image cache '
-           'for them.', _kept),
 )

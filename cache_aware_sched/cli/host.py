@@ -43,8 +43,7 @@ class HostList(fleet_access.FleetCommand, lister.Lister):
     the host must hold, and missing those of them that it does not. Free GiB is
     the room on the file system of the cache, coarsely. MB/s is how fast the
     host fetched lately. Report is the version of the report. Age is that of
-    the row of the
-    host in nova's database.
+    the row of the host in nova's database.
     """
 
     def take_action(self, parsed_args: argparse.Namespace,

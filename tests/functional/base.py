@@ -57,9 +57,12 @@ def settling_in(seconds):
 
 
 def end_reports(computes):
-    """Wait until no host reports: that would outlive the test."""
+    """Wait until no host reports or fetches: that would outlive the test."""
     end = time.monotonic() + 5
     for compute in computes:
+        fetches = getattr(compute.manager.driver, '_critical_fetches', None)
+        if fetches:
+            fetches.end()
         # nova's own drivers have none.
         sent = getattr(compute.manager.driver, '_cache_report', None)
         while (sent and sent._refresher._running

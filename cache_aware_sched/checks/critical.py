@@ -1,0 +1,80 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Checks of the critical images of compute hosts. No nova."""
+
+from collections.abc import Sequence
+
+from cache_aware_sched.checks import check
+from cache_aware_sched.checks.check import fail
+from cache_aware_sched.checks.check import ok
+from cache_aware_sched.checks.check import Outcome
+from cache_aware_sched.checks.check import warn
+from cache_aware_sched.checks import computes
+from cache_aware_sched.checks.state import CheckedHost
+from cache_aware_sched.checks.state import CloudState
+from cache_aware_sched import report
+
+
+def _critical(cloud: CloudState) -> Outcome:
+    wanting = [host for host in cloud.hosts if host.facts.critical]
+    lacking = [host for host in wanting if host.facts.critical_missing
+               and host.facts.critical_trouble != report.NOT_KEPT]
+    full = [host for host in lacking
+            if host.facts.critical_trouble == report.NO_ROOM]
+    if full:
+        return fail(
+            f'no room for all on {check.listed(_numbers(full))}',
+            'Raise the limits of these hosts ([cache_aware_sched] '
+            'image_cache_max_size_gb and others) or add room, or take '
+            'images off critical_images; the log of nova-compute has the '
+            'numbers.')
+    if lacking:
+        return warn(
+            f'not yet on {check.listed(_numbers(lacking))}',
+            'Wait for [cache_aware_sched] critical_image_spread_seconds and '
+            'the fetches. If they do not come, the log of nova-compute says '
+            'why: "cannot fetch critical image".')
+    if not wanting:
+        return ok('no host has critical images')
+    return ok(f'{len(wanting):,} hosts hold all of theirs')
+
+
+def _numbers(hosts: Sequence[CheckedHost]) -> list[str]:
+    return [f'{host.node} ({host.facts.critical_missing} of '
+            f'{host.facts.critical} missing)'
+            for host in sorted(hosts, key=lambda host: host.node)]
+
+
+def _kept(cloud: CloudState) -> Outcome:
+    not_kept = [host for host in cloud.hosts
+                if host.facts.critical_trouble == report.NOT_KEPT]
+    if not_kept:
+        return warn(
+            f'not kept on {check.listed(computes.nodes(not_kept))}, which '
+            'make disks from images in Ceph',
+            'Take critical_images out of the nova.conf or the aggregates of '
+            'these hosts. In an outage of Glance, see that Ceph has the '
+            'images.')
+    return ok('no host is asked for what it cannot keep')
+
+
+CHECKS = (
+    computes.across(
+        'CAS211', 'Hosts hold their critical images',
+        'An image that is not there when Glance fails cannot be fetched.',
+        _critical),
+    computes.across(
+        'CAS212', 'Critical images can be kept',
+        'A host that makes disks from images in Ceph has no image cache for '
+        'them.', _kept),
+)
