@@ -47,12 +47,14 @@ class EvictionResult:
     :param absent: names of these, and of what somebody else removed meanwhile
     :param stuck: names of entries that could not be evicted
     :param exceeded: limits that are exceeded nevertheless
+    :param lacks: bytes that the file system then has too few
     """
 
     evicted: list[tuple[Entry, str]] = dataclasses.field(default_factory=list)
     absent: set[str] = dataclasses.field(default_factory=set)
     stuck: set[str] = dataclasses.field(default_factory=set)
     exceeded: list[limits.Limit] = dataclasses.field(default_factory=list)
+    lacks: int = 0
 
 
 class Evictor:
@@ -99,12 +101,12 @@ class Evictor:
             or any(self.limits.exclude(entry.size)
                    for entry in listing.entries))
 
-    def unattainable(self, view: View) -> list[limits.Limit]:
-        """Return the limits that evicting everything would not keep."""
+    def at_least(self, view: View) -> limits.Budget:
+        """Return the account of the cache if everything were evicted."""
         budget = view.listing.budget(self.limits)
         for entry in view.evictable():
             budget.without(entry)
-        return budget.exceeded()
+        return budget
 
     def evict_expired(self, view: View, outcome: EvictionResult) -> None:
         """Evict what the policy does not want to keep."""
@@ -123,14 +125,15 @@ class Evictor:
         for entry in view.entries:
             if entry.name in outcome.absent:
                 budget.without(entry)
-        budget.see(self.disk_now())
+        budget.see(self._disk_now())
         recent = view.listing.recent()
         outcome.exceeded = limits.evict(
             budget, self._order(
                 view.evictable(outcome.absent | outcome.stuck), recent,
                 first),
             lambda entry, limit: self.evict(entry, limit.value, outcome),
-            self.disk_now, recent)
+            self._disk_now, recent)
+        outcome.lacks = budget.lacks
 
     def note_too_large(self, view: View, outcome: EvictionResult) -> None:
         """Note the limit of size if something stays that exceeds it alone.
@@ -142,8 +145,7 @@ class Evictor:
                 for entry in view.evictable(outcome.absent | outcome.stuck)):
             outcome.exceeded.insert(0, limits.Limit.SIZE)
 
-    def disk_now(self) -> limits.Disk | None:
-        """Return how full the file system is; None in a dry run."""
+    def _disk_now(self) -> limits.Disk | None:
         return None if self.is_dry_run else self._store.disk()
 
     def _order(self, free: list[Entry], recent: set[str],

@@ -112,8 +112,6 @@ class Fetches:
             if expected is not None:
                 fetching[sha1] = expected
                 self._make_room(image_id, purpose.ahead)
-                if purpose.ahead:
-                    self._check_disk(image_id, expected)
             yield
         finally:
             fetching.pop(sha1, None)
@@ -206,8 +204,8 @@ class Fetches:
             LOG.exception(
                 'Host %(host)s makes no room for image %(image)s.',
                 {'host': self._host, 'image': image_id})
-        if outcome.exceeded and ahead:
-            self._refuse_for(image_id, outcome.exceeded)
+        if ahead and (outcome.exceeded or outcome.lacks):
+            self._refuse_for(image_id, outcome.exceeded, outcome.lacks)
         elif outcome.exceeded:
             LOG.info(
                 'Not enough could be evicted on host %(host)s for image '
@@ -219,36 +217,35 @@ class Fetches:
                outcome: evictor_mod.EvictionResult) -> None:
         listing = self._evictor.look()
         if not self._evictor.is_exceeded(listing):
+            outcome.lacks = listing.budget(self._limits).lacks
             return
         view = self._evictor.evictable.view(
             listing, self._used(), waits=not ahead)
         if ahead:
-            lacking = self._evictor.unattainable(view)
-            if lacking:  # then nothing has to be evicted for it
-                self._refuse_for(image_id, lacking)
+            # What cannot be had is refused before anything is evicted for it.
+            least = self._evictor.at_least(view)
+            if least.exceeded() or least.lacks:
+                self._refuse_for(image_id, least.exceeded(), least.lacks)
                 return
         self._evictor.evict_to_limits(
             view, outcome, report.image_sha1(image_id) if in_vain else None)
 
-    def _check_disk(self, image_id: str, expected: limits.Fetch) -> None:
-        """Refuse what would fill the file system, whatever the limits are.
+    def _refuse_for(self, image_id: str, lacking: list[limits.Limit],
+                    lacks: int) -> None:
+        """Refuse what would exceed a limit, or fill the file system.
 
-        :raises NoRoom: if it would
+        :param lacks: bytes that the file system has too few
         """
-        disk = self._evictor.disk_now()
-        if disk and disk.available < expected.peak:
-            self._refuse(
-                image_id, f'it takes {expected.peak} bytes of the disk while '
-                f'it is fetched, and {disk.available} bytes are free.')
-
-    def _refuse_for(self, image_id: str, lacking: list[limits.Limit]) -> None:
         expected = self._evictor.evictable.fetching[
             report.image_sha1(image_id)]
-        disk = self._evictor.disk_now()
-        free = f' {disk.available} bytes of the disk are free.' if disk else ''
-        self._refuse(
-            image_id, f'it takes {expected.size} bytes, and too much of the '
-            f'cache is in use or protected for {_values(lacking)}.{free}')
+        if lacking:
+            why = (f'it takes {expected.size} bytes, and too much of the '
+                   f'cache is in use or protected for {_values(lacking)}.')
+        else:
+            free = max(0, expected.peak - lacks)
+            why = (f'it takes {expected.peak} bytes of the disk while it is '
+                   f'fetched, and {free} bytes are free.')
+        self._refuse(image_id, why)
 
     def _refuse(self, image_id: str, why: str) -> None:
         """Refuse to fetch an image ahead of time, but not in a dry run."""

@@ -158,6 +158,11 @@ class Budget:
              and self._available < self._limits.min_free),
         ) if exceeded]
 
+    @property
+    def lacks(self) -> int:
+        """The bytes that the file system has too few, whatever the limits."""
+        return max(0, -self._available)
+
     def room(self) -> int | None:
         """Return the bytes for which nothing need be evicted.
 

@@ -337,6 +337,10 @@ class Oracle:
             exceeded.add('low')
         return exceeded
 
+    def overflows(self, left):
+        """Return whether some of the files do not fit on the disk."""
+        return self._disk(left)[0] > DISK
+
     def takes(self):
         """Return the bytes meanwhile, and those of one copy."""
         if not self._fetch:
@@ -531,8 +535,10 @@ class PropertyTestCase(managers.ManagerTestCase):
             return
         if refused:
             self.assertTrue(fetch.ahead)
-            self.assertTrue(oracle.exceeded(left) - LOW)
-            if oracle.exceeded(oracle.needed) - LOW:
+            self.assertTrue(oracle.exceeded(left) - LOW
+                            or oracle.overflows(left))
+            if (oracle.exceeded(oracle.needed) - LOW
+                    or oracle.overflows(oracle.needed)):
                 self.assertEqual(oracle.all, left)
             return
         if fetch.ahead:
@@ -541,6 +547,7 @@ class PropertyTestCase(managers.ManagerTestCase):
                 # and is no reason to refuse what fits.
                 oracle.least = oracle.all
             self.assertEqual(set(), oracle.exceeded(left) - LOW)
+            self.assertFalse(oracle.overflows(left))
         self.check_limits(oracle, left)
 
     def check_recent(self, oracle, left):
