@@ -280,4 +280,4 @@ _SAID = {
 
 
 def _words(error: BaseException) -> str:
-    return f'{type(error).__name__}: {str(error).partition(chr(10))[0]}'[:300]
+    return (str(error).partition('\n')[0] or type(error).__name__)[:300]

@@ -277,7 +277,7 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
         self.assertEqual(1, status)
         self.assertEqual({'a', 'b'}, {row['Host'] for row in rows})
         self.assertIn('b: image aaaaaaaa', err)
-        self.assertIn('TimeoutError: no reply', err)
+        self.assertIn('not there: no reply.', err)
 
     def test_results(self):
         self.answers = {'a': 'error'}
