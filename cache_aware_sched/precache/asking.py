@@ -25,11 +25,16 @@ from nova import conf as nova_conf
 from nova import context as nova_context
 from nova import objects
 from nova import rpc
+import oslo_messaging
 
 from cache_aware_sched.precache.plan import PlannedCopy
 from cache_aware_sched import service_account
 
 CONF = nova_conf.CONF
+
+
+class SilentHost(Exception):
+    """A host does not answer; the message says why that may be."""
 
 
 class HostAsker:
@@ -72,6 +77,11 @@ class HostAsker:
         cell = objects.HostMapping.get_by_host(
             context, copy.host).cell_mapping
         with nova_context.target_cell(context, cell) as target:
-            answer = self._rpcapi.cache_images(
-                target, host=copy.host, image_ids=[copy.image_id])
+            try:
+                answer = self._rpcapi.cache_images(
+                    target, host=copy.host, image_ids=[copy.image_id])
+            except oslo_messaging.MessagingTimeout:
+                raise SilentHost(
+                    'its nova-compute has died, hangs, or takes longer than '
+                    '--timeout') from None
         return str(answer.get(copy.image_id, ''))

@@ -25,10 +25,14 @@ from typing import Any
 import urllib.parse
 import uuid
 
+from oslo_log import log as logging
 import tooz
 from tooz import coordination
 
 from cache_aware_sched import masking
+from cache_aware_sched import once
+
+LOG = logging.getLogger(__name__)
 
 #: Below [DEFAULT] state_path of nova.
 DIRECTORY = 'cache_aware_sched/precache'
@@ -50,18 +54,22 @@ class Locks:
     def acquire(self, name: str) -> Any | None:
         """Return a lock that was free, None if it was not.
 
-        Give it back with its ``release()``.
-
-        :raises NotCoordinated: if that cannot be told
+        Give it back with its ``release()``. As long as nobody can tell whether
+        it is free it is not.
         """
         # A file of this name: it must be one in any file system.
         safe = f'cache-aware-sched-{hashlib.sha1(name.encode()).hexdigest()}'
         try:
             lock = self._coordinator.get_lock(safe.encode())
-            return lock if lock.acquire(blocking=False) else None
+            free = lock.acquire(blocking=False)
         except (tooz.ToozError, OSError) as error:
-            raise NotCoordinated(
-                f'lock {name!r}: {masking.masked(str(error))}') from None
+            why = masking.masked(str(error))
+            once.warning(
+                LOG, ('lock', why), 'Whether the lock %(name)r is free cannot '
+                'be told: %(why)s. What needs it waits.',
+                {'name': name, 'why': why})
+            return None
+        return lock if free else None
 
     def first_free(self, name: str, number: int) -> Any | None:
         """Return the first of so many locks that is free, None if none is."""

@@ -166,34 +166,36 @@ class FetchRun:
         """Have hosts asked for what may start; return what still waits."""
         left = []
         busy = {one.copy.host for one in self._running}
+        slot = self._free_slot()
         for copy in waiting:
             if copy.host in self._unanswered:
                 self._end(copy, FetchOutcome.FAILED,
                           'the host did not answer for another image')
-            elif self._has(copy):
+                continue
+            if self._has(copy):
                 self._end(copy, FetchOutcome.EXISTING)
-            elif copy.host in busy or not self._start_one(copy):
+                continue
+            host_lock = (None if slot is None or copy.host in busy
+                         else self._locks.acquire(f'host {copy.host}'))
+            # Of a host that another command uses, all images wait.
+            busy.add(copy.host)
+            if host_lock is None:
                 left.append(copy)
-            else:
-                busy.add(copy.host)
+                continue
+            now = self._clock()
+            self._running.append(_Running(
+                copy, self._ask(copy), now, host_lock, slot,
+                now + self._pace.seconds(copy.size)))
+            slot = self._free_slot()
+        if slot is not None:
+            slot.release()
         return left
 
-    def _start_one(self, copy: PlannedCopy) -> bool:
-        """Have a host asked, if it and a slot are free."""
+    def _free_slot(self) -> Any | None:
+        """Return the lock of a slot, None if there is none."""
         if len(self._running) + len(self._slots) >= self._pace.slots:
-            return False
-        host_lock = self._locks.acquire(f'host {copy.host}')
-        if host_lock is None:
-            return False
-        slot = self._locks.first_free('slot', self._pace.slots)
-        if slot is None:
-            host_lock.release()
-            return False
-        now = self._clock()
-        self._running.append(_Running(
-            copy, self._ask(copy), now, host_lock, slot,
-            now + self._pace.seconds(copy.size)))
-        return True
+            return None
+        return self._locks.first_free('slot', self._pace.slots)
 
     def _settle(self) -> None:
         """End what the reports show, and what has failed."""
@@ -280,4 +282,4 @@ _SAID = {
 
 
 def _words(error: BaseException) -> str:
-    return f'{type(error).__name__}: {str(error).partition(chr(10))[0]}'[:300]
+    return (str(error).partition('\n')[0] or type(error).__name__)[:300]

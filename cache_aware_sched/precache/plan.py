@@ -63,7 +63,7 @@ class PlanOptions(Checked):
 class PlannedCopy:
     """An image that a host is to fetch.
 
-    :param size: bytes that it takes of the cache
+    :param size: bytes that Glance sends
     """
 
     image_id: str
@@ -82,7 +82,7 @@ class PlanLine:
     :param wanted: hosts that should have one
     :param unknown: hosts that do not tell
     :param hosts: that are to fetch it
-    :param size: bytes of a copy
+    :param size: bytes that Glance sends for a copy
     :param saved: seconds a day that servers start sooner
     :param short: why too little is planned, '' if it is not
     """
@@ -141,25 +141,29 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
         inputs.hosts(known, options.domain_key),
         inputs.wishes(known, asked, choice, options.min_copies, per_copy))
     ids = {report.image_key(image): image for image in asked.image_ids}
+    sent = {image: said.size for image, said in known.described.items()}
     rate = fetch_time.usual_rate([
         host.reported.header.rate for host in known.fleet.hosts
         if host.reported and host.reported.header.rate])
     names = {image: said.name for image, said in known.described.items()}
     return PrecachePlan(
-        tuple(PlannedCopy(ids[fetch.image], fetch.zone, fetch.host, fetch.size)
+        tuple(PlannedCopy(image := ids[fetch.image], fetch.zone, fetch.host,
+                          sent.get(image) or fetch.size)
               for fetch in found.fetches),
-        tuple(_lines(found, ids, names, rate)), rate,
+        tuple(_lines(found, ids, names, sent, rate)), rate,
         tuple(inputs.doubts(known)))
 
 
 def _lines(found: planner.Plan, ids: Mapping[str, str],
-           names: Mapping[str, str], rate: float) -> Iterator[PlanLine]:
+           names: Mapping[str, str], sent: Mapping[str, int],
+           rate: float) -> Iterator[PlanLine]:
     for image in found.images:
         wish, image_id = image.wish, ids[image.wish.image]
+        size = sent.get(image_id) or wish.size
         # As if each host with a copy took as many of its servers.
         share = len(image.hosts) / image.wanted if image.wanted else 0.0
         yield PlanLine(
             image_id, names.get(image_id, ''), wish.zone, wish.boots_per_day,
-            image.there, image.wanted, image.unknown, image.hosts, wish.size,
-            wish.boots_per_day * share * fetch_time.fetch_seconds(
-                wish.size, rate), image.short)
+            image.there, image.wanted, image.unknown, image.hosts, size,
+            wish.boots_per_day * share * fetch_time.fetch_seconds(size, rate),
+            image.short)

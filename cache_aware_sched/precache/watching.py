@@ -87,11 +87,7 @@ class Watch:
         if self._lock is not None and not coordination.is_held(self._lock):
             self._lock = None
         if self._lock is None:
-            try:
-                self._lock = self._locks.acquire(_LOCK)
-            except coordination.NotCoordinated as error:
-                self._say(f'Nothing is done: {error}')
-                return False
+            self._lock = self._locks.acquire(_LOCK)
         if self._lock is None and not self._waits:
             self._say('Another controller is active. This one waits for it '
                       'to end.')

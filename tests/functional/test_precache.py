@@ -16,6 +16,7 @@
 from tests.functional import base
 # isort: on
 
+import collections
 import json
 
 import fixtures
@@ -32,8 +33,10 @@ GIB = base.GIB
 OWNER = 'c' * 32
 
 
-class PrecacheTests(base.CloudTestCase):
-    """Three hosts, in the zones nova and east; nothing is cached."""
+class PrecacheTestCase(base.CloudTestCase):
+    """Lets the command reach the nova of the test."""
+
+    HOSTS = ()
 
     def setUp(self):
         super().setUp()
@@ -51,8 +54,7 @@ class PrecacheTests(base.CloudTestCase):
             fetching, 'REPORT_SECONDS', 0.5))
         self.flags(state_path=self.useFixture(fixtures.TempDir()).path)
         self.set(precache_owners=[OWNER], image_cache_weight_multiplier=0.0)
-        self.start('host1', 'host2', 'host3')
-        self.aggregate(['host3'], availability_zone='east')
+        self.start(*self.HOSTS)
         self.public = self.image(size=2 * GIB)
         for host in self.computes:
             self.report(host)
@@ -73,6 +75,16 @@ class PrecacheTests(base.CloudTestCase):
     def holders(self):
         return {host for host in self.computes
                 if fake.image_cache(host).has(self.public)}
+
+
+class PrecacheTests(PrecacheTestCase):
+    """Three hosts, in the zones nova and east; nothing is cached."""
+
+    HOSTS = ('host1', 'host2', 'host3')
+
+    def setUp(self):
+        super().setUp()
+        self.aggregate(['host3'], availability_zone='east')
 
     def test_servers_that_are_announced(self):
         expect = ('--expect', f'{self.public}=60@nova')
@@ -137,3 +149,26 @@ class PrecacheTests(base.CloudTestCase):
 
         self.assertIn('In doubt: 2 of 3 hosts are down', err)
         self.assertEqual({'host3'}, self.holders())
+
+
+class ManyHostsTests(PrecacheTestCase):
+
+    HOSTS = tuple(f'host{number:02}' for number in range(100))
+
+    def test_all_of_them(self):
+        """Nothing is fetched twice."""
+        fetched = collections.Counter()
+        for name, compute in self.computes.items():
+            def fetch(context, image_id, name=name, driver=compute.driver):
+                fetched[name] += 1
+                return type(driver).cache_image(driver, context, image_id)
+
+            compute.driver.cache_image = fetch
+
+        _rows, err = self.run_json(
+            'apply', '--force', '--concurrency', '20', '--expect',
+            f'{self.public}=2000')
+
+        self.assertIn('100 cached, 0 existing, 0 failed, 0 not tried.', err)
+        self.assertEqual(set(self.HOSTS), self.holders())
+        self.assertEqual({1}, set(fetched.values()))

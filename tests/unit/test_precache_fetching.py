@@ -14,10 +14,12 @@
 
 import concurrent.futures
 import dataclasses
+from unittest import mock
 
 import fixtures
 from hypothesis import given
 from hypothesis import strategies as st
+import tooz
 
 from cache_aware_sched.precache import coordination
 from cache_aware_sched.precache import fetching
@@ -330,6 +332,16 @@ class LocksTests(base.TestCase):
 
             self.assertNotIn(None, held)
             self.assertIsNone(one.first_free('slot', 2))
+
+    def test_what_cannot_be_told_is_not_free(self):
+        away = mock.Mock(get_lock=mock.Mock(side_effect=tooz.ToozError(
+            'connection refused')))
+
+        self.assertIsNone(coordination.Locks(away).acquire('slot 0'))
+        self.assertIsNone(coordination.Locks(away).acquire('slot 1'))
+
+        [warning] = self.warnings()
+        self.assertIn("lock 'slot 0'", warning)
 
     def test_no_directory(self):
         error = self.assertRaises(
