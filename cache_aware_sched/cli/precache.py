@@ -25,7 +25,7 @@ from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli import precaching
 from cache_aware_sched import fetch_time
-from cache_aware_sched.precache.controller import FetchOptions
+from cache_aware_sched.precache.pace import FetchOptions
 from cache_aware_sched.precache.pace import Pace
 from cache_aware_sched.precache.pace import PaceOptions
 from cache_aware_sched.precache.plan import PlanOptions

@@ -32,7 +32,7 @@ _Ask = Callable[[Any], Any]
 def fetcher(app: Any, how: Any) -> Iterator[tuple[coordination.Locks, _Ask]]:
     """Give the locks, and what asks a host to fetch.
 
-    :param how: :class:`cache_aware_sched.precache.controller.FetchOptions`
+    :param how: :class:`cache_aware_sched.precache.pace.FetchOptions`
     :raises RuntimeError: if one of them cannot be had
     """
     with fleet_access.nova():
@@ -64,7 +64,7 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
 
     Ctrl-C starts nothing more, and does not wait for what was begun.
 
-    :param how: :class:`cache_aware_sched.precache.controller.FetchOptions` and
+    :param how: :class:`cache_aware_sched.precache.pace.FetchOptions` and
         :class:`cache_aware_sched.precache.pace.PaceOptions`
     :returns: what became of each copy
     """

@@ -14,23 +14,16 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import dataclasses
 import datetime
 import json
-import os
 from typing import Any
 
 from oslo_log import log as logging
 
 from cache_aware_sched.decision_log.line_file import LineFile
 from cache_aware_sched import once
-from cache_aware_sched.option import BadOption
-from cache_aware_sched.option import Checked
-from cache_aware_sched.option import Name
-from cache_aware_sched.option import option
 from cache_aware_sched.precache import coordination
 from cache_aware_sched.precache import fetching
-from cache_aware_sched.precache import inputs
 from cache_aware_sched.precache import pace
 from cache_aware_sched.precache import plan as plan_mod
 
@@ -41,47 +34,6 @@ Expected = tuple[str, int, str | None]
 
 #: A log of results is not rotated: a line has 300 bytes.
 _NEVER = 2 ** 62
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FetchOptions(Checked):
-    """How what was planned is carried out."""
-
-    window: str = option(
-        '', 'Part of the day in which fetches may begin, in the local time of '
-        'this machine, as 22:00-06:00. Default: always.', metavar='TIME-TIME')
-    pause_file: str = option(
-        '', 'No fetch begins while this file is there.', metavar='FILE')
-    timeout: int = option(
-        3600, 'Seconds for one image, from when its host was asked.',
-        low=1, high=7 * 86400)
-    max_failures: int = option(
-        10, 'Begin no more fetches after more than so many have failed.',
-        low=0, high=1_000_000)
-    results: str = option(
-        '', 'Append what became of each fetch to this file, a JSON object a '
-        'line.', metavar='FILE')
-
-    def __post_init__(self) -> None:
-        """Check the bounds, and the window.
-
-        :raises BadOption: naming the field
-        """
-        Checked.__post_init__(self)
-        try:
-            if self.window:
-                pace.Window.of(self.window)
-        except ValueError as error:
-            raise BadOption('{}: {}', Name('window'), error) from None
-
-    def closed(self) -> str:
-        """Return why no fetch may begin now, '' if one may."""
-        if self.pause_file and os.path.exists(self.pause_file):
-            return f'{self.pause_file} is there'
-        now = datetime.datetime.now().astimezone().time()
-        if self.window and not pace.Window.of(self.window).is_open(now):
-            return f'it is {now:%H:%M}, outside of {self.window}'
-        return ''
 
 
 class Controller:
@@ -103,7 +55,7 @@ class Controller:
         self.silent: list[str] = []
 
     @property
-    def choice(self) -> inputs.PrecacheChoice:
+    def choice(self) -> Any:
         """Which images may be fetched ahead of time."""
         return self._reading.choice()
 
@@ -116,12 +68,13 @@ class Controller:
         """
         known, self.silent = self._reader.read(
             self._now(), [image for image, _count, _zone in self._expected])
-        return plan_mod.make(
+        from cache_aware_sched.precache import planning
+        return planning.make(
             known, self._options, self.choice,
             self._reading.announced(self._expected, known.fleet),
             self._reading.cap())
 
-    def run(self, plan: plan_mod.PrecachePlan, how: FetchOptions,
+    def run(self, plan: plan_mod.PrecachePlan, how: pace.FetchOptions,
             fast: pace.PaceOptions, locks: coordination.Locks, ask: Callable[[
                 plan_mod.PlannedCopy], Any],
             tell: Callable[[fetching.CopyResult], None] = lambda _result: None,

@@ -10,16 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How fast, and when, images are fetched ahead of time: pure functions."""
+"""How fast, and when, images are fetched ahead of time. No nova."""
 
 import collections
 from collections.abc import Iterable
 import dataclasses
 import datetime
 import math
+import os
 
 from cache_aware_sched import fetch_time
+from cache_aware_sched.option import BadOption
 from cache_aware_sched.option import Checked
+from cache_aware_sched.option import Name
 from cache_aware_sched.option import option
 from cache_aware_sched.precache.plan import PlannedCopy
 
@@ -71,6 +74,47 @@ class Window:
         if self.start < self.end:
             return self.start <= now < self.end
         return now >= self.start or now < self.end
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FetchOptions(Checked):
+    """How what was planned is carried out."""
+
+    window: str = option(
+        '', 'Part of the day in which fetches may begin, in the local time of '
+        'this machine, as 22:00-06:00. Default: always.', metavar='TIME-TIME')
+    pause_file: str = option(
+        '', 'No fetch begins while this file is there.', metavar='FILE')
+    timeout: int = option(
+        3600, 'Seconds for one image, from when its host was asked.',
+        low=1, high=7 * 86400)
+    max_failures: int = option(
+        10, 'Begin no more fetches after more than so many have failed.',
+        low=0, high=1_000_000)
+    results: str = option(
+        '', 'Append what became of each fetch to this file, a JSON object a '
+        'line.', metavar='FILE')
+
+    def __post_init__(self) -> None:
+        """Check the bounds, and the window.
+
+        :raises BadOption: naming the field
+        """
+        Checked.__post_init__(self)
+        try:
+            if self.window:
+                Window.of(self.window)
+        except ValueError as error:
+            raise BadOption('{}: {}', Name('window'), error) from None
+
+    def closed(self) -> str:
+        """Return why no fetch may begin now, '' if one may."""
+        if self.pause_file and os.path.exists(self.pause_file):
+            return f'{self.pause_file} is there'
+        now = datetime.datetime.now().astimezone().time()
+        if self.window and not Window.of(self.window).is_open(now):
+            return f'it is {now:%H:%M}, outside of {self.window}'
+        return ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

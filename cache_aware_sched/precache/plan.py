@@ -10,21 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How a plan is made: its options, and the plan as people read it."""
+"""The options of a plan, and the plan as people read it. No nova."""
 
-from collections.abc import Collection
-from collections.abc import Iterator
-from collections.abc import Mapping
 import dataclasses
 import datetime
 
-from cache_aware_sched import fetch_time
 from cache_aware_sched.option import Checked
 from cache_aware_sched.option import option
 from cache_aware_sched.precache import demand
-from cache_aware_sched.precache import inputs
-from cache_aware_sched.precache import planner
-from cache_aware_sched import report
 
 #: Half-lives before now that are looked at: what is older counts less than
 #: one in 60.
@@ -124,46 +117,3 @@ class PrecachePlan:
     def bytes(self) -> int:
         """What is fetched."""
         return sum(copy.size for copy in self.copies)
-
-
-def make(known: inputs.PlanInputs, options: PlanOptions,
-         choice: inputs.PrecacheChoice,
-         announced: Collection[inputs.Announced],
-         cap: int = 0) -> PrecachePlan:
-    """Return the plan for a cloud.
-
-    :param cap: servers of one image that a host may run, 0 for any number: of
-        those that are announced it cannot take more
-    """
-    asked = inputs.ImageDemand(known, options.half_life, announced)
-    per_copy = min(demand.CREATES_PER_COPY, cap or demand.CREATES_PER_COPY)
-    found = planner.plan(
-        inputs.hosts(known, options.domain_key),
-        inputs.wishes(known, asked, choice, options.min_copies, per_copy))
-    ids = {report.image_key(image): image for image in asked.image_ids}
-    sent = {image: said.size for image, said in known.described.items()}
-    rate = fetch_time.usual_rate([
-        host.reported.header.rate for host in known.fleet.hosts
-        if host.reported and host.reported.header.rate])
-    names = {image: said.name for image, said in known.described.items()}
-    return PrecachePlan(
-        tuple(PlannedCopy(image := ids[fetch.image], fetch.zone, fetch.host,
-                          sent.get(image) or fetch.size)
-              for fetch in found.fetches),
-        tuple(_lines(found, ids, names, sent, rate)), rate,
-        tuple(inputs.doubts(known)))
-
-
-def _lines(found: planner.Plan, ids: Mapping[str, str],
-           names: Mapping[str, str], sent: Mapping[str, int],
-           rate: float) -> Iterator[PlanLine]:
-    for image in found.images:
-        wish, image_id = image.wish, ids[image.wish.image]
-        size = sent.get(image_id) or wish.size
-        # As if each host with a copy took as many of its servers.
-        share = len(image.hosts) / image.wanted if image.wanted else 0.0
-        yield PlanLine(
-            image_id, names.get(image_id, ''), wish.zone, wish.boots_per_day,
-            image.there, image.wanted, image.unknown, image.hosts, size,
-            wish.boots_per_day * share * fetch_time.fetch_seconds(size, rate),
-            image.short)

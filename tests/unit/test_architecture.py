@@ -210,12 +210,12 @@ class TestDirections(base.TestCase):
         """It takes seconds to load; plotly may not be there at all."""
         self.assert_loads_without(
             ('nova', 'oslo_db', 'oslo_messaging', 'plotly',
-             'prometheus_client', 'rich', 'sqlalchemy'),
+             'prometheus_client', 'rich', 'sqlalchemy', 'tooz'),
             f'{PACKAGE}.cli.app', f'{PACKAGE}.cli.simulate', *(
                 f'{PACKAGE}.cli.{name}' for name in (
                     'cap', 'check', 'decisions', 'explain', 'exporter',
-                    'host', 'image', 'image_cache', 'report', 'status',
-                    'upgrade_check')))
+                    'host', 'image', 'image_cache', 'precache', 'report',
+                    'status', 'upgrade_check')))
 
     def test_nothing_needs_the_command(self):
         for name, path in modules().items():
