@@ -36,6 +36,8 @@ from cache_aware_sched.precache import planner
 from cache_aware_sched import report
 from cache_aware_sched import wording
 
+GIB = 2 ** 30
+
 #: Share of the hosts that may be down before a plan is taken for an effect of
 #: something that is broken. Judgement: a rack, a row or a zone may fail; what
 #: is left of a cloud should then not fetch for what it has lost.
@@ -173,10 +175,12 @@ def cache_host(host: fleet_hosts.ReportingHost,
 def _room(facts: report.HostFacts) -> tuple[int, bool]:
     """Return the bytes that fit in, and whether the host evicts for more.
 
-    Half of what is free, if the host does not tell its limits: the disks of
-    its servers grow into the rest. Judgement.
+    Of a host that tells only what its file system has, half of that: the
+    disks of its servers grow into the rest, as hosts that tell reckon too.
     """
-    return (facts.free_gib or 0) * 2 ** 30 // 2, False
+    if facts.room_gib is not None:
+        return facts.room_gib * GIB, bool(facts.evicts)
+    return (facts.free_gib or 0) * GIB // 2, False
 
 
 class ImageDemand:

@@ -174,6 +174,20 @@ class PlanShowTests(PrecacheCommandTestCase):
 
         self.assertEqual({(IMAGE, ''): 'a, b, c'}, self.planned())
 
+    def test_room_that_hosts_tell(self):
+        """One is at its limit, one evicts what nobody asks for."""
+        junk = report.BaseFile('1' * 40, 9 * GIB)
+        for host, facts in (
+                ('a', report.HostFacts(free_gib=99, room_gib=1, evicts=False)),
+                ('b', report.HostFacts(free_gib=99, room_gib=0, evicts=True)),
+                ('c', report.HostFacts(free_gib=1, room_gib=9, evicts=True))):
+            self.run_in(self.cells['cell1'], sa.update(NODES).where(
+                NODES.c.host == host).values(
+                    stats=reporting(junk, facts=facts)))
+        self.boots(200)
+
+        self.assertEqual({(IMAGE, ''): 'c, b'}, self.planned())
+
     def test_glance_is_silent(self):
         self.boots(200)
         with mock.patch.object(glance, 'records', side_effect=(
