@@ -72,6 +72,8 @@ class CriticalFetches:
         self._ask_at = 0.0
         #: Ids of those that do not fit in.
         self._refused: set[str] = set()
+        #: What was told of each that is missing.
+        self._told: dict[str, set[tuple[str, str]]] = {}
 
     def begin(self) -> None:
         """Begin to work, if that was not done yet; never raises."""
@@ -166,9 +168,10 @@ class CriticalFetches:
 
     def _forget_all_but(self, missing: Collection[str]) -> None:
         """Forget what was wrong with images that are there, or unwanted."""
-        for image_id in self._refused.difference(missing):
-            self._refused.discard(image_id)
-            once.forget(LOG, ('no room', image_id))
+        self._refused.intersection_update(missing)
+        for image_id in self._told.keys() - set(missing):
+            for cause in self._told.pop(image_id):
+                once.forget(LOG, cause)
 
     def _fetch(self, image_id: str) -> None:
         what: dict[str, Any] = {'host': self._host, 'image': image_id}
@@ -188,9 +191,11 @@ class CriticalFetches:
     def _tell(self, error: Exception, what: dict[str, Any]) -> None:
         """Tell why an image was not fetched, once for the cause."""
         image_id = what['image']
+        cause = (image_id, type(error).__name__)
+        self._told.setdefault(image_id, set()).add(cause)
         if isinstance(error, fetches.NoRoom):
             once.error(
-                LOG, ('no room', image_id),
+                LOG, cause,
                 'Host %(host)s cannot hold critical image %(image)s: %(why)s '
                 'Raise the limit or add room, or have it critical no more: '
                 '%(sources)s.', {
@@ -202,7 +207,7 @@ class CriticalFetches:
             return
         self._refused.discard(image_id)
         once.warning(
-            LOG, (image_id, type(error).__name__),
+            LOG, cause,
             'Host %(host)s cannot fetch critical image %(image)s: %(error)s. '
             'It tries again, after an hour at last. This is logged once for '
             'the cause.', {**what, 'error': str(error).rstrip('.')})

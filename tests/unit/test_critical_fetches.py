@@ -232,6 +232,20 @@ class TestFailures(CriticalFetchesTestCase):
             self.assertIn(HOST, warning)
             self.assertIn('no route', warning)
 
+    def test_next_outage_is_told_again(self):
+        self.start(critical_images=[IMAGE])
+        error = exception.GlanceConnectionFailed(
+            server='glance', reason='no route')
+        for number in (1, 2):
+            self.cache.remove(IMAGE)
+            self.glance.error = error
+            self.look(3600)
+            self.glance.error = None
+            self.look(3600 + 60)
+
+            self.assertEqual([IMAGE], self.held())
+            self.assertEqual(number, len(self.warnings()))
+
     def test_image_that_is_not_in_glance(self):
         self.start(critical_images=[IMAGE, OTHER_IMAGE])
         show = self.glance.show
