@@ -101,7 +101,7 @@ class TestImageShow(ImageCommandTestCase):
         self.assertIn(f"no host holds image '{factories.OTHER_IMAGE}', and",
                       err)
 
-    def test_name(self):
+    def test_name_that_is_asked_for(self):
         status, _out, err = self.execute('show', 'large')
 
         self.assertEqual(1, status)
