@@ -23,6 +23,7 @@ from typing import Any
 
 from cliff import show
 
+from cache_aware_sched import aggregate_keys
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.cloud import cap_differences
 from cache_aware_sched.checks.cloud import wants_late_check
@@ -56,7 +57,7 @@ class Status(fleet_access.FleetCommand, show.ShowOne):
             from cache_aware_sched.checks import configuration
             scheduler = configuration.scheduler()
         fields = {**_hosts(fleet), **_caches(fleet.hosts),
-                  **_caps(scheduler, fleet.hosts),
+                  **_caps(scheduler, fleet),
                   'last_day': self._last_day(parsed_args)}
         return tuple(fields), tuple(fields.values())
 
@@ -112,15 +113,26 @@ def _caches(hosts: Iterable[Any]) -> dict[str, str]:
     }
 
 
-def _caps(scheduler: Any, hosts: Iterable[Any]) -> dict[str, str]:
+def _caps(scheduler: Any, fleet: Any) -> dict[str, str]:
     """Return the cap of nova-scheduler, and whose cap differs."""
     return {
-        'weigher': f'{scheduler.mode}, multiplier {scheduler.multiplier:g}',
+        'weigher': (f'{scheduler.mode}, multiplier {scheduler.multiplier:g}'
+                    + _set_by(fleet.aggregates, aggregate_keys.IMAGE_CACHE)),
         # Without the late check, which is of hosts.
-        'cap': (number_text(scheduler.cap) if scheduler.asks_for_cap
-                else 'none asked for'),
-        'other_caps': '\n'.join(_differing(scheduler, hosts)),
+        'cap': ((number_text(scheduler.cap) if scheduler.asks_for_cap
+                 else 'none asked for')
+                + _set_by(fleet.aggregates, aggregate_keys.CAP)
+                + _set_by(fleet.aggregates, aggregate_keys.SHARE, 'share ')),
+        'other_caps': '\n'.join(_differing(scheduler, fleet.hosts)),
     }
+
+
+def _set_by(aggregates: Iterable[Any], key: str, what: str = '') -> str:
+    """Return what aggregates set instead of an option; '' if none does."""
+    found = check.listed([
+        f'{aggregate.name} {aggregate.metadata[key]}'
+        for aggregate in aggregates if key in aggregate.metadata])
+    return f'; {what}of aggregates: {found}' if found else ''
 
 
 def _differing(scheduler: Any, hosts: Iterable[Any]) -> Iterator[str]:

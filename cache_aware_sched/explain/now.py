@@ -168,7 +168,7 @@ def _notes(placed: dry_run.Placed) -> list[str]:
                      'the image cache does not count.')
     elif ours.image_cache_weigher_mode == 'observe':
         notes.append('image_cache_weigher_mode is observe: the image cache '
-                     'does not count.')
+                     'does not count, and is not in the sum.')
     if _FILTER not in CONF.filter_scheduler.enabled_filters:
         notes.append(
             f'{_FILTER} is not in [filter_scheduler] enabled_filters of this '

@@ -89,8 +89,9 @@ def columns(explanation: Explanation) -> list[str]:
         titles += [name.removesuffix(_SUFFIX)
                    for name in _weighers(explanation)]
         titles += [] if explanation.shares else ['Other weighers']
-        titles += ['Benefit', 'Holds', 'Headroom', 'Gate', 'Image cache',
-                   'Sum']
+        titles += ['Benefit', 'Holds', 'Headroom', 'Gate',
+                   'Image cache (observed)' if explanation.decision.observed
+                   else 'Image cache', 'Sum']
     return titles
 
 

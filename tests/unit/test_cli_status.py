@@ -82,6 +82,19 @@ class TestStatus(test_cli_check.CheckCommandTestCase):
             'none asked for, so no late check: c',
         ], self.read_json()['other_caps'].splitlines())
 
+    def test_aggregates_that_set_something_else(self):
+        self.host('a', reporting(facts=FACTS))
+        self.aggregate('friday', 'a', image_cache_weight_multiplier='1')
+        self.aggregate('gold', 'a', max_same_image_instances_per_host='3',
+                       max_same_image_share_per_host='0.5')
+
+        shown = self.read_json()
+
+        self.assertEqual('enforce, multiplier 5; of aggregates: friday 1',
+                         shown['weigher'])
+        self.assertEqual('10 servers, hard, scope all; of aggregates: gold 3; '
+                         'share of aggregates: gold 0.5', shown['cap'])
+
     def test_policy_without_a_late_check(self):
         self.host('a', reporting(facts=report.HostFacts(asks_for_cap=False)))
         self.host('b', reporting(facts=FACTS))

@@ -165,6 +165,8 @@ class SentencesTests(base.TestCase):
         self.assertIn('with the image cache counted it would be warm',
                       explanation_mod.instead(found))
         self.assertIn('cold wins by 1:', explanation_mod.verdict(found))
+        self.assertIn('Image cache (observed)', text.columns(found))
+        self.assertEqual(1.0, text.row(found, found.decision.host('warm'))[-1])
 
 
 class WhyNotTests(base.TestCase):
