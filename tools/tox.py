@@ -91,14 +91,16 @@ def wait_for_others() -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        process = os.pread(file, 20, 0).decode(errors="replace").strip()
+        holder = os.pread(file, 200, 0).decode(errors="replace").strip()
         print(
-            f"tools/tox.py: waiting for another call, process {process}",
+            "tools/tox.py: waiting until another call ends, process "
+            f"{holder}",
             flush=True,
         )
         fcntl.flock(file, fcntl.LOCK_EX)
     os.ftruncate(file, 0)
-    os.pwrite(file, str(os.getpid()).encode(), 0)
+    arguments = " ".join(sys.argv[1:])
+    os.pwrite(file, f"{os.getpid()}: tox.py {arguments}".encode(), 0)
     os.set_inheritable(file, True)
 
 

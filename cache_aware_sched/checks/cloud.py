@@ -69,9 +69,26 @@ def _agree(scheduler: SchedulerConf, hosts: list[tuple[
                     f'and may fail: {check.listed(stricter)}', mend)
     if other:
         return warn(f'other than nova-scheduler: {check.listed(other)}', mend)
-    if off and scheduler.asks_for_cap and scheduler.cap.policy == 'hard':
-        return warn(f'no late check of the cap on {check.listed(off)}', mend)
-    return ok('hosts have the cap that nova-scheduler has')
+    if wants_late_check(scheduler):
+        if off:
+            return warn(f'no late check of the cap on {check.listed(off)}',
+                        mend)
+    elif len(off) == len(hosts):
+        return ok('hosts ask for no cap, and need not: '
+                  + ('same_image_cap_policy of nova-scheduler is '
+                     f'{scheduler.cap.policy}' if scheduler.asks_for_cap
+                     else 'nova-scheduler asks for none'))
+    return ok('hosts that ask for a cap have that of nova-scheduler' if off
+              else 'hosts have the cap that nova-scheduler has')
+
+
+def wants_late_check(scheduler: SchedulerConf) -> bool:
+    """Return whether hosts are to check the cap of nova-scheduler again.
+
+    A late check refuses servers, so there is none with another policy
+    (``virt/late_check.py``).
+    """
+    return scheduler.asks_for_cap and scheduler.cap.policy == 'hard'
 
 
 def cap_differences(here: report.ReportedCap,
@@ -115,12 +132,13 @@ def _overfull(cloud: CloudState) -> Outcome | None:
     if cloud.overfull is None:
         return skipped('the servers could not be read')
     if cloud.overfull:
-        worst = cloud.overfull[0]
         nodes = {one.node for one in cloud.overfull}
         return warn(
-            f'{len(nodes):,} hosts run more of an image than the cap: '
-            f'{worst.node} runs {worst.servers:,} of {worst.image}, the cap '
-            f'is {worst.cap}',
+            f'{wording.counted(len(nodes), "host")} '
+            f'{"runs" if len(nodes) == 1 else "run"} more of an image than '
+            'the cap: ' + check.listed([
+                f'{one.node} {one.servers:,} of {one.image} (cap {one.cap})'
+                for one in cloud.overfull]),
             'See "cache-aware-sched cap status". Raise '
             'max_same_image_instances_per_host, or live-migrate servers '
             'away; "cache-aware-sched cap try N" shows what N would mean.')

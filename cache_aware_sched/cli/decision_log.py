@@ -19,6 +19,7 @@ import contextlib
 from typing import Any
 
 from cache_aware_sched.decision_log import reader
+from cache_aware_sched import wording
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +53,11 @@ def opened(app: Any, parsed_args: argparse.Namespace, is_read: bool = False,
         raise RuntimeError(f'the decision log cannot be read: {error}'
                            ) from None
     if log.bad:
-        app.LOG.warning('%d lines of the decision log cannot be read; they '
-                        'are left out', log.bad)
+        app.LOG.warning('Left out: %s of the decision log that cannot be '
+                        'read', wording.counted(log.bad, 'line'))
     if log.lost:
-        app.LOG.warning('%d decisions are missing: nova-scheduler could not '
-                        'write them', log.lost)
+        app.LOG.warning('Missing: %s that nova-scheduler could not write',
+                        wording.counted(log.lost, 'decision'))
 
 
 def _configured(parsed_args: argparse.Namespace, is_read: bool) -> str:

@@ -145,8 +145,17 @@ def cap_text(facts: Any) -> str:
     cap = facts.cap
     if cap is None:
         return ''
+    # With another policy there is none (virt/late_check.py).
+    checks = cap.checks and cap.policy == 'hard'
+    return f'{number_text(cap)}, {"late check" if checks else "no late check"}'
+
+
+def number_text(cap: Any) -> str:
+    """Return a cap in words.
+
+    :param cap: as :class:`cache_aware_sched.report.ReportedCap`
+    """
     return ', '.join((
-        f'{cap.number} servers' if cap.number else 'no number',
+        wording.counted(cap.number, 'server') if cap.number else 'no number',
         *((f'share {cap.share:g}',) if cap.share else ()), cap.policy,
-        f'scope {cap.scope}', 'late check' if cap.checks
-        else 'no late check'))
+        f'scope {cap.scope}'))

@@ -54,8 +54,10 @@ class ImageShow(fleet_access.NamingCommand, lister.Lister):
     """Show which hosts hold an image or run servers of it.
 
     Cap is how many servers of it the host may run, for servers of a flavor
-    without a cap of its own; most is what one project runs there if the cap
-    counts each project on its own.
+    without a cap of its own; of a project is the most that one project runs
+    there, for a cap that counts each project on its own. A server that is
+    moved counts here where nova has it now, but for the cap on both hosts
+    until the move is confirmed or undone.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -75,8 +77,10 @@ class ImageShow(fleet_access.NamingCommand, lister.Lister):
         known = fleet_access.capped(self.app, parsed_args)
         image = known.images.find(parsed_args.image)
         if image is None:
-            raise RuntimeError(f'no host holds image {parsed_args.image!r}, '
-                               'and no server has it')
+            raise RuntimeError(
+                f'no host holds image {parsed_args.image!r}, and no server '
+                'has it; give the id of an image, not its name: "image list" '
+                'has both')
         names = fleet_access.names(self.app, parsed_args, [image.id])
         fleet_access.say(self.app, _summary(
             image, names.get(image.id, ''), known))

@@ -18,15 +18,19 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import datetime
+import itertools
 from typing import Any
 
 from cliff import show
 
+from cache_aware_sched import aggregate_keys
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.cloud import cap_differences
+from cache_aware_sched.checks.cloud import wants_late_check
 from cache_aware_sched.cli import decision_log
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli.host import cap_text
+from cache_aware_sched.cli.host import number_text
 from cache_aware_sched.decision_log import summary
 from cache_aware_sched import wording
 
@@ -53,7 +57,7 @@ class Status(fleet_access.FleetCommand, show.ShowOne):
             from cache_aware_sched.checks import configuration
             scheduler = configuration.scheduler()
         fields = {**_hosts(fleet), **_caches(fleet.hosts),
-                  **_caps(scheduler, fleet.hosts),
+                  **_caps(scheduler, fleet),
                   'last_day': self._last_day(parsed_args)}
         return tuple(fields), tuple(fields.values())
 
@@ -89,14 +93,17 @@ def _caches(hosts: Iterable[Any]) -> dict[str, str]:
     with fleet_access.nova():
         from cache_aware_sched import report
     reporting = [host for host in hosts if host.reported is not None]
-    files = [file for host in reporting for file in host.files
-             if file.kind is report.FileKind.COMPLETE]
+    by_host = [[file for file in host.files
+                if file.kind is report.FileKind.COMPLETE]
+               for host in reporting]
+    files = list(itertools.chain.from_iterable(by_host))
+    holding = sum(map(bool, by_host))
     images = {file.sha1 for file in files}
     return {
         'caches': (
             f'{wording.counted(len(images), "image")}, '
-            f'{wording.counted(len(files), "file")} on '
-            f'{wording.counted(len(reporting), "host")}, '
+            f'{wording.counted(len(files), "file")} on {holding} of '
+            f'{wording.counted(len(reporting), "reporting host")}, '
             f'{fleet_access.gib(sum(file.size for file in files)):g} GiB'),
         'managers': _counted(collections.Counter(
             host.facts.manager or 'unknown' for host in reporting)),
@@ -106,23 +113,33 @@ def _caches(hosts: Iterable[Any]) -> dict[str, str]:
     }
 
 
-def _caps(scheduler: Any, hosts: Iterable[Any]) -> dict[str, str]:
+def _caps(scheduler: Any, fleet: Any) -> dict[str, str]:
     """Return the cap of nova-scheduler, and whose cap differs."""
-    with fleet_access.nova():
-        from cache_aware_sched import report
     return {
-        'weigher': f'{scheduler.mode}, multiplier {scheduler.multiplier:g}',
-        'cap': cap_text(report.HostFacts(
-            cap=scheduler.cap, asks_for_cap=scheduler.asks_for_cap)),
-        'other_caps': '\n'.join(_differing(scheduler, hosts)),
+        'weigher': (f'{scheduler.mode}, multiplier {scheduler.multiplier:g}'
+                    + _set_by(fleet.aggregates, aggregate_keys.IMAGE_CACHE)),
+        # Without the late check, which is of hosts.
+        'cap': ((number_text(scheduler.cap) if scheduler.asks_for_cap
+                 else 'none asked for')
+                + _set_by(fleet.aggregates, aggregate_keys.CAP)
+                + _set_by(fleet.aggregates, aggregate_keys.SHARE, 'share ')),
+        'other_caps': '\n'.join(_differing(scheduler, fleet.hosts)),
     }
+
+
+def _set_by(aggregates: Iterable[Any], key: str, what: str = '') -> str:
+    """Return what aggregates set instead of an option; '' if none does."""
+    found = check.listed([
+        f'{aggregate.name} {aggregate.metadata[key]}'
+        for aggregate in aggregates if key in aggregate.metadata])
+    return f'; {what}of aggregates: {found}' if found else ''
 
 
 def _differing(scheduler: Any, hosts: Iterable[Any]) -> Iterator[str]:
     differing: dict[str, list[str]] = collections.defaultdict(list)
     for host in hosts:
         facts = host.facts
-        if facts.asks_for_cap is False and scheduler.asks_for_cap:
+        if facts.asks_for_cap is False and wants_late_check(scheduler):
             differing['none asked for, so no late check'].append(host.node)
         elif facts.cap is not None and cap_differences(
                 facts.cap, scheduler.cap):

@@ -43,8 +43,9 @@ class DecisionSum:
         if the image cache led to more fetches
     :param size: bytes that were not fetched, in the same way
     :param observed: of the boots and moves, those for which the image cache
-        was only looked at; ``seconds`` and ``size`` are what it would have
-        saved
+        was only looked at
+    :param observed_seconds: of ``seconds``, what it would have saved of these
+    :param observed_size: of ``size``, the same
     :param refused: requests that the cap refused
     """
 
@@ -55,6 +56,8 @@ class DecisionSum:
     seconds: float = 0.0
     size: int = 0
     observed: int = 0
+    observed_seconds: float = 0.0
+    observed_size: int = 0
     refused: int = 0
 
     @property
@@ -79,7 +82,10 @@ class DecisionSum:
         saved = record.fetches_saved
         self.seconds += saved * record.seconds
         self.size += saved * record.size
-        self.observed += record.observed
+        if record.observed:
+            self.observed += 1
+            self.observed_seconds += saved * record.seconds
+            self.observed_size += saved * record.size
 
     def include(self, other: 'DecisionSum') -> None:
         """Add what is added up already, of other decisions."""
@@ -140,21 +146,31 @@ def sentence(total: DecisionSum) -> str:
     if not boots + total.moves:
         return (f'No server found a host, and the cap refused '
                 f'{total.refused:,}.' if total.refused else 'No decision.')
-    observed = total.observed == boots + total.moves
-    saved = f'{_time(total.seconds)} and {total.size / 1e9:,.1f} GB of fetches'
-    if observed:
-        result = (f'{total.warm:,} of {boots:,} servers went to a host that '
-                  f'held the image. Counted and not only observed, the image '
-                  f'cache would have saved {saved}.')
-    else:
-        result = (f'{total.warm:,} of {boots:,} servers went to a host that '
-                  f'held the image, instead of {total.stock_warm:,} without '
-                  f'the image cache counted. That saved {saved}.')
+    result = (f'{total.warm:,} of {wording.counted(boots, "server")} went '
+              'to a host that held the image')
+    enforced = boots + total.moves - total.observed
+    if enforced:
+        result += (
+            f', instead of {total.stock_warm:,} without the image cache '
+            'counted. That saved ' + _fetches(
+                total.seconds - total.observed_seconds,
+                total.size - total.observed_size))
+    if total.observed:
+        what = ('Counted and not only observed' if not enforced else
+                'Counted, too, where it was only observed '
+                f'({wording.counted(total.observed, "decision")})')
+        result += (f'. {what}, the image cache would have saved '
+                   + _fetches(total.observed_seconds, total.observed_size))
+    result += '.'
     if total.moves:
         result += f' That counts {wording.counted(total.moves, "move")}, too.'
     if total.refused:
         result += f' The cap refused {total.refused:,}.'
     return result
+
+
+def _fetches(seconds: float, size: int) -> str:
+    return f'{_time(seconds)} and {size / 1e9:,.1f} GB of fetches'
 
 
 def _time(seconds: float) -> str:

@@ -86,6 +86,7 @@ class Placed:
     :param stock: the host that nova would take without this package
     :param busy: the share of its vCPUs that each host that it can have has in
         use with the server on it
+    :param let_through: why it passes though all hosts are at the cap
     :param chosen: the HostState that it goes to
     """
 
@@ -97,6 +98,7 @@ class Placed:
     record: record_mod.DecisionRecord | None = None
     stock: str = ''
     busy: dict[str, float] = dataclasses.field(default_factory=dict)
+    let_through: str = ''
     chosen: Any = None
 
 
@@ -197,7 +199,8 @@ class DryScheduler:
             weighers, passed, spec)
         placed = Placed(
             every, watched.refused, weighed, record=self.decisions.last,
-            busy={str(host.host): _busy(host, spec) for host in passed})
+            busy={str(host.host): _busy(host, spec) for host in passed},
+            let_through=watched.let_through)
         for weigher in weighers:
             for host, share in weigher.shares.items():
                 placed.shares.setdefault(host, {})[weigher.name] = share

@@ -75,6 +75,7 @@ class Explanation:
     :param busy: the share of its vCPUs that each candidate has in use with
         the server on it
     :param notes: what else decides, or made scores irrelevant
+    :param let_through: why a host at the cap can take it; '' if not known
     """
 
     decision: DecisionRecord
@@ -85,6 +86,7 @@ class Explanation:
     stock: str = ''
     busy: Mapping[str, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    let_through: str = ''
 
     @property
     def winner(self) -> DecidedHost | None:
@@ -187,19 +189,33 @@ def _how_busy(explanation: Explanation, host: DecidedHost) -> list[str]:
             'the average']
 
 
+def above_the_cap(explanation: Explanation) -> str:
+    """Say that the server goes above the cap, and why; '' if it does not."""
+    winner, reason = explanation.winner, explanation.let_through
+    if winner is None or not 0 < winner.cap <= winner.count:
+        return ''
+    return ('It goes above the cap' + (f', as {reason}' if reason else '')
+            + f': {winner.host} {winner.count} of {winner.cap}.')
+
+
 def instead(explanation: Explanation) -> str:
     """Say what nova would have chosen without this package; '' if unknown."""
     decision = explanation.decision
+    # The decision log has nobody whom the cap ruled out.
+    is_known = explanation.stock or not decision.full
     stock = explanation.stock or decision.stock
-    if not stock:
+    if not stock or (not is_known and decision.candidates == 1):
         return ''
     if decision.observed and decision.cached != decision.winner:
         return (f'Observed only: with the image cache counted it would be '
                 f'{decision.cached}.')
+    without = ('Without this package' if is_known else
+               'Among the hosts below the cap, without the image cache '
+               'counted,')
     if stock == decision.winner:
-        return 'Without this package nova would choose the same host.'
+        return f'{without} nova would choose the same host.'
     found = decision.host(stock)
     what = {True: ', which holds the image', False: (
         f', which {_why(decision, found)}' if found else '')}[
             found is not None and found.warm]
-    return f'Without this package nova would choose {stock}{what}.'
+    return f'{without} nova would choose {stock}{what}.'

@@ -29,10 +29,12 @@ _LOGGERS = ('nova.scheduler.filters', 'cache_aware_sched.scheduler')
 _MAX_REASON = 160
 
 
-class _Listener(logging.Handler):
+class Listener(logging.Handler):
     """Keeps the last line about each host.
 
     :param hosts: HostStates
+    :ivar reasons: why hosts are refused, by their id()
+    :ivar let_through: why a server passes though no host has room for it
     """
 
     def __init__(self, hosts: Sequence[Any]) -> None:
@@ -40,10 +42,13 @@ class _Listener(logging.Handler):
         self._by_name = {str(host.host): host for host in hosts}
         self._ids = set(map(id, hosts))
         self.reasons: dict[int, str] = {}
+        self.let_through = ''
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take in a line if it is about one host."""
+        """Take in a line if it is about one host, or about the cap."""
         values = record.args if isinstance(record.args, dict) else {}
+        if {'source', 'reason'} <= values.keys():  # scheduler.refusals
+            self.let_through = str(values['reason'])
         host = next((value for value in values.values()
                      if id(value) in self._ids), None)
         if host is None:
@@ -61,9 +66,9 @@ def _reason(record: logging.LogRecord, values: Any, host: Any) -> str:
 
 
 @contextlib.contextmanager
-def reasons(hosts: Sequence[Any]) -> Iterator[dict[int, str]]:
-    """Give what is said of hosts while a block runs, by their id()."""
-    listener = _Listener(hosts)
+def listener(hosts: Sequence[Any]) -> Iterator[Listener]:
+    """Give what is said of hosts while a block runs."""
+    listener = Listener(hosts)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.level, logger.propagate) for logger in loggers]
     try:
@@ -71,7 +76,7 @@ def reasons(hosts: Sequence[Any]) -> Iterator[dict[int, str]]:
             logger.addHandler(listener)
             logger.setLevel(logging.DEBUG)
             logger.propagate = False
-        yield listener.reasons
+        yield listener
     finally:
         for logger, (level, propagate) in zip(loggers, before, strict=True):
             logger.removeHandler(listener)

@@ -125,9 +125,11 @@ def _explanation(placed: dry_run.Placed, spec: Any,
     elif placed.chosen is not None:
         decision = dataclasses.replace(
             decision, winner=str(placed.chosen.host))
+    observing = CONF.cache_aware_sched.same_image_cap_policy == 'observe'
     return Explanation(
         decision, len(placed.hosts), tuple(placed.refused), placed.shares,
-        placed.stock, placed.busy, notes)
+        placed.stock, placed.busy, notes, placed.let_through or (
+            'same_image_cap_policy is observe' if observing else ''))
 
 
 def _plain(placed: dry_run.Placed, spec: Any) -> record_mod.DecisionRecord:
@@ -159,12 +161,14 @@ def _notes(placed: dry_run.Placed) -> list[str]:
         notes.append(
             f'{_OURS} is not in [filter_scheduler] weight_classes of this '
             'configuration: the image cache does not count.')
-    elif not ours.image_cache_weight_multiplier:
-        notes.append('image_cache_weight_multiplier is 0: the image cache '
-                     'does not count.')
+    elif placed.shares and not any(
+            shares[_OURS].multiplier for shares in placed.shares.values()):
+        # An aggregate's multiplier wins over the option, in both directions.
+        notes.append('image_cache_weight_multiplier is 0 for all candidates: '
+                     'the image cache does not count.')
     elif ours.image_cache_weigher_mode == 'observe':
         notes.append('image_cache_weigher_mode is observe: the image cache '
-                     'does not count.')
+                     'does not count, and is not in the sum.')
     if _FILTER not in CONF.filter_scheduler.enabled_filters:
         notes.append(
             f'{_FILTER} is not in [filter_scheduler] enabled_filters of this '

@@ -47,6 +47,9 @@ def lines(explanation: Explanation, wanted: str = '') -> Iterator[str]:
     yield explanation_mod.totals(explanation)
     yield from _refused(explanation)
     yield explanation_mod.verdict(explanation)
+    above = explanation_mod.above_the_cap(explanation)
+    if above:
+        yield above
     if explanation.alternates:
         yield ('Drawn to take it if its build there fails: '
                f'{", ".join(explanation.alternates)}.')
@@ -86,8 +89,9 @@ def columns(explanation: Explanation) -> list[str]:
         titles += [name.removesuffix(_SUFFIX)
                    for name in _weighers(explanation)]
         titles += [] if explanation.shares else ['Other weighers']
-        titles += ['Benefit', 'Holds', 'Headroom', 'Gate', 'Image cache',
-                   'Sum']
+        titles += ['Benefit', 'Holds', 'Headroom', 'Gate',
+                   'Image cache (observed)' if explanation.decision.observed
+                   else 'Image cache', 'Sum']
     return titles
 
 
@@ -150,6 +154,7 @@ def as_object(explanation: Explanation, wanted: str = '') -> dict[str, Any]:
         'candidates': decision.candidates,
         'totals': explanation_mod.totals(explanation),
         'verdict': explanation_mod.verdict(explanation),
+        'above_the_cap': explanation_mod.above_the_cap(explanation),
         'instead': explanation_mod.instead(explanation),
         'notes': list(explanation.notes),
         'refused': [{'by': one.by, 'reason': one.reason,

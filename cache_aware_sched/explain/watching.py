@@ -69,11 +69,14 @@ class FiltersWatched:
 
     In the place of a HostFilterHandler, which cannot be inherited from outside
     of nova: it looks for filters beside itself.
+
+    :ivar let_through: why a server passes though all hosts are at the cap
     """
 
     def __init__(self) -> None:
         self._handler = filters.HostFilterHandler()
         self.refused: list[HostsRefused] = []
+        self.let_through = ''
 
     def get_filtered_objects(self, filters: Sequence[Any], objs: Any,
                              spec_obj: Any, index: int = 0) -> Any:
@@ -81,14 +84,15 @@ class FiltersWatched:
         hosts = list(objs)
         for filter_ in filters:
             name = type(filter_).__name__
-            with listening.reasons(hosts) as reasons, _named(name):
+            with listening.listener(hosts) as heard, _named(name):
                 left = self._handler.get_filtered_objects(
                     [filter_], hosts, spec_obj, index)
             if left is None:  # nova takes that for no hosts
                 left = []
             passed = set(map(id, left))
             self._note(name, [host for host in hosts
-                              if id(host) not in passed], reasons)
+                              if id(host) not in passed], heard.reasons)
+            self.let_through = heard.let_through or self.let_through
             hosts = list(left)
             if not hosts:
                 break

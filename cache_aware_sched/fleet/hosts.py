@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from cache_aware_sched import nova_databases
 from cache_aware_sched import report
+from cache_aware_sched import wording
 
 UP, DOWN, DISABLED, NO_SERVICE = 'up', 'down', 'disabled', 'no service'
 
@@ -251,7 +252,9 @@ def totals(hosts: Iterable[ReportingHost]) -> Iterator[str]:
     """Say how many hosts report, and why the others do not."""
     hosts = list(hosts)
     silent = [host for host in hosts if host.reported is None]
-    yield f'{len(hosts) - len(silent):,} of {len(hosts):,} hosts report.'
+    yield (f'{len(hosts) - len(silent):,} of '
+           f'{wording.counted(len(hosts), "host")} '
+           f'{"reports" if len(hosts) == 1 else "report"}.')
     reasons: dict[str, list[str]] = collections.defaultdict(list)
     for host in silent:
         reasons[host.why].append(host.name)

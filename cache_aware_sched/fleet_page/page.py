@@ -133,8 +133,8 @@ def _notes(cloud: ShownCloud) -> Iterator[str]:
     truncated = sum(host.reported is not None and host.reported.header.
                     truncated for host in cloud.hosts)
     if truncated:
-        yield (f'{truncated:,} hosts hold more images than their reports have '
-               'room for: what is not listed is not shown.')
+        yield (f'{wording.counted(truncated, "report")} had no room for all '
+               'images of a host: what is not listed is not shown.')
 
 
 def _failures(cloud: ShownCloud) -> Iterator[_Failure]:

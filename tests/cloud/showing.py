@@ -14,7 +14,6 @@
 
 from collections.abc import Sequence
 import contextlib
-import os
 import pathlib
 import sys
 import time
@@ -141,8 +140,12 @@ def configuration_files(found: Sequence[rehearsing.Restartable]) -> None:
 
 def what_next(settings: settings_mod.Settings) -> None:
     """Print what a person can do with the cloud."""
-    me = ('python3 tools/tox.py -e cloud --' if 'TOX_ENV_NAME' in os.environ
-          else 'python -m tests.cloud')
+    # Not through tox, which takes its time, and keeps all other calls waiting
+    # while a shell is open.
+    python = pathlib.Path(sys.executable)
+    with contextlib.suppress(ValueError):
+        python = python.relative_to(pathlib.Path.cwd())
+    me = f'{python} -m tests.cloud'
     state = settings.tree.state
     where = '' if state == settings_mod.STATE else f' --state {state}'
     out = ['', 'The cloud runs until you take it down. What to try next:', '']

@@ -18,6 +18,7 @@ from nova.tests.functional import integrated_helpers
 # isort: on
 
 import collections
+import logging
 import os
 import sys
 import time
@@ -34,6 +35,9 @@ from cache_aware_sched.virt import fake
 from tests import process
 
 CONF = nova.conf.CONF
+
+# After a test, when its log is not kept any more, nova says there what ends.
+logging.getLogger('nova.thread_pool_factory').setLevel(logging.WARNING)
 
 GIB = 2 ** 30
 WEIGHER = 'cache_aware_sched.scheduler.weights.ImageCacheWeigher'

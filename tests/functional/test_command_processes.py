@@ -63,7 +63,7 @@ class CommandProcessTests(test_fleet_hosts.FleetTestCase):
     def test_status_with_the_decision_log_of_the_configuration(self):
         shown = json.loads(self.run_command('status', '-f', 'json'))
 
-        self.assertIn('1 of 1 servers went to a host', shown['last_day'])
+        self.assertIn('1 of 1 server went to a host', shown['last_day'])
 
     def test_past(self):
         out = self.run_command('explain', '--past', 's1')

@@ -69,7 +69,7 @@ class CommandTests(base.CloudTestCase):
         self.assertEqual('2 of 3 hosts report.', status['hosts'])
         self.assertEqual('', status['other_caps'])
         self.assertTrue(status['caches'].startswith(
-            '2 images, 2 files on 2 hosts, '), status['caches'])
+            '2 images, 2 files on 2 of 2 reporting hosts, '), status['caches'])
 
     def test_cap(self):
         rows = {row['Image']: row for row in self.run_json(

@@ -126,6 +126,41 @@ class NowTests(ExplainTestCase):
         self.assertEqual('', found.decision.winner)
         self.assertIn(found.stock, self.HOSTS)
 
+    def test_above_the_cap(self):
+        self.set(max_same_image_instances_per_host=1)
+        self.restart_scheduler()
+        image = self.image()
+        for _host in self.HOSTS:
+            self.boot(image)
+
+        for policy in ('soft', 'observe'):
+            self.set(same_image_cap_policy=policy)
+            [found] = self.explain(image=image)
+
+            self.assertIn(
+                'It goes above the cap, as same_image_cap_policy is '
+                f'{policy}: {found.decision.winner} 1 of 1.',
+                list(text.lines(found)))
+
+    def test_multiplier_of_an_aggregate(self):
+        image = self.image()
+        self.cache('host2', image)
+        said = ('image_cache_weight_multiplier is 0 for all candidates: the '
+                'image cache does not count.')
+        self.set(image_cache_weight_multiplier=0.0)
+        [found] = self.explain(image=image)
+        self.assertIn(said, found.notes)
+
+        self.aggregate(['host2'], image_cache_weight_multiplier='10')
+        [found] = self.explain(image=image)
+
+        self.assertEqual('host2', found.decision.winner)
+        self.assertNotIn(said, found.notes)
+        self.set(image_cache_weight_multiplier=10.0)
+        self.aggregate(self.HOSTS, image_cache_weight_multiplier='0')
+        [found] = self.explain(image=image)
+        self.assertIn(said, found.notes)
+
     def test_several_servers_until_the_cap(self):
         self.set(max_same_image_instances_per_host=1)
         self.restart_scheduler()

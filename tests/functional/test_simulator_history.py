@@ -24,6 +24,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import fixtures
 from nova import context as nova_context
@@ -145,12 +146,15 @@ class HistoryTests(HistoryTestCase):
 class ReadOnlyTests(HistoryTestCase):
 
     def test_nothing_but_select_is_sent(self):
-        sent = []
+        sent, here = [], threading.get_ident()
+
+        def note(_connection, _cursor, statement, *_rest):
+            # nova's services write on threads of their own that they live.
+            if threading.get_ident() == here:
+                sent.append(statement)
+
         for engine in self.engines().values():
-            sa.event.listen(
-                engine, 'before_cursor_execute',
-                lambda _connection, _cursor, statement, *_rest:
-                sent.append(statement))
+            sa.event.listen(engine, 'before_cursor_execute', note)
 
         self.read(archived=True)
 

@@ -417,8 +417,20 @@ class TestCloudChecks(ChecksTestCase):
         none = dataclasses.replace(FACTS, cap=None, asks_for_cap=False)
 
         self.caps(WARN, 'no late check of the cap on a', none)
-        self.caps(OK, '', none, dataclasses.replace(
-            SCHEDULER, asks_for_cap=False))
+        self.caps(OK, 'hosts ask for no cap, and need not: nova-scheduler '
+                  'asks for none', none, dataclasses.replace(
+                      SCHEDULER, asks_for_cap=False))
+        for policy in ('soft', 'observe'):
+            soft = dataclasses.replace(SCHEDULER, cap=dataclasses.replace(
+                SCHEDULER.cap, policy=policy))
+            self.caps(OK, 'hosts ask for no cap, and need not: '
+                      'same_image_cap_policy of nova-scheduler is ' + policy,
+                      none, soft)
+            self.assert_finds(
+                OK, 'hosts that ask for a cap have that of nova-scheduler',
+                'CAS301', scheduler=soft, cloud=of_cloud(
+                    host(facts=none), host('b', facts=self.with_cap(
+                        policy=policy))))
 
     def test_caps_of_two_files(self):
         self.assert_finds(OK, '', 'CAS301', scheduler=SCHEDULER,
@@ -430,9 +442,14 @@ class TestCloudChecks(ChecksTestCase):
 
     def test_more_than_the_cap(self):
         self.hosts(OK, '', 'CAS302', host())
-        self.hosts(WARN, '1 hosts run more of an image than the cap: a runs '
-                   '12 of i, the cap is 10', 'CAS302', host(),
-                   overfull=[state.Overfull('i', 'a', 12, 10)])
+        over = [state.Overfull('i', 'a', 12, 10),
+                state.Overfull('j', 'a', 11, 10),
+                state.Overfull('i', 'b', 11, 10)]
+        self.hosts(WARN, '1 host runs more of an image than the cap: a 12 of '
+                   'i (cap 10)', 'CAS302', host(), overfull=over[:1])
+        self.hosts(WARN, '2 hosts run more of an image than the cap: a 12 of '
+                   'i (cap 10), a 11 of j (cap 10), b 11 of i (cap 10)',
+                   'CAS302', host(), overfull=over)
         self.hosts(SKIPPED, '', 'CAS302', host(), overfull=None)
 
     def aggregate(self, **metadata):

@@ -176,7 +176,7 @@ class TestCheck(CheckCommandTestCase):
         _status, found = self.check()
 
         self.assertEqual('warn', found['CAS302']['level'])
-        self.assertIn(f'a runs 3 of {factories.IMAGE}, the cap is 2',
+        self.assertIn(f'a 3 of {factories.IMAGE} (cap 2)',
                       found['CAS302']['text'])
 
     def test_aggregate_value_that_is_none(self):

@@ -119,8 +119,8 @@ class DecisionsSummaryTests(LogCommandTestCase):
         status, _out, err = self.run_command('decisions', 'summary')
 
         self.assertEqual(0, status)
-        self.assertIn('1 lines of the decision log cannot be read', err)
-        self.assertIn('5 decisions are missing', err)
+        self.assertIn('Left out: 1 line of the decision log that', err)
+        self.assertIn('Missing: 5 decisions that', err)
 
 
 class ExplainPastTests(LogCommandTestCase):

@@ -100,3 +100,9 @@ class TestImageShow(ImageCommandTestCase):
         self.assertEqual(1, status)
         self.assertIn(f"no host holds image '{factories.OTHER_IMAGE}', and",
                       err)
+
+    def test_name_that_is_asked_for(self):
+        status, _out, err = self.execute('show', 'large')
+
+        self.assertEqual(1, status)
+        self.assertIn('give the id of an image, not its name', err)

@@ -38,17 +38,18 @@ class TestStatus(test_cli_check.CheckCommandTestCase):
         self.host('b', reporting(
             report.BaseFile('2' * 40, GIB), facts=FACTS))
         self.host('c')
+        self.host('d', reporting(facts=FACTS))
 
         shown = self.read_json()
 
-        self.assertEqual('2 of 3 hosts report.', shown['hosts'])
+        self.assertEqual('3 of 4 hosts report.', shown['hosts'])
         self.assertIn('Not reporting: c (', shown['not_reporting'])
-        self.assertEqual('2 images, 3 files on 2 hosts, 5 GiB',
+        self.assertEqual('2 images, 3 files on 2 of 3 reporting hosts, '
+                         '5 GiB',
                          shown['caches'])
-        self.assertEqual('2 lru', shown['managers'])
+        self.assertEqual('3 lru', shown['managers'])
         self.assertEqual('enforce, multiplier 5', shown['weigher'])
-        self.assertEqual('10 servers, hard, scope all, late check',
-                         shown['cap'])
+        self.assertEqual('10 servers, hard, scope all', shown['cap'])
         self.assertEqual('', shown['other_caps'])
 
     def test_last_day(self):
@@ -60,7 +61,7 @@ class TestStatus(test_cli_check.CheckCommandTestCase):
             for time in (now, now - datetime.timedelta(hours=25)):
                 file.write(record.dump(boot(time=time)))
 
-        self.assertIn('1 of 1 servers went to a host that held the image',
+        self.assertIn('1 of 1 server went to a host that held the image',
                       self.read_json('--decision-log', path)['last_day'])
 
     def test_last_day_without_a_decision_log(self):
@@ -81,6 +82,31 @@ class TestStatus(test_cli_check.CheckCommandTestCase):
             'none asked for, so no late check: c',
         ], self.read_json()['other_caps'].splitlines())
 
+    def test_aggregates_that_set_something_else(self):
+        self.host('a', reporting(facts=FACTS))
+        self.aggregate('friday', 'a', image_cache_weight_multiplier='1')
+        self.aggregate('gold', 'a', max_same_image_instances_per_host='3',
+                       max_same_image_share_per_host='0.5')
+
+        shown = self.read_json()
+
+        self.assertEqual('enforce, multiplier 5; of aggregates: friday 1',
+                         shown['weigher'])
+        self.assertEqual('10 servers, hard, scope all; of aggregates: gold 3; '
+                         'share of aggregates: gold 0.5', shown['cap'])
+
+    def test_policy_without_a_late_check(self):
+        self.host('a', reporting(facts=report.HostFacts(asks_for_cap=False)))
+        self.host('b', reporting(facts=FACTS))
+        for policy in ('soft', 'observe'):
+            self.set(same_image_cap_policy=policy)
+
+            shown = self.read_json()
+
+            self.assertEqual(f'10 servers, {policy}, scope all', shown['cap'])
+            self.assertEqual('10 servers, hard, scope all, late check: b',
+                             shown['other_caps'])
+
     def test_cell_that_does_not_answer(self):
         self.host('a', reporting())
         os.unlink(os.path.join(self.path, 'cell2'))
@@ -88,4 +114,4 @@ class TestStatus(test_cli_check.CheckCommandTestCase):
         shown = self.read_json()
 
         self.assertEqual('cell2', shown['cells_not_read'])
-        self.assertEqual('1 of 1 hosts report.', shown['hosts'])
+        self.assertEqual('1 of 1 host reports.', shown['hosts'])

@@ -283,6 +283,19 @@ class TestByHand(RehearsingTestCase):
         self.assertIn(f' {child.pid} ', line)
         self.assertIn('runs, started by hand', line)
 
+    def test_what_is_to_be_tried_next_can_be_called(self):
+        out = io.StringIO()
+
+        with contextlib.redirect_stdout(out):
+            showing.what_next(self.settings)
+
+        first = next(line for line in out.getvalue().splitlines()
+                     if line.startswith('  '))
+        program, *rest = first.split()
+        self.assertTrue(os.path.samefile(sys.executable, program))
+        self.assertEqual(['-m', 'tests.cloud', 'status', '--state',
+                          str(self.settings.tree.state)], rest)
+
     def test_status_tells_of_a_changed_file(self):
         path = self.cloud.computes.config_file('fake1')
         self.processes.environment['PATH'] = os.environ['PATH']

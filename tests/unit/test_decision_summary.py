@@ -81,6 +81,18 @@ class SummaryTests(base.TestCase):
         self.assertIn('Counted and not only observed, the image cache would '
                       'have saved 10 s', summary.sentence(total))
 
+    def test_observed_and_enforced(self):
+        total = self.total(
+            boot(), boot('warm', 'warm', cached='warm'),
+            boot('cold', 'cold', cached='warm', observed=True, seconds=7.0))
+
+        self.assertEqual(
+            '2 of 3 servers went to a host that held the image, instead of 1 '
+            'without the image cache counted. That saved 10 s and 2.0 GB of '
+            'fetches. Counted, too, where it was only observed (1 decision), '
+            'the image cache would have saved 7 s and 2.0 GB of fetches.',
+            summary.sentence(total))
+
     def test_refused(self):
         total = self.total(boot(outcome='refused', winner=''))
 

@@ -127,6 +127,37 @@ class SentencesTests(base.TestCase):
                 explanation(*hosts, stock=stock)))
         self.assertEqual('', explanation_mod.instead(explanation(*hosts)))
 
+    def test_what_stock_nova_would_choose_is_not_known(self):
+        """The decision log does not know the hosts that the cap ruled out."""
+        hosts, below = (warm(), cold()), 'Among the hosts below the cap, '
+        for stock, said in (('warm', 'the same host'), ('cold', 'cold,')):
+            found = explanation_mod.instead(explanation_mod.Explanation(
+                decision(hosts=hosts, winner='warm', cached='warm',
+                         stock=stock, candidates=2, full=3)))
+            self.assertTrue(found.startswith(below), found)
+            self.assertIn(f'would choose {said}', found)
+        only = decision(hosts=hosts[:1], winner='warm', stock='warm',
+                        outcome='only', candidates=1, full=3)
+        self.assertEqual('', explanation_mod.instead(
+            explanation_mod.Explanation(only)))
+        # A dry run knows them.
+        self.assertIn('Without this package nova would choose cold.',
+                      explanation_mod.instead(explanation_mod.Explanation(
+                          only, stock='cold')))
+
+    def test_above_the_cap(self):
+        full = explanation(warm(count=10), cold(count=10))
+
+        self.assertIn('It goes above the cap: warm 10 of 10.',
+                      list(text.lines(full)))
+        self.assertEqual(
+            'It goes above the cap, as same_image_cap_policy is soft: warm '
+            '10 of 10.', explanation_mod.above_the_cap(dataclasses.replace(
+                full, let_through='same_image_cap_policy is soft')))
+        for below in (warm(count=9), warm(count=99, cap=0)):
+            self.assertEqual('', explanation_mod.above_the_cap(
+                explanation(below)))
+
     def test_observed_only(self):
         found = explanation(cold(), warm(), observed=True, cached='warm',
                             stock='cold')
@@ -134,6 +165,8 @@ class SentencesTests(base.TestCase):
         self.assertIn('with the image cache counted it would be warm',
                       explanation_mod.instead(found))
         self.assertIn('cold wins by 1:', explanation_mod.verdict(found))
+        self.assertIn('Image cache (observed)', text.columns(found))
+        self.assertEqual(1.0, text.row(found, found.decision.host('warm'))[-1])
 
 
 class WhyNotTests(base.TestCase):
