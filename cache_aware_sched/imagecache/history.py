@@ -33,6 +33,7 @@ from oslo_serialization import jsonutils
 from cache_aware_sched import files
 from cache_aware_sched import once
 from cache_aware_sched import report
+from cache_aware_sched import wording
 
 LOG = logging.getLogger(__name__)
 
@@ -186,9 +187,9 @@ def _load(path: str) -> dict[str, _ImageRecord]:
             if image is not None and _SHA1.fullmatch(sha1)}
     if len(good) < len(read):
         LOG.warning(
-            '%(bad)d of the %(all)d images in %(path)s are damaged and are '
-            'forgotten.',
-            {'bad': len(read) - len(good), 'all': len(read), 'path': path})
+            'Of %(all)s in %(path)s %(bad)d are damaged and are forgotten.',
+            {'bad': len(read) - len(good), 'path': path,
+             'all': wording.counted(len(read), 'image')})
     return good
 
 

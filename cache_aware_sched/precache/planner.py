@@ -27,6 +27,8 @@ import dataclasses
 import heapq
 import math
 
+from cache_aware_sched import wording
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wish:
@@ -292,8 +294,8 @@ class _Planner:
                    and host.host.knows_all]
         fitting = [host for host in without if self._fits(host, wish)]
         if not fitting:
-            return (f'none of the {len(without)} hosts without it has room '
-                    'that nothing hotter needs')
+            return (f'of {wording.counted(len(without), "host")} without it '
+                    'none has room that nothing hotter needs')
         best = min(fitting, key=lambda host: zone.burden(host, wish))
         self._leaving.update((wish.zone, victim)
                              for victim in best.victims(wish.size) or ())

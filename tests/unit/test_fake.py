@@ -74,7 +74,8 @@ class TestImageCache(base.TestCase):
         [entry] = where.entries(time.time())
 
         self.assertEqual(GIB, entry.size)
-        self.assertIsNone(where.disk())
+        self.assertEqual((0, 10 ** 6 * GIB), (
+            where.disk().used, where.disk().available))
         self.assertEqual([HOST], where.hosts())
 
 

@@ -80,7 +80,7 @@ class PlanTests(base.TestCase):
         found = planner.plan(hosts, [wish()])
 
         self.assertEqual(['h1'], [fetch.host for fetch in found.fetches])
-        self.assertIn('none of the 1 hosts without it has room',
+        self.assertIn('of 1 host without it none has room',
                       found.images[0].short)
 
     def test_room_is_used_once(self):
