@@ -30,6 +30,10 @@ LEAST_COPIES = 3
 #: an image (image_cache_popularity_half_life_hours).
 HALF_LIFE = datetime.timedelta(days=7)
 
+#: Half-lives before now that are looked at: what is older counts less than
+#: one in 60.
+HALF_LIVES = 6
+
 _DAY = datetime.timedelta(days=1)
 
 

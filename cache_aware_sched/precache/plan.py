@@ -26,10 +26,6 @@ from cache_aware_sched.precache import inputs
 from cache_aware_sched.precache import planner
 from cache_aware_sched import report
 
-#: Half-lives before now that are looked at: what is older counts less than
-#: one in 60.
-HALF_LIVES = 6
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlanOptions(Checked):
@@ -56,7 +52,7 @@ class PlanOptions(Checked):
     @property
     def period(self) -> datetime.timedelta:
         """Before now, of which servers are looked at."""
-        return self.half_life * HALF_LIVES
+        return self.half_life * demand.HALF_LIVES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
