@@ -15,13 +15,6 @@
 A *wish* is so many copies of an image in a zone. What lacks most is planned
 first, and each copy goes to the host where it does most good. The same hosts
 and wishes give the same plan, in whatever order they come.
-
-A copy does good where the next servers go: on *calm* hosts, which are no
-busier than the average of their zone and failure domain. The weigher prefers a
-busier host for its image only a little (:mod:`..scheduler.guards`), and nova's
-own weighers prefer calm hosts. In replays 417 of 565 boots that fetched an
-image which some host held did so because all hosts with it were busier. So a
-copy on a busy host counts only if fewer hosts are calm than copies are wanted.
 """
 
 import collections
@@ -108,13 +101,12 @@ class PlannedFetch:
 class PlannedImage:
     """What is planned for a wish.
 
-    :param there: copies that count: hosts of the zone that take servers and
-        hold the image, or get it already
+    :param there: hosts of the zone that take servers and hold the image, or
+        get it already
     :param unknown: hosts of the zone of which that cannot be told
     :param wanted: hosts of those of which it can be told that should hold it
     :param hosts: that are to fetch it, in the order of the plan
     :param short: why fewer are planned than are lacking, '' if they are not
-    :param busy: further copies, on hosts that are busier than the average
     """
 
     wish: Wish
@@ -123,7 +115,6 @@ class PlannedImage:
     wanted: int
     hosts: tuple[str, ...] = ()
     short: str = ''
-    busy: int = 0
 
     @property
     def bytes(self) -> int:
@@ -157,14 +148,7 @@ class _Zone:
     def __init__(self, hosts: Collection[CacheHost],
                  wishes: Mapping[str, Wish]) -> None:
         self.hosts = [_PlannedHost(host, wishes) for host in hosts]
-        loads: dict[str, list[float]] = collections.defaultdict(list)
-        for one in hosts:
-            loads[one.domain].append(one.load)
-        for host in self.hosts:
-            alike = loads[host.host.domain]
-            # A little more than the mean, which may have been rounded.
-            host.calm = host.host.load <= 1e-9 + (
-                math.fsum(alike) / len(alike))
+        self._most = max((host.boots for host in self.hosts), default=0.0)
         self._domains: collections.Counter[tuple[str, str]] = (
             collections.Counter())
         for host in self.hosts:
@@ -173,20 +157,21 @@ class _Zone:
                     self._domains[host.host.domain, image] += 1
 
     def burden(self, host: '_PlannedHost', wish: Wish) -> tuple[
-            int, bool, float, float, str]:
+            int, bool, float, str]:
         """Return what speaks against a host, the smaller the better.
 
         A domain with fewer copies is chosen before all; what is to be evicted
-        comes last among the hosts of a domain. How busy a host is goes before
-        how many boots its images draw there.
+        comes last among the hosts of a domain. How busy a host is and how
+        many boots its images draw there count alike.
         """
+        drawn = host.boots / self._most if self._most else 0.0
         return (self._domains[host.host.domain, wish.image],
-                wish.size > host.room, host.host.load, host.boots,
-                host.host.name)
+                wish.size > host.room, host.host.load + drawn, host.host.name)
 
     def take(self, host: '_PlannedHost', wish: Wish) -> None:
         """Note that a host is to fetch an image."""
         host.take(wish)
+        self._most = max(self._most, host.boots)
         if host.host.domain:
             self._domains[host.host.domain, wish.image] += 1
 
@@ -195,14 +180,11 @@ class _PlannedHost:
     """A host with what is planned for it.
 
     :ivar boots: a day, that the images draw there which it holds or gets
-    :ivar calm: whether it is no busier than those of its zone and domain are
-        on average
     """
 
     def __init__(self, host: CacheHost, wishes: Mapping[str, Wish]) -> None:
         self.host = host
         self.room = host.room
-        self.calm = True
         self.planned: set[str] = set()
         self._evictable = host.evictable() if host.evicts else []
         self.boots = sum(
@@ -227,11 +209,6 @@ class _PlannedHost:
             self.host.held[image] for image in self._evictable)
         return self._evictable if self._evictable and size <= room else None
 
-    def lacks(self, image: str) -> bool:
-        """Return whether it surely neither has nor gets an image."""
-        return self.host.knows_all and not (
-            self.host.has(image) or image in self.planned)
-
 
 class _Planner:
     """Makes one plan."""
@@ -253,7 +230,6 @@ class _Planner:
         self._there: dict[tuple[str, str], int] = {}
         self._unknown: dict[tuple[str, str], int] = {}
         self._wanted: dict[tuple[str, str], int] = {}
-        self._busy: dict[tuple[str, str], int] = {}
         #: What was planned may evict so many copies of it.
         self._leaving: collections.Counter[tuple[str, str]] = (
             collections.Counter())
@@ -267,15 +243,13 @@ class _Planner:
         these should have their part of the copies.
         """
         hosts = self._zones[wish.zone].hosts
-        having = [host.calm for host in hosts if host.host.has(wish.image)]
-        known = [host.calm for host in hosts
-                 if host.host.knows_all or host.host.has(wish.image)]
-        self._unknown[key] = len(hosts) - len(known)
-        wanted = self._wanted[key] = min(len(known), math.ceil(
-            wish.copies * len(known) / len(hosts))) if hosts else 0
-        counting = min(having.count(False), max(0, wanted - sum(known)))
-        self._there[key] = sum(having) + counting
-        self._busy[key] = having.count(False) - counting
+        there = sum(host.host.has(wish.image) for host in hosts)
+        unknown = sum(not host.host.knows_all
+                      and not host.host.has(wish.image) for host in hosts)
+        known = len(hosts) - unknown
+        self._there[key], self._unknown[key] = there, unknown
+        self._wanted[key] = min(known, math.ceil(
+            wish.copies * known / len(hosts))) if hosts else 0
 
     def plan(self) -> Plan:
         """Return the plan."""
@@ -312,9 +286,10 @@ class _Planner:
         if wish.size <= 0:
             return 'its size is not known'
         zone = self._zones[wish.zone]
-        without = [host for host in zone.hosts if host.lacks(wish.image)]
-        # A copy on another host would not count, and be planned in vain.
-        without = [host for host in without if host.calm] or without
+        without = [host for host in zone.hosts
+                   if not host.host.has(wish.image)
+                   and wish.image not in host.planned
+                   and host.host.knows_all]
         fitting = [host for host in without if self._fits(host, wish)]
         if not fitting:
             return (f'none of the {len(without)} hosts without it has room '
@@ -357,5 +332,4 @@ class _Planner:
                     wish, self._there[key], self._unknown[key],
                     self._wanted[key], tuple(hosts[key]),
                     short.get(key, '') if self._zones[wish.zone].hosts
-                    else 'no host of the zone gets servers',
-                    self._busy[key])
+                    else 'no host of the zone gets servers')

@@ -61,38 +61,6 @@ class PlanTests(base.TestCase):
 
         self.assertEqual([('a', 'h2'), ('a', 'h3')], _planned(hosts, wish()))
 
-    def test_copies_on_busy_hosts_do_not_count(self):
-        """The average is 0.5."""
-        hosts = [host('h1', load=0.8, held={'a': GIB}), host('h2', load=0.7),
-                 host('h3', load=0.3), host('h4', load=0.2)]
-
-        found = planner.plan(hosts, [wish(copies=2)])
-
-        self.assertEqual(['h4', 'h3'], [
-            fetch.host for fetch in found.fetches])
-        self.assertEqual((0, 1), (
-            found.images[0].there, found.images[0].busy))
-
-    def test_busy_hosts_count_if_too_few_are_calm(self):
-        hosts = [host('h1', load=0.8, held={'a': GIB}), host('h2', load=0.7),
-                 host('h3', load=0.3)]
-
-        found = planner.plan(hosts, [wish(copies=3)])
-
-        self.assertEqual(['h3', 'h2'], [
-            fetch.host for fetch in found.fetches])
-        self.assertEqual((1, 0), (
-            found.images[0].there, found.images[0].busy))
-
-    def test_calm_host_without_room_is_not_replaced(self):
-        """A copy on the busy one would not count, nor the one after it."""
-        hosts = [host('h1', load=0.8), host('h2', load=0.2, room=0)]
-
-        found = planner.plan(hosts, [wish(copies=1)])
-
-        self.assertEqual([], found.fetches)
-        self.assertIn('none of the 1 hosts', found.images[0].short)
-
     def test_hosts_that_draw_few_boots_first(self):
         hosts = [host('h1', held={'hot': GIB}), host('h2')]
 
@@ -261,21 +229,6 @@ class PlanPropertiesTests(base.TestCase):
         chance.shuffle(wishes)
 
         self.assertEqual(found, planner.plan(hosts, wishes))
-
-    @given(_CLOUD, _WISHES)
-    def test_what_was_planned_counts(self, hosts, wishes):
-        """So the next plan does not have it once more elsewhere."""
-        hosts = [planner.dataclasses.replace(one, room=100, in_use=frozenset(
-            _IMAGES)) for one in hosts]
-        arriving = collections.defaultdict(set)
-        for fetch in planner.plan(hosts, wishes).fetches:
-            arriving[fetch.host].add(fetch.image)
-
-        found = planner.plan([planner.dataclasses.replace(
-            one, arriving=one.arriving | arriving[one.name])
-            for one in hosts], wishes)
-
-        self.assertEqual([], found.fetches)
 
     @given(_CLOUD, _WISHES)
     def test_nothing_left_that_could_be_planned(self, hosts, wishes):
