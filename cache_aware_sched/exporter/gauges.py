@@ -172,7 +172,7 @@ class _ImageColumn(NamedTuple):
 _COLUMNS = tuple(_ImageColumn(*row) for row in (
     ('image_copies', 'Hosts that hold all of an image.', 'copies'),
     ('image_copies_arriving', 'Hosts that fetch an image.', 'arriving'),
-    ('image_copies_wanted', 'Hosts that should hold an image: two for each '
+    ('image_copies_wanted', 'Hosts that should hold an image: one for each '
      'boot a day, and 3 or more. None is wanted of an image that is booted '
      'less than every other day.', 'wanted'),
     ('image_servers', 'Servers of an image.', 'servers'),

@@ -35,14 +35,12 @@ HALF_LIFE = datetime.timedelta(days=7)
 HALF_LIVES = 6
 
 #: Copies for each boot a day, and the boots a day below which an image is not
-#: fetched ahead of time at all. Both were chosen by replays of a trace, see
-#: "What pre-caching brings" in the documentation. Copies in proportion to the
-#: boots brought as much as copies by their square root for a tenth less data:
-#: the images that are asked for most are the ones whose copies are used before
-#: they are evicted. (By the square root, copies shorten the way to the nearest
-#: one most: Cohen and Shenker, SIGCOMM 2002. Here nobody looks for a copy on
-#: other hosts: either a host has one, or it fetches.)
-COPIES_PER_BOOT = 2
+#: fetched ahead of time at all. Both were chosen by replays of a trace: see
+#: "What pre-caching brings" in the documentation. More copies were fetched for
+#: too few servers, with fewer ones more servers waited. (By the square root of
+#: the demand, copies shorten the way to the nearest one most: Cohen and
+#: Shenker, SIGCOMM 2002. Here no host asks another: it has a copy, or fetches.)
+COPIES_PER_BOOT = 1
 LEAST_BOOTS = 0.5
 
 _DAY = datetime.timedelta(days=1)

@@ -63,7 +63,7 @@ class CopiesTests(base.TestCase):
         """In proportion to it, and nothing for what is hardly asked for."""
         for boots, least, wanted in (
                 (0.0, 3, 0), (0.49, 3, 0), (0.5, 3, 3), (0.5, 1, 1),
-                (1.5, 3, 3), (1.51, 3, 4), (20.0, 3, 40), (1000.0, 3, 100)):
+                (3.0, 3, 3), (3.01, 3, 4), (20.0, 3, 20), (1000.0, 3, 100)):
             self.assertEqual(wanted, demand.copies_wanted(
                 boots, 100, least), (boots, least))
 
