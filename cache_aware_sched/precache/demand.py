@@ -39,7 +39,7 @@ HALF_LIVES = 6
 #: "What pre-caching brings" in the documentation. More copies were fetched for
 #: too few servers, with fewer ones more servers waited. (By the square root of
 #: the demand, copies shorten the way to the nearest one most: Cohen and
-#: Shenker, SIGCOMM 2002. Here no host asks another: it has a copy, or fetches.)
+#: Shenker, SIGCOMM 2002. Here no host asks another: it has one, or fetches.)
 COPIES_PER_BOOT = 1
 LEAST_BOOTS = 0.5
 
