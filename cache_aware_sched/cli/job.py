@@ -134,6 +134,11 @@ def _add_policies(group: argparse._ArgumentGroup) -> None:
         '--no-stock', action='store_false', dest='stock',
         help='Leave out stock nova.')
     group.add_argument(
+        '--precache', action='store_true',
+        help='Simulate each policy of this package once more, with hosts that '
+        'fetch images ahead of time, as "cache-aware-sched precache watch" '
+        'has them.')
+    group.add_argument(
         '--workers', metavar='N', type=int, default=None,
         help='Policies that are simulated at the same time, each in a process '
         'of its own. The result does not depend on it. Default: as many as '
@@ -175,7 +180,7 @@ def job(found: argparse.Namespace) -> job_mod.Job:
             source, found.trace or '', _options(source, found, settings),
             settings, _searched(found) if limits else comparison.chosen(
                 found.option_sets, found.multipliers, found.references,
-                found.stock, found.common), limits)
+                found.stock, found.common, found.precache), limits)
     except BadOption as error:
         raise Usage(told(error)) from None
 
@@ -236,9 +241,9 @@ def _limits(found: argparse.Namespace) -> suggest.SearchLimits | None:
 def _searched(found: argparse.Namespace) -> list[Policy]:
     unused: Collection[Any] = (
         *found.multipliers, *found.references, *found.option_sets[1:])
-    if unused or not found.stock:
+    if unused or not found.stock or found.precache:
         raise Usage('--suggest compares with stock nova and tries multipliers '
                     'itself: at most one --policy can be given, and no '
-                    '--multiplier, --reference or --no-stock')
+                    '--multiplier, --reference, --precache or --no-stock')
     return comparison.chosen(found.option_sets or [(policy_mod.OURS, '')], [],
                              [], True, found.common)

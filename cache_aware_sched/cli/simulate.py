@@ -181,7 +181,9 @@ class Simulate(lister.Lister):
         if parsed_args.formatter == TABLE:
             self.formatter = table.TableFormatter(self.formatter)
             parsed_args.columns = parsed_args.columns or [
-                *columns.SHOWN, *column_names[len(table.NAMES):]]
+                *columns.SHOWN,
+                *(columns.OF_PRECACHING if parsed_args.precache else ()),
+                *column_names[len(table.NAMES):]]
         status = super().produce_output(parsed_args, column_names, data)
         self.app.stdout.write(self._after)
         return status

@@ -177,9 +177,9 @@ class _ImageColumn(NamedTuple):
 _COLUMNS = tuple(_ImageColumn(*row) for row in (
     ('image_copies', 'Hosts that hold all of an image.', 'copies'),
     ('image_copies_arriving', 'Hosts that fetch an image.', 'arriving'),
-    ('image_copies_wanted', 'Hosts that should hold an image, by its boots: '
-     'one for every 20 that were asked for within ten minutes, 3 to 50.',
-     'wanted'),
+    ('image_copies_wanted', 'Hosts that should hold an image: one for each '
+     'boot a day, and 3 or more. None is wanted of an image that is booted '
+     'less than every other day.', 'wanted'),
     ('image_servers', 'Servers of an image.', 'servers'),
     ('image_servers_most_on_host', 'The most servers of an image on one host: '
      'what its failure takes.', 'most'),

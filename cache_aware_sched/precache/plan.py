@@ -19,10 +19,6 @@ from cache_aware_sched.option import Checked
 from cache_aware_sched.option import option
 from cache_aware_sched.precache import demand
 
-#: Half-lives before now that are looked at: what is older counts less than
-#: one in 60.
-HALF_LIVES = 6
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlanOptions(Checked):
@@ -49,7 +45,7 @@ class PlanOptions(Checked):
     @property
     def period(self) -> datetime.timedelta:
         """Before now, of which servers are looked at."""
-        return self.half_life * HALF_LIVES
+        return self.half_life * demand.HALF_LIVES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

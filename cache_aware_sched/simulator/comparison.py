@@ -45,7 +45,7 @@ def with_options(base: str, **options: float) -> str:
 def chosen(option_sets: Sequence[tuple[str, str]],
            multipliers: Sequence[float],
            references: Sequence[tuple[str, float]], stock: bool,
-           common: str) -> list[Policy]:
+           common: str, precache: bool = False) -> list[Policy]:
     """Return the policies to compare, in the order of the output.
 
     :param option_sets: names and fragments of ours; without any its defaults
@@ -55,6 +55,8 @@ def chosen(option_sets: Sequence[tuple[str, str]],
         reference with its published multiplier
     :param stock: whether nova as it comes is one of them, the first
     :param common: a fragment for all policies
+    :param precache: whether each of ours is there once more, with images
+        fetched ahead of time
     :raises BadOption: if two have the same name, or there is none
     """
     if not (option_sets or multipliers or references):
@@ -68,6 +70,8 @@ def chosen(option_sets: Sequence[tuple[str, str]],
         found += _ours(name, text, multipliers)
     found += [policy_mod.reference(name, multiplier)
               for name, multiplier in references]
+    if precache:
+        found = [other for policy in found for other in _with_precache(policy)]
     _check(found)
     if common.strip():
         found = [dataclasses.replace(policy, fragment='\n'.join(
@@ -84,6 +88,18 @@ def _ours(name: str, text: str,
             f'{name} x {exact(multiplier)}',
             with_options(text, **{_MULTIPLIER: multiplier}), name)
         for multiplier in multipliers]
+
+
+def _with_precache(policy: Policy) -> list[Policy]:
+    """Return a policy and, if it is ours, the same with pre-caching.
+
+    The hosts of others report no images, or nobody acts on what they report.
+    """
+    if policy.kind != policy_mod.OURS:
+        return [policy]
+    return [policy, dataclasses.replace(
+        policy, name=f'{policy.name}, pre-cached',
+        family=f'{policy.family}, pre-cached', precache=True)]
 
 
 def _check(found: Sequence[Policy]) -> None:

@@ -35,6 +35,7 @@ class Policy:
     :param family: of policies that only differ in the multiplier; without it
         a policy is its own
     :param own: the fragment without what is common to all policies
+    :param precache: whether hosts fetch images ahead of time
     """
 
     name: str
@@ -44,6 +45,7 @@ class Policy:
     multiplier: float = 0.0
     family: str = ''
     own: str = ''
+    precache: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is none.

@@ -244,6 +244,26 @@ class PoliciesTests(CommandTestCase):
         self.assertEqual(['[DEFAULT]\na = 1\n', '[DEFAULT]\na = 1\n[x]\nc=2'],
                          [policy.fragment for policy in self.simulated])
 
+    def test_precaching(self):
+        """Hosts of stock nova and of the references report no images."""
+        self.simulate('--multiplier', '1', '--multiplier', '2', '--reference',
+                      'binary', '--precache')
+
+        self.assertEqual(
+            ['stock', 'ours x 1', 'ours x 1, pre-cached', 'ours x 2',
+             'ours x 2, pre-cached', 'binary x 1'], self.names())
+        self.assertEqual([False, False, True, False, True, False], [
+            policy.precache for policy in self.simulated])
+        self.assertEqual(
+            ['stock', 'ours', 'ours, pre-cached', 'ours', 'ours, pre-cached',
+             'binary'], [policy.family for policy in self.simulated])
+
+    def test_columns_of_precaching(self):
+        for argv, shown in (((), False), (('--precache',), True)):
+            out = self.simulate(*argv)
+            for title in ('Wait %', 'Later TB', 'Ahead TB', 'Public p95 s'):
+                self.assertEqual(shown, title in out, title)
+
     def test_names_are_unique(self):
         self.assert_refused("two policies 'a'", *SMALL, '--policy', 'a=',
                             '--policy', 'a=')
@@ -327,6 +347,14 @@ class InputTests(CommandTestCase):
                 (('--boots', '-1'), '--boots must be at least 0'),
                 (('--claim-delay', '9'), '--claim-delay is a part of '
                  '--boot-seconds'),
+                (('--precache-interval', '0'), '--precache-interval must be '
+                 'at least 1'),
+                (('--precache-concurrency', '0'), '--precache-concurrency '
+                 'must be at least 1'),
+                (('--precache-half-life-hours', '0'),
+                 '--precache-half-life-hours must be more than 0'),
+                (('--precache-min-copies', '0'), '--precache-min-copies must '
+                 'be at least 1'),
                 (('--fetch-mb-s', 'nan'), 'not a number'),
                 (('--flavor', '1:2'), 'VCPUS:RAM_MB:WEIGHT'),
                 (('--cache-manager', 'best'), 'invalid choice')):
@@ -579,6 +607,7 @@ passphrase_of_the_key = s3cret
                 (('--suggest',), 'needs --max-imbalance and --max-same'),
                 (('--max-imbalance', '1'), 'only with --suggest'),
                 ((*self.LIMITS, '--multiplier', '2'), 'at most one --policy'),
+                ((*self.LIMITS, '--precache'), 'no --multiplier'),
                 ((*self.LIMITS, '--max-same-image', '0'),
                  '--max-same-image must be at least 1, not 0'),
                 ((*self.LIMITS, '--max-imbalance', '0'),

@@ -117,7 +117,7 @@ class ImageGaugeTests(exported.ExporterTestCase):
 
         for name, value in (
                 ('image_copies', 1), ('image_copies_arriving', 1),
-                ('image_copies_wanted', 0), ('image_servers', 4),
+                ('image_copies_wanted', 3), ('image_servers', 4),
                 ('image_servers_most_on_host', 3), ('image_recent_boots', 5),
                 ('image_bytes', 3 * GIB), ('image_hosts_at_cap', 1),
                 ('image_cap_headroom', 0)):

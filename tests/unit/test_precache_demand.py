@@ -59,6 +59,17 @@ class BootsPerDayTests(base.TestCase):
 
 class CopiesTests(base.TestCase):
 
+    def test_standing_demand(self):
+        """In proportion to it, and nothing for what is hardly asked for."""
+        for boots, least, wanted in (
+                (0.0, 3, 0), (0.49, 3, 0), (0.5, 3, 3), (0.5, 1, 1),
+                (3.0, 3, 3), (3.01, 3, 4), (20.0, 3, 20), (1000.0, 3, 100)):
+            self.assertEqual(wanted, demand.copies_wanted(
+                boots, 100, least), (boots, least))
+
+    def test_more_than_there_are_hosts(self):
+        self.assertEqual(2, demand.copies_wanted(5.0, 2))
+
     def test_announced_servers(self):
         for announced, per_copy, wanted in (
                 (0, 20, 0), (1, 20, 3), (60, 20, 3), (61, 20, 4),

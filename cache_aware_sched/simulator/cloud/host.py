@@ -95,6 +95,10 @@ class Cloud:
     until: float
 
 
+def _nothing() -> None:
+    """Do it."""
+
+
 class Host:
     """A host with nova-compute.
 
@@ -118,6 +122,8 @@ class Host:
         self._building: dict[str, SimulatedServer] = {}
         self._queue: collections.deque[SimulatedServer] = collections.deque()
         self._waiting: dict[str, list[SimulatedServer]] = {}
+        #: Of the fetches ahead of time, what to call when they end.
+        self._ahead: dict[str, Callable[[], None]] = {}
         self._rate = fetch_rate.FetchRate()
         self._files: dict[str, report.BaseFile] = {}
         #: The projects of the admitted servers, by image and uuid.
@@ -181,14 +187,30 @@ class Host:
             self._cloud.conductor.joins(server)
         else:
             self._cloud.conductor.fetches(server)
-            self._waiting[image.id] = [server]
-            gone = self.cache.expect(
-                image.id, image.size, self._loop.now, self._servers)
-            self._changed(image.id, *gone)
-            self._cloud.conductor.evicted(len(gone))
-            self._cloud.bandwidth.fetch(
-                self.name, image.size, functools.partial(
-                    self._arrived, image, self._loop.now))
+            self._fetch(image, server)
+
+    def fetch_ahead(self, image: workload.Image,
+                    done: Callable[[], None]) -> bool:
+        """Fetch an image that no server waits for.
+
+        :param done: called when it is there
+        :returns: whether it is fetched; it may be there, or on its way
+        """
+        if image.id in self.cache or image.id in self._waiting:
+            return False
+        self._ahead[image.id] = done
+        self._fetch(image)
+        return True
+
+    def _fetch(self, image: workload.Image, *servers: SimulatedServer) -> None:
+        self._waiting[image.id] = list(servers)
+        gone = self.cache.expect(
+            image.id, image.size, self._loop.now, self._servers)
+        self._changed(image.id, *gone)
+        self._cloud.conductor.evicted(len(gone))
+        self._cloud.bandwidth.fetch(
+            self.name, image.size, functools.partial(
+                self._arrived, image, self._loop.now))
 
     def _arrived(self, image: workload.Image, since: float) -> None:
         now = self._loop.now
@@ -197,6 +219,7 @@ class Host:
         self._changed(image.id)
         for server in self._waiting.pop(image.id):
             self._finish(server)
+        self._ahead.pop(image.id, _nothing)()
 
     def _finish(self, server: SimulatedServer) -> None:
         settings = self._cloud.settings

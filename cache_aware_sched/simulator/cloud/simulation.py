@@ -30,6 +30,7 @@ from cache_aware_sched.simulator.cloud.host import Cloud
 from cache_aware_sched.simulator.cloud.host import Host
 from cache_aware_sched.simulator.cloud.host import SimulatedServer
 from cache_aware_sched.simulator.cloud.loop import Loop
+from cache_aware_sched.simulator.cloud.precaching import Precaching
 from cache_aware_sched.simulator.cloud import schedulers
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
@@ -101,6 +102,10 @@ class Simulation:
         self._schedulers = schedulers.Schedulers(
             policy, settings, self._hosts, self._allocations, self._cells,
             self._loop.clock, self._chance)
+        self._precaching = Precaching(
+            settings, self._loop, self._hosts, workload.images,
+            self.recorder.end, self.recorder.ahead) if (
+                policy.precache) else None
 
     def _chance(self, of: str) -> random.Random:
         """Return chance that does not depend on how often others ask."""
@@ -131,6 +136,8 @@ class Simulation:
                 * number / LOOKS, recorder.spread.look)
         if boots:
             self._loop.at(boots[0].at, self._request, 0, progress)
+            if self._precaching:
+                self._precaching.start(boots[0].at)
         self._loop.run()
         if progress:
             progress(len(boots))
@@ -153,6 +160,8 @@ class Simulation:
         for server in servers:
             self._cells.created(
                 server.boot.image, server.uuid, server.boot.project)
+            if self._precaching:
+                self._precaching.created(server.boot)
             self._send(server)
 
     def _servers(self, request: range) -> list[SimulatedServer]:
@@ -210,7 +219,7 @@ class Simulation:
 
     def joins(self, server: SimulatedServer) -> None:
         """Learn that a server waits for an image that is being fetched."""
-        self.recorder.late_boots += 1
+        self.recorder.late(server.boot)
 
     def evicted(self, number: int) -> None:
         """Learn that so many images have left a cache."""

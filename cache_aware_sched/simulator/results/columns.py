@@ -120,6 +120,25 @@ COLUMNS = (
            'image that was being fetched already.', _count, shown=False),
     Column('evicted', 'Evicted', 'Evicted', 'Images that left a cache.',
            _count, shown=False),
+    Column('waiting_share', 'Wait %', 'Waited\n%',
+           'Servers that waited for a fetch, whoever it was begun for; of '
+           'those that were asked for after the warm-up.', _percent,
+           shown=False),
+    Column('settled_bytes', 'Later TB', 'Later\nTB',
+           'Image data that all hosts fetched after the warm-up.', _terabytes,
+           shown=False),
+    Column('ahead_bytes', 'Ahead TB', 'Ahead\nTB',
+           'The part of it that was fetched ahead of time.', _terabytes,
+           shown=False),
+    Column('public_waiting_share', 'Public wait %', 'Public\nwaited, %',
+           'As the servers that waited, of those of public images.', _percent,
+           shown=False),
+    Column('public_wait_p50', 'Public p50 s', 'Public\np50 s',
+           'Half of the servers of public images were ACTIVE within these '
+           'seconds, of those that were asked for after the warm-up.',
+           _seconds, shown=False),
+    Column('public_wait_p95', 'Public p95 s', 'Public\np95 s',
+           'The same for 95 % of them.', _seconds, shown=False),
     Column('worst_host_share_p95', 'Loss p95 %', 'Worst host\np95, %',
            'As the worst host, exceeded by one project in twenty.', _percent,
            shown=False),
@@ -134,6 +153,10 @@ COLUMNS = (
 
 BY_NAME = {column.name: column for column in COLUMNS}
 SHOWN = tuple(column.name for column in COLUMNS if column.shown)
+
+#: What people see of pre-caching besides.
+OF_PRECACHING = ('waiting_share', 'settled_bytes', 'ahead_bytes',
+                 'public_waiting_share', 'public_wait_p50', 'public_wait_p95')
 
 #: Beside what a policy fetched; only where stock nova is among the policies.
 OF_STOCK = Column('of_stock', 'of stock', 'of stock,\n%',

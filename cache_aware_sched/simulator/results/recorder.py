@@ -48,7 +48,11 @@ class Recorder:
         self.spread = measures.Spread()
         self.cold_boots = self.late_boots = self.fetched_bytes = 0
         self.refused = self.rescheduled = self.evicted = 0
+        self._counted = counted
+        self._settled_bytes = self._ahead_bytes = 0
+        self._waiting = self._public_waiting = self._settled_boots = 0
         self._waits: list[float] = []
+        self._public_waits: list[float] = []
         self._bin_boots: collections.Counter[int] = collections.Counter()
         self._bin_cold: collections.Counter[int] = collections.Counter()
         self._heat_map = HeatMap(self.start, list(hosts), [], [])
@@ -62,12 +66,41 @@ class Recorder:
     def cold(self, boot: workload_mod.Boot, size: int) -> None:
         """Note that an image of so many bytes is fetched for a boot."""
         self.cold_boots += 1
-        self.fetched_bytes += size
+        self._fetched(size, boot.at)
         self._bin_cold[self._bin(boot)] += 1
+        self._waits_for_fetch(boot)
+
+    def late(self, boot: workload_mod.Boot) -> None:
+        """Note that a boot waits for an image that is on its way."""
+        self.late_boots += 1
+        self._waits_for_fetch(boot)
+
+    def ahead(self, size: int, now: float) -> None:
+        """Note that so many bytes are fetched that no boot asks for."""
+        self._fetched(size, now)
+        if now >= self._counted:
+            self._ahead_bytes += size
+
+    def _fetched(self, size: int, now: float) -> None:
+        self.fetched_bytes += size
+        if now >= self._counted:
+            self._settled_bytes += size
+
+    def _waits_for_fetch(self, boot: workload_mod.Boot) -> None:
+        if boot.at >= self._counted:
+            self._waiting += 1
+            self._public_waiting += self._is_public(boot)
+
+    def _is_public(self, boot: workload_mod.Boot) -> bool:
+        return not self._workload.images[boot.image].private
 
     def active(self, boot: workload_mod.Boot, now: float) -> None:
         """Note that a server runs."""
         self._waits.append(now - boot.at)
+        if boot.at >= self._counted:
+            self._settled_boots += 1
+            if self._is_public(boot):
+                self._public_waits.append(now - boot.at)
         self._bin_boots[self._bin(boot)] += 1
 
     def see_servers(self, now: float) -> None:
@@ -88,7 +121,7 @@ class Recorder:
         """
         self.vcpus.until(self.end)
         self.ram_mb.until(self.end)
-        waits = sorted(self._waits)
+        waits, public = sorted(self._waits), sorted(self._public_waits)
         shares = sorted(self.spread.worst_shares)
         length = (self.end - self.start) / BINS
         return Result(
@@ -110,4 +143,13 @@ class Recorder:
                 (self.start + number * length,
                  1 - self._bin_cold[number] / boots)
                 for number, boots in sorted(self._bin_boots.items())],
-            heat_map=self._heat_map, seconds=seconds, cap=cap)
+            heat_map=self._heat_map, seconds=seconds, cap=cap,
+            settled_bytes=self._settled_bytes, ahead_bytes=self._ahead_bytes,
+            waiting_share=_share(self._waiting, self._settled_boots),
+            public_waiting_share=_share(self._public_waiting, len(public)),
+            public_wait_p50=measures.percentile(public, 50),
+            public_wait_p95=measures.percentile(public, 95))
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

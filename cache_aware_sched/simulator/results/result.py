@@ -73,6 +73,11 @@ class Result:
     :param heat_map: where the servers are at the busiest moment
     :param seconds: that the run took
     :param cap: of servers of one image on a host that was in force, 0 for none
+    :param settled_bytes: of the fetches after the warm-up; as all below
+    :param ahead_bytes: of those that no boot asked for
+    :param waiting_share: boots that waited for a fetch, whoever began it
+    :param public_waiting_share: the same of the boots of public images
+    :param public_wait_p50: as wait_p50, for public images alone; as p95
     """
 
     policy: str
@@ -100,6 +105,12 @@ class Result:
     heat_map: HeatMap
     seconds: float
     cap: int = 0
+    settled_bytes: int = 0
+    ahead_bytes: int = 0
+    waiting_share: float = 0.0
+    public_waiting_share: float = 0.0
+    public_wait_p50: float = 0.0
+    public_wait_p95: float = 0.0
 
     @property
     def cold_share(self) -> float:
