@@ -27,6 +27,7 @@ from cache_aware_sched.simulator.cloud.bandwidth import Bandwidth
 from cache_aware_sched.simulator.cloud.cache import Cache
 from cache_aware_sched.simulator.cloud.loop import Loop
 from cache_aware_sched.simulator.cloud.row import Row
+from cache_aware_sched.simulator.cloud.server import SimulatedServer
 from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova import novas
 from cache_aware_sched.simulator.settings import GIB
@@ -35,23 +36,6 @@ from cache_aware_sched.simulator import workload
 from cache_aware_sched.virt import fetch_rate
 
 CONF = config.CONF
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class SimulatedServer:
-    """A server that was asked for.
-
-    :param number: of its boot in the workload
-    :param spec: the RequestSpec
-    :param hosts: numbers of those it may still go to, the next one first
-    """
-
-    number: int
-    uuid: str
-    boot: workload.Boot
-    image: workload.Image
-    spec: Any
-    hosts: list[int]
 
 
 class Conductor(Protocol):

@@ -21,7 +21,7 @@ from typing import Any
 from cache_aware_sched import config
 from cache_aware_sched.simulator.cloud.allocations import Allocations
 from cache_aware_sched.simulator.cloud.host import Host
-from cache_aware_sched.simulator.cloud.host import SimulatedServer
+from cache_aware_sched.simulator.cloud.server import SimulatedServer
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova.scheduling import Scheduler

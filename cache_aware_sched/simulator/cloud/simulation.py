@@ -28,10 +28,10 @@ from cache_aware_sched.simulator.cloud.allocations import Allocations
 from cache_aware_sched.simulator.cloud.bandwidth import Bandwidth
 from cache_aware_sched.simulator.cloud.host import Cloud
 from cache_aware_sched.simulator.cloud.host import Host
-from cache_aware_sched.simulator.cloud.host import SimulatedServer
 from cache_aware_sched.simulator.cloud.loop import Loop
 from cache_aware_sched.simulator.cloud.precaching import Precaching
 from cache_aware_sched.simulator.cloud import schedulers
+from cache_aware_sched.simulator.cloud.server import SimulatedServer
 from cache_aware_sched.simulator import policy as policy_mod
 from cache_aware_sched.simulator.real_nova.cells import SimulatedCells
 from cache_aware_sched.simulator.real_nova import configuration
