@@ -13,6 +13,7 @@
 """Images that are fetched before a server needs them."""
 
 import json
+import time
 
 from tests.cloud import disk
 from tests.cloud import running
@@ -101,6 +102,50 @@ def failures(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     facts.update({f'{name} host': failed[host].split(';')[0]
                   for name, host in (('hung', hung), ('dead', dead))})
     assert well in cloud.computes.holders(image_id)
+
+
+@scenario.scenario(name='precache-watch', order=83, computes=3)
+def watch(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
+    """Of two controllers one acts; when it is killed the other one does."""
+    client, hosts = cloud.client, cloud.computes.with_libvirt
+    first, second = (client.images.upload(name, SIZE)
+                     for name in ('first', 'second'))
+    asked = _Asked(cloud, first)
+    arguments = ['precache', 'watch', '--config-file', str(asked.conf),
+                 '--half-life-hours', '1', '--interval-minutes', '0.1']
+
+    client.servers.boot('early', first)
+    active = cloud.begin(*arguments)
+    other = None
+    try:
+        _wait_for_copies(cloud, first)
+        other = cloud.begin(*arguments)
+        # Both plan now, if they both act.
+        running.wait_for('the other controller waits', lambda: bool(
+            other.stderr and 'Another controller' in other.stderr.readline()),
+            60.0)
+        active.kill()
+        client.servers.boot('late', second)
+        facts['the other acts after'] = (
+            f'{_wait_for_copies(cloud, second):.1f} s')
+    finally:
+        for process in (active, other):
+            if process is not None:
+                process.terminate()
+                process.communicate()
+    for image_id in (first, second):
+        fetched = sum(cloud.computes.times_said(
+            host, f'Caching image {image_id} by request') for host in hosts)
+        assert fetched == len(hosts) - 1, fetched
+
+
+def _wait_for_copies(cloud: scenario.Cloud, image_id: str) -> float:
+    """Wait until all hosts have an image; return the seconds."""
+    start = time.monotonic()
+    running.wait_for(
+        f'not all hosts have image {image_id}', lambda: cloud.computes.holders(
+            image_id) == cloud.computes.with_libvirt, 120.0, 0.2)
+    return time.monotonic() - start
 
 
 class _Asked:
