@@ -254,10 +254,27 @@ class FetchRunTests(FetchRunTestCase):
         results = self.run_copies(*map(copy, 'abcdef'), slots=1,
                                   max_failures=1)
 
-        self.assertEqual(2, self.run_.failures)
         self.assertEqual(4, sum(one.outcome is FetchOutcome.NOT_TRIED
                                 for one in results.values()))
         self.assertIn('more than 1', self.run_.stopped)
+
+    def test_host_that_fails_often_does_not_stop_the_others(self):
+        images = [f'aaaaaaaa-0000-4000-8000-{number:012}'
+                  for number in range(5)]
+        for answer, tried in ((TimeoutError('no answer'), 1), ('error', 2)):
+            self.hosts.asked.clear()
+            self.told.clear()
+            self.hosts.behaviour['b'] = (1.0, answer)
+
+            results = self.run_copies(
+                *(copy('b', image) for image in images), copy('c', str(tried)),
+                slots=1, max_failures=1)
+
+            self.assertEqual('', self.run_.stopped)
+            self.assertEqual(FetchOutcome.CACHED,
+                             self.outcome(results, 'c', str(tried)))
+            self.assertEqual(
+                tried, [host for host, _i in self.hosts.asked].count('b'))
 
     def test_pause(self):
         """What was begun goes on, and nothing more begins."""
