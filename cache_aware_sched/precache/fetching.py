@@ -182,6 +182,10 @@ class FetchRun:
                 self._end(copy, FetchOutcome.NOT_TRIED,
                           f'more than {self._max_failures} have failed there')
                 continue
+            if self._is_full(copy):
+                self._end(copy, FetchOutcome.NOT_TRIED,
+                          'the host has no room any more')
+                continue
             host_lock = (None if slot is None or copy.host in busy
                          else self._locks.acquire(f'host {copy.host}'))
             # Of a host that another command uses, all images wait.
@@ -253,6 +257,16 @@ class FetchRun:
         known = self._hosts.get(copy.host)
         return known is not None and report.image_key(
             copy.image_id) in known.held
+
+    def _is_full(self, copy: PlannedCopy) -> bool:
+        """Return whether a host would evict what was not meant to be.
+
+        It may have room for so many images only, whatever their bytes, or
+        servers have taken the room since the plan was made.
+        """
+        known = self._hosts.get(copy.host)
+        return (known is not None and known.knows_all and known.room <= 0
+                and not copy.evicts)
 
     def _end(self, copy: PlannedCopy, outcome: FetchOutcome, reason: str = '',
              seconds: float = 0.0) -> None:

@@ -57,12 +57,14 @@ class PlannedCopy:
     """An image that a host is to fetch.
 
     :param size: bytes that Glance sends
+    :param evicts: whether the host is to evict images for it
     """
 
     image_id: str
     zone: str
     host: str
     size: int
+    evicts: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -91,12 +91,14 @@ class PlannedFetch:
     """A copy that is to be made.
 
     :param size: bytes
+    :param evicts: whether the host evicts images for it
     """
 
     image: str
     zone: str
     host: str
     size: int
+    evicts: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -291,9 +293,10 @@ class _Planner:
             if isinstance(found, str):
                 short[key] = found
                 continue
-            self._zones[zone].take(found, wish)
             fetches.append(PlannedFetch(
-                image, zone, found.host.name, wish.size))
+                image, zone, found.host.name, wish.size,
+                wish.size > found.room))
+            self._zones[zone].take(found, wish)
             lacking[key] -= 1
             if lacking[key] > 0:
                 heapq.heappush(queue, self._place(key, lacking[key]))
