@@ -12,6 +12,7 @@
 
 """``cache-aware-sched precache``, on nova's own tables."""
 
+import concurrent.futures
 import datetime
 import json
 import os
@@ -358,6 +359,28 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
 
         self.assertEqual((0, 3), (status, len(self.asked)))
         self.assertEqual(1, err.count('Results are not written'))
+
+    def test_interrupted(self):
+        """What goes on is told; a trace is not."""
+        settle = fetching.FetchRun._settle
+        self.useFixture(fixtures.MockPatchObject(
+            asking.HostAsker, 'ask', lambda _asker, copy:
+            concurrent.futures.Future()))
+        self.useFixture(fixtures.MockPatchObject(
+            fetching.FetchRun, '_settle', lambda run: self.interrupt()
+            if run.running else settle(run)))
+
+        status, _out, err = self.execute('apply', '--concurrency', '2')
+
+        self.assertEqual(130, status)
+        self.assertEqual(2, err.count('These fetches go on: '), err)
+        self.assertNotIn('Traceback', err)
+        with coordination.locks(None, self.path) as locks:
+            self.assertIsNotNone(locks.acquire('host a'))
+            self.assertIsNotNone(locks.acquire('slot 0'))
+
+    def interrupt(self):
+        raise KeyboardInterrupt
 
     def test_inputs_that_look_wrong(self):
         for name in 'de':
