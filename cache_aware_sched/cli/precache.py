@@ -20,6 +20,7 @@ import datetime
 from typing import Any
 
 from cliff import lister
+from oslo_utils import uuidutils
 
 from cache_aware_sched.cli import arguments
 from cache_aware_sched.cli import fleet_access
@@ -52,8 +53,8 @@ def announced(text: str) -> tuple[str, int, str | None]:
     """
     image, _equals, rest = text.partition('=')
     count, at, zone = rest.partition('@')
-    if not (image and count.isdecimal() and 0 < int(count) <= 1_000_000
-            and (zone or not at)):
+    if not (uuidutils.is_uuid_like(image) and count.isdecimal()
+            and 0 < int(count) <= 1_000_000 and (zone or not at)):
         raise argparse.ArgumentTypeError(
             f'{text!r} is not IMAGE=COUNT or IMAGE=COUNT@ZONE')
     return image, int(count), zone if at else None
@@ -213,8 +214,14 @@ def planned(app: Any, acting: Any, fast: PaceOptions) -> Any:
     """
     with fleet_access.nova():
         plan = acting.plan()
-    fleet_access.say(app, [*acting.silent, *summary(plan, fast)])
+    fleet_access.say(app, [*acting.notes, *summary(plan, fast)])
     return plan
+
+
+def _duration(seconds: float) -> str:
+    if seconds > 366 * 86400:  # more than a timedelta takes, in the end
+        return 'more than a year'
+    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
@@ -236,6 +243,6 @@ def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
            f'{wording.counted(len(images), "image")} to '
            f'{wording.counted(len(hosts), "host")}, '
            f'{fleet_access.gib(plan.bytes):,} GiB, in about '
-           f'{datetime.timedelta(seconds=round(seconds))} at '
+           f'{_duration(seconds)} at '
            f'{fetch_time.fetch_rate(plan.rate) / 1e6:.0f} MB/s a host'
            f'{"" if plan.rate else " (assumed)"}.')

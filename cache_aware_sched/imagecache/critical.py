@@ -50,6 +50,7 @@ class CriticalImages:
         self.own = image_list.NamedImages('critical', image_ids, path)
         self._memory = memory
         self._texts = _load(memory) if memory else {}
+        self._is_saved = True
         self._by_aggregate: dict[str, dict[str, str]] = {}
         self._read(self._texts)
 
@@ -81,8 +82,9 @@ class CriticalImages:
         if texts != self._texts:
             self._read(texts)
             self._texts = dict(texts)
-            if self._memory:
-                _save(self._memory, self._texts)
+            self._is_saved = False
+        if self._memory and not self._is_saved:
+            self._is_saved = _save(self._memory, self._texts)
 
     def _read(self, texts: Mapping[str, str]) -> None:
         found = {}
@@ -128,14 +130,17 @@ def _load(path: str) -> dict[str, str]:
         return {}
 
 
-def _save(path: str, texts: Mapping[str, str]) -> None:
+def _save(path: str, texts: Mapping[str, str]) -> bool:
+    """Write what aggregates say; return whether that worked."""
     try:
         files.replace(path, jsonutils.dumps(
             {'version': 1, 'aggregates': texts}), files.PRIVATE)
         once.forget(LOG, ('write', path))
+        return True
     except files.CannotWrite as error:
         once.warning(
             LOG, ('write', path),
             '%(error)s. Which images aggregates make critical will not be '
             'known after a restart until nova-conductor tells it.',
             {'error': error})
+        return False

@@ -51,8 +51,8 @@ class Controller:
         self._reading = reading
         self._reader = reading.PlanReader(databases, options.period)
         self._options, self._expected, self._now = options, expected, now
-        #: What Glance did not tell for the last plan.
-        self.silent: list[str] = []
+        #: What people should know of the last plan.
+        self.notes: list[str] = []
 
     @property
     def choice(self) -> Any:
@@ -66,13 +66,15 @@ class Controller:
             database does not answer
         :raises ValueError: if servers are announced for a zone that is none
         """
-        known, self.silent = self._reader.read(
+        known, silent = self._reader.read(
             self._now(), [image for image, _count, _zone in self._expected])
+        announced = self._reading.announced(self._expected, known.fleet)
+        from cache_aware_sched.precache import inputs
         from cache_aware_sched.precache import planning
-        return planning.make(
-            known, self._options, self.choice,
-            self._reading.announced(self._expected, known.fleet),
-            self._reading.cap())
+        self.notes = silent or list(
+            inputs.in_vain(known, self.choice, announced))
+        return planning.make(known, self._options, self.choice, announced,
+                             self._reading.cap())
 
     def run(self, plan: plan_mod.PrecachePlan, how: pace.FetchOptions,
             fast: pace.PaceOptions, locks: coordination.Locks, ask: Callable[[

@@ -16,6 +16,7 @@ Whatever a host answers, its report is what counts. A host that fails is named,
 and does not keep the others from theirs.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -92,7 +93,8 @@ class FetchRun:
     :param reports: returns what the hosts report now, by their names
     :param may_start: returns why nothing may be started now, '' if it may
     :param tell: called with each result
-    :param max_failures: after which nothing more is started
+    :param max_failures: hosts that may fail before nothing more is started,
+        and images of one host before nothing more is there
     :param clock: seconds
     :param sleep: waits some seconds
     """
@@ -113,15 +115,11 @@ class FetchRun:
         self._slots: list[tuple[float, Any]] = []
         self._results: list[CopyResult] = []
         self._unanswered: set[str] = set()
+        self._failed: collections.Counter[str] = collections.Counter()
         self._hosts: Mapping[str, CacheHost] = {}
+        self._is_news = False
         self._read_at = -REPORT_SECONDS
         self.stopped = ''
-
-    @property
-    def failures(self) -> int:
-        """How many copies have failed."""
-        return sum(result.outcome is FetchOutcome.FAILED
-                   for result in self._results)
 
     @property
     def running(self) -> list[PlannedCopy]:
@@ -139,8 +137,9 @@ class FetchRun:
                 self._look()
                 self._settle()
                 self._free_slots()
-                if self.failures > self._max_failures:
-                    self.stop(f'more than {self._max_failures} have failed')
+                if len(self._failed) > self._max_failures:
+                    self.stop(f'more than {self._max_failures} hosts have '
+                              'failed')
                 if self.stopped:
                     for copy in waiting:
                         self._end(copy, FetchOutcome.NOT_TRIED, self.stopped)
@@ -160,13 +159,17 @@ class FetchRun:
     def _look(self) -> None:
         if self._clock() - self._read_at >= REPORT_SECONDS:
             self._hosts = self._read()
+            self._is_news = True
             self._read_at = self._clock()
 
     def _start(self, waiting: list[PlannedCopy]) -> list[PlannedCopy]:
         """Have hosts asked for what may start; return what still waits."""
+        slot = self._free_slot()
+        if slot is None and not self._is_news:
+            return waiting
+        self._is_news = False
         left = []
         busy = {one.copy.host for one in self._running}
-        slot = self._free_slot()
         for copy in waiting:
             if copy.host in self._unanswered:
                 self._end(copy, FetchOutcome.FAILED,
@@ -174,6 +177,14 @@ class FetchRun:
                 continue
             if self._has(copy):
                 self._end(copy, FetchOutcome.EXISTING)
+                continue
+            if self._failed[copy.host] > self._max_failures:
+                self._end(copy, FetchOutcome.NOT_TRIED,
+                          f'more than {self._max_failures} have failed there')
+                continue
+            if self._is_full(copy):
+                self._end(copy, FetchOutcome.NOT_TRIED,
+                          'the host has no room any more')
                 continue
             host_lock = (None if slot is None or copy.host in busy
                          else self._locks.acquire(f'host {copy.host}'))
@@ -247,10 +258,22 @@ class FetchRun:
         return known is not None and report.image_key(
             copy.image_id) in known.held
 
+    def _is_full(self, copy: PlannedCopy) -> bool:
+        """Return whether a host would evict what was not meant to be.
+
+        It may have room for so many images only, whatever their bytes, or
+        servers have taken the room since the plan was made.
+        """
+        known = self._hosts.get(copy.host)
+        return (known is not None and known.knows_all and known.room <= 0
+                and not copy.evicts)
+
     def _end(self, copy: PlannedCopy, outcome: FetchOutcome, reason: str = '',
              seconds: float = 0.0) -> None:
         result = CopyResult(copy, outcome, reason, seconds)
         self._results.append(result)
+        if outcome is FetchOutcome.FAILED:
+            self._failed[copy.host] += 1
         self._tell(result)
 
     def _free_slots(self) -> None:

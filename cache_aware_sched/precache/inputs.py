@@ -183,6 +183,23 @@ def _room(facts: report.HostFacts) -> tuple[int, bool]:
     return (facts.free_gib or 0) * GIB // 2, False
 
 
+def in_vain(known: PlanInputs, choice: PrecacheChoice,
+            announced: Iterable[Announced]) -> Iterator[str]:
+    """Say of which announced images nothing is planned, and why."""
+    for image in sorted({one.image_id for one in announced}):
+        said = known.described.get(image)
+        why = ''
+        if not choice.allows(image, said.owner if said else None):
+            why = 'precache_exclude has it' if image in choice.never else (
+                f'its project {said.owner!r} is not in precache_owners, nor '
+                'the image in precache_images' if said else
+                'Glance does not show it')
+        elif said and not said.active:
+            why = 'it is not active in Glance'
+        if why:
+            yield f'Image {image} is announced in vain: {why}.'
+
+
 class ImageDemand:
     """How images are asked for, in each zone.
 

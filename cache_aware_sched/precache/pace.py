@@ -64,7 +64,9 @@ class Window:
                            for one in (first, last)))
         except ValueError:
             dash = ''
-        if not dash or window.start == window.end:
+        # One with a zone of its own cannot be compared with local time.
+        if (not dash or window.start == window.end
+                or window.start.tzinfo or window.end.tzinfo):
             raise ValueError(f'{text!r} is not a time of day like '
                              '22:00-06:00')
         return window
@@ -89,7 +91,8 @@ class FetchOptions(Checked):
         3600, 'Seconds for one image, from when its host was asked.',
         low=1, high=7 * 86400)
     max_failures: int = option(
-        10, 'Begin no more fetches after more than so many have failed.',
+        10, 'Begin no more fetches after more than so many hosts have failed, '
+        'and none on a host after more than so many have failed there.',
         low=0, high=1_000_000)
     results: str = option(
         '', 'Append what became of each fetch to this file, a JSON object a '

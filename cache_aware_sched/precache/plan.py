@@ -27,7 +27,7 @@ class PlanOptions(Checked):
     half_life_hours: float = option(
         demand.HALF_LIFE / datetime.timedelta(hours=1),
         'Hours after which a server that was created counts half.',
-        above=0, high=87_600)
+        low=0.01, high=87_600)
     min_copies: int = option(
         demand.LEAST_COPIES,
         'Hosts of a zone that are to hold an image that is booted there as '
@@ -53,12 +53,14 @@ class PlannedCopy:
     """An image that a host is to fetch.
 
     :param size: bytes that Glance sends
+    :param evicts: whether the host is to evict images for it
     """
 
     image_id: str
     zone: str
     host: str
     size: int
+    evicts: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ first, and each copy goes to the host where it does most good. The same hosts
 and wishes give the same plan, in whatever order they come.
 """
 
+import bisect
 import collections
-from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -91,12 +91,14 @@ class PlannedFetch:
     """A copy that is to be made.
 
     :param size: bytes
+    :param evicts: whether the host evicts images for it
     """
 
     image: str
     zone: str
     host: str
     size: int
+    evicts: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -145,71 +147,93 @@ def plan(hosts: Iterable[CacheHost], wishes: Iterable[Wish]) -> Plan:
 
 
 class _Zone:
-    """The hosts of a zone that can get servers, and what was planned there."""
+    """The hosts of a zone that can get servers, and what was planned there.
 
-    def __init__(self, hosts: Collection[CacheHost],
+    :ivar number: of hosts
+    :ivar holding: hosts by the image that they hold or get
+    :ivar unknown: hosts that may hold more than they tell
+    :ivar unknown_holding: those of them by the image that they hold or get
+    :ivar order: hosts that may get an image, the least burdened first. How
+        busy a host is and how many boots its images draw there count alike
+    """
+
+    def __init__(self, hosts: Sequence[CacheHost],
                  wishes: Mapping[str, Wish]) -> None:
-        self.hosts = [_PlannedHost(host, wishes) for host in hosts]
-        self._most = max((host.boots for host in self.hosts), default=0.0)
-        self._domains: collections.Counter[tuple[str, str]] = (
-            collections.Counter())
-        for host in self.hosts:
-            if host.host.domain:
-                for image in {*host.host.held, *host.host.arriving}:
-                    self._domains[host.host.domain, image] += 1
+        planned = [_PlannedHost(host, wishes) for host in hosts]
+        self.number = len(hosts)
+        self.holding = collections.Counter(
+            image for host in planned for image in host.images)
+        unknown = [host for host in planned if not host.host.knows_all]
+        self.unknown = len(unknown)
+        self.unknown_holding = collections.Counter(
+            image for host in unknown for image in host.images)
+        self._most = max((host.boots for host in planned), default=0.0)
+        self._domains: dict[tuple[str, str], int] = collections.Counter(
+            (host.host.domain, image) for host in planned
+            if host.host.domain for image in host.images)
+        self.order = [host for host in planned if host.host.knows_all]
+        self._in_domains = {host.host.domain for host in self.order}
+        self.order.sort(key=self._burden)
 
-    def burden(self, host: '_PlannedHost', wish: Wish) -> tuple[
-            int, bool, float, str]:
-        """Return what speaks against a host, the smaller the better.
+    def copies(self, domain: str, image: str) -> int:
+        """Return the copies in a domain; a host alone has none."""
+        return self._domains.get((domain, image), 0)
 
-        A domain with fewer copies is chosen before all; what is to be evicted
-        comes last among the hosts of a domain. How busy a host is and how
-        many boots its images draw there count alike.
-        """
-        drawn = host.boots / self._most if self._most else 0.0
-        return (self._domains[host.host.domain, wish.image],
-                wish.size > host.room, host.host.load + drawn, host.host.name)
+    def fewest(self, image: str) -> int:
+        """Return the copies in the domain that has fewest."""
+        return min((self.copies(domain, image)
+                    for domain in self._in_domains), default=0)
 
     def take(self, host: '_PlannedHost', wish: Wish) -> None:
         """Note that a host is to fetch an image."""
+        self.order.remove(host)
         host.take(wish)
-        self._most = max(self._most, host.boots)
+        bisect.insort(self.order, host, key=self._burden)
+        if host.boots > self._most:
+            self._most = host.boots
+            self.order.sort(key=self._burden)
         if host.host.domain:
-            self._domains[host.host.domain, wish.image] += 1
+            key = (host.host.domain, wish.image)
+            self._domains[key] = self._domains.get(key, 0) + 1
+
+    def _burden(self, host: '_PlannedHost') -> tuple[float, str]:
+        drawn = host.boots / self._most if self._most else 0.0
+        return host.host.load + drawn, host.host.name
 
 
 class _PlannedHost:
     """A host with what is planned for it.
 
-    :ivar boots: a day, that the images draw there which it holds or gets
+    :ivar images: that it holds or gets
+    :ivar boots: a day, that these draw there
+    :ivar victims: what it may evict for an image without room, as long as
+        that can be told
     """
 
     def __init__(self, host: CacheHost, wishes: Mapping[str, Wish]) -> None:
         self.host = host
         self.room = host.room
-        self.planned: set[str] = set()
-        self._evictable = host.evictable() if host.evicts else []
+        self.images = {*host.held, *host.arriving}
+        self.victims = host.evictable() if host.evicts else []
+        self._victims_size = sum(host.held[image] for image in self.victims)
+        self._hottest = max((wishes[image].boots_per_day
+                             for image in self.victims if image in wishes),
+                            default=-math.inf)
         self.boots = sum(
             wishes[image].boots_per_day / max(1, wishes[image].copies)
-            for image in {*host.held, *host.arriving} if image in wishes)
+            for image in self.images if image in wishes)
 
     def take(self, wish: Wish) -> None:
         if wish.size > self.room:  # what is evicted for it cannot be told
-            self._evictable = []
+            self.victims = []
         self.room -= wish.size
-        self.planned.add(wish.image)
+        self.images.add(wish.image)
         self.boots += wish.boots_per_day / max(1, wish.copies)
 
-    def victims(self, size: int) -> list[str] | None:
-        """Return the images of which some may be evicted for another.
-
-        :returns: empty if none is, None if it does not fit at all
-        """
-        if size <= self.room:
-            return []
-        room = max(0, self.room) + sum(
-            self.host.held[image] for image in self._evictable)
-        return self._evictable if self._evictable and size <= room else None
+    def evicts_for(self, wish: Wish) -> bool:
+        """Return whether what it evicts makes room, and is less hot."""
+        return bool(self.victims) and self._hottest < wish.boots_per_day and (
+            wish.size <= max(0, self.room) + self._victims_size)
 
 
 class _Planner:
@@ -244,14 +268,13 @@ class _Planner:
         Hosts that do not tell are taken to hold it as often as the others do:
         these should have their part of the copies.
         """
-        hosts = self._zones[wish.zone].hosts
-        there = sum(host.host.has(wish.image) for host in hosts)
-        unknown = sum(not host.host.knows_all
-                      and not host.host.has(wish.image) for host in hosts)
-        known = len(hosts) - unknown
-        self._there[key], self._unknown[key] = there, unknown
+        zone = self._zones[wish.zone]
+        unknown = zone.unknown - zone.unknown_holding[wish.image]
+        self._there[key] = zone.holding[wish.image]
+        self._unknown[key] = unknown
+        known = zone.number - unknown
         self._wanted[key] = min(known, math.ceil(
-            wish.copies * known / len(hosts))) if hosts else 0
+            wish.copies * known / zone.number)) if zone.number else 0
 
     def plan(self) -> Plan:
         """Return the plan."""
@@ -270,9 +293,10 @@ class _Planner:
             if isinstance(found, str):
                 short[key] = found
                 continue
-            self._zones[zone].take(found, wish)
             fetches.append(PlannedFetch(
-                image, zone, found.host.name, wish.size))
+                image, zone, found.host.name, wish.size,
+                wish.size > found.room))
+            self._zones[zone].take(found, wish)
             lacking[key] -= 1
             if lacking[key] > 0:
                 heapq.heappush(queue, self._place(key, lacking[key]))
@@ -284,41 +308,58 @@ class _Planner:
         return (-lacking, -self._wishes[key].boots_per_day, *key)
 
     def _host(self, wish: Wish) -> '_PlannedHost | str':
-        """Return the host for a copy, or why there is none."""
+        """Return the host for a copy, or why there is none.
+
+        A domain with fewer copies is chosen before all; what is to be evicted
+        comes last among the hosts of a domain.
+        """
         if wish.size <= 0:
             return 'its size is not known'
         zone = self._zones[wish.zone]
-        without = [host for host in zone.hosts
-                   if not host.host.has(wish.image)
-                   and wish.image not in host.planned
-                   and host.host.knows_all]
-        fitting = [host for host in without if self._fits(host, wish)]
-        if not fitting:
-            return (f'of {wording.counted(len(without), "host")} without it '
+        best = self._best(zone, wish)
+        if best is None:
+            without = sum(wish.image not in host.images for host in zone.order)
+            return (f'of {wording.counted(without, "host")} without it '
                     'none has room that nothing hotter needs')
-        best = min(fitting, key=lambda host: zone.burden(host, wish))
-        self._leaving.update((wish.zone, victim)
-                             for victim in best.victims(wish.size) or ())
+        if wish.size > best.room:
+            self._leaving.update((wish.zone, victim)
+                                 for victim in best.victims)
         return best
 
-    def _fits(self, host: _PlannedHost, wish: Wish) -> bool:
-        """Return whether a host can take a copy.
+    def _best(self, zone: _Zone, wish: Wish) -> '_PlannedHost | None':
+        """Return the host for a copy, None if there is none.
 
-        What the host evicts for it is the host's own choice. So all of it must
-        be something that is asked for less, and of which there are more copies
-        than wanted.
+        A plan asks for this once for each fetch: it has to be fast.
         """
-        victims = host.victims(wish.size)
-        if victims is None:
+        image, size = wish.image, wish.size
+        fewest = zone.fewest(image)
+        best, least = None, math.inf
+        for evicts in (False, True):
+            for host in zone.order:
+                if image in host.images or (size > host.room) is not evicts:
+                    continue
+                copies = zone.copies(host.host.domain, image)
+                # Of hosts with as many copies the first one is the best.
+                if copies < least and (
+                        not evicts or self._may_evict(host, wish)):
+                    best, least = host, copies
+                    if copies == fewest:
+                        return best
+        return best
+
+    def _may_evict(self, host: _PlannedHost, wish: Wish) -> bool:
+        """Return whether a host may evict what it likes for a copy.
+
+        Its choice is its own. So all of it must be something that is asked
+        for less, and of which there are more copies than wanted.
+        """
+        if not host.evicts_for(wish):
             return False
-        for image in victims:
-            key = (wish.zone, image)
-            if key in self._wishes and (
-                    self._wishes[key].boots_per_day >= wish.boots_per_day
-                    or self._there[key] - self._leaving[key]
-                    <= self._wanted[key]):
-                return False
-        return True
+        zone = wish.zone
+        return not any(
+            (key := (zone, image)) in self._wishes
+            and self._there[key] - self._leaving[key] <= self._wanted[key]
+            for image in host.victims)
 
     def _images(self, fetches: Iterable[PlannedFetch],
                 short: Mapping[tuple[str, str], str],
@@ -333,5 +374,5 @@ class _Planner:
                 yield PlannedImage(
                     wish, self._there[key], self._unknown[key],
                     self._wanted[key], tuple(hosts[key]),
-                    short.get(key, '') if self._zones[wish.zone].hosts
+                    short.get(key, '') if self._zones[wish.zone].number
                     else 'no host of the zone gets servers')

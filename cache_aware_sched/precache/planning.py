@@ -49,7 +49,7 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
     names = {image: said.name for image, said in known.described.items()}
     return PrecachePlan(
         tuple(PlannedCopy(image := ids[fetch.image], fetch.zone, fetch.host,
-                          sent.get(image) or fetch.size)
+                          sent.get(image) or fetch.size, fetch.evicts)
               for fetch in found.fetches),
         tuple(_lines(found, ids, names, sent, rate)), rate,
         tuple(inputs.doubts(known)))

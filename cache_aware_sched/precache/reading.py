@@ -132,7 +132,8 @@ def announced(given: Iterable[tuple[str, int, str | None]],
     found = []
     for image, count, zone in given:
         here = '' if zone == default else zone
-        if here is not None and here not in zones:
+        # The zone may be in a cell that cannot be read.
+        if here is not None and here not in zones and not fleet.unread:
             raise ValueError(
                 f'no host is in the availability zone {zone!r}; there is '
                 + ', '.join(sorted(one or default for one in zones)))

@@ -206,6 +206,13 @@ class CriticalFetches:
                 self._driver.image_cache_changed()
             return
         self._refused.discard(image_id)
+        if isinstance(error, service_account.NoAccount):
+            # Not of one image, and nobody mends it without a restart.
+            once.warning(
+                LOG, ('account',), 'Host %(host)s cannot fetch its critical '
+                'images: %(error)s. Give it one, and restart nova-compute.',
+                {**what, 'error': error})
+            return
         once.warning(
             LOG, cause,
             'Host %(host)s cannot fetch critical image %(image)s: %(error)s. '

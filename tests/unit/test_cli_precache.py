@@ -12,6 +12,7 @@
 
 """``cache-aware-sched precache``, on nova's own tables."""
 
+import concurrent.futures
 import datetime
 import json
 import os
@@ -156,13 +157,62 @@ class PlanShowTests(PrecacheCommandTestCase):
 
     def test_announcements_that_are_none(self):
         for text in (IMAGE, f'{IMAGE}=0', f'{IMAGE}=x', f'{IMAGE}=5@',
-                     '=5'):
+                     '=5', 'x=5', f'{IMAGE}=-5', f'{IMAGE}=' + '9' * 5000):
             status, _out, err = self.execute('plan', '--expect', text)
             self.assertEqual(2, status)
             self.assertIn('IMAGE=COUNT', err)
         status, _out, err = self.execute('plan', '--expect', f'{IMAGE}=5@x')
         self.assertEqual(1, status)
         self.assertIn("no host is in the availability zone 'x'", err)
+
+    def test_images_that_are_announced_in_vain(self):
+        self.boots(1)
+        self.image(OTHER_IMAGE, TENANT)
+        for image, options, active, why in (
+                (OTHER_IMAGE, {}, True, f'its project {TENANT!r} is not'),
+                (IMAGE[:-1] + 'f', {}, True, 'Glance does not show it'),
+                (IMAGE, {'precache_exclude': [IMAGE]}, True,
+                 'precache_exclude has it'),
+                (IMAGE, {}, False, 'it is not active'),
+                (IMAGE, {}, True, '')):
+            self.set(**{'precache_exclude': [], **options})
+            self.image(IMAGE, active=active)
+
+            _status, _out, err = self.execute(
+                'plan', '--expect', f'{image}=5', '--expect', f'{image}=6')
+
+            self.assertEqual(bool(why), f'Image {image} is announced in vain: '
+                             f'{why}' in err, err)
+
+    def test_zone_of_a_cell_that_cannot_be_read(self):
+        """That the cell is away is told; who watches must not end for it."""
+        select = nova_databases.Database.select
+
+        def away(database, statement):
+            if database.cell == 'cell1':
+                raise nova_databases.Unreadable('cell1 is away')
+            return select(database, statement)
+
+        with mock.patch.object(nova_databases.Database, 'select', away):
+            status, _out, err = self.execute(
+                'plan', '--expect', f'{IMAGE}=5@az1')
+
+        self.assertEqual(0, status, err)
+        self.assertIn('In doubt: cell1 is away', err)
+
+    def test_hardly_any_rate(self):
+        self.boots(200)
+
+        status, _out, err = self.execute('plan', '--max-gbps', '1e-300')
+
+        self.assertEqual(0, status, err)
+        self.assertIn('in about more than a year', err)
+
+    def test_hardly_any_half_life(self):
+        status, _out, err = self.execute('plan', '--half-life-hours', '1e-12')
+
+        self.assertEqual(2, status)
+        self.assertIn('--half-life-hours', err)
 
     def test_hosts_that_are_not_to_fetch(self):
         self.room('down', forced_down=True)
@@ -309,6 +359,28 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
 
         self.assertEqual((0, 3), (status, len(self.asked)))
         self.assertEqual(1, err.count('Results are not written'))
+
+    def test_interrupted(self):
+        """What goes on is told; a trace is not."""
+        settle = fetching.FetchRun._settle
+        self.useFixture(fixtures.MockPatchObject(
+            asking.HostAsker, 'ask', lambda _asker, copy:
+            concurrent.futures.Future()))
+        self.useFixture(fixtures.MockPatchObject(
+            fetching.FetchRun, '_settle', lambda run: self.interrupt()
+            if run.running else settle(run)))
+
+        status, _out, err = self.execute('apply', '--concurrency', '2')
+
+        self.assertEqual(130, status)
+        self.assertEqual(2, err.count('These fetches go on: '), err)
+        self.assertNotIn('Traceback', err)
+        with coordination.locks(None, self.path) as locks:
+            self.assertIsNotNone(locks.acquire('host a'))
+            self.assertIsNotNone(locks.acquire('slot 0'))
+
+    def interrupt(self):
+        raise KeyboardInterrupt
 
     def test_inputs_that_look_wrong(self):
         for name in 'de':

@@ -163,6 +163,16 @@ class TestAggregates(CriticalTestCase):
         self.assertEqual(2, len(images.by_sha1()))
         self.assertEqual(1, len(self.warnings()))
 
+    def test_file_that_can_be_written_later(self):
+        os.mkdir(self.memory)
+        images = self.images()
+        images.learn({'gold': IMAGE})
+        os.rmdir(self.memory)
+
+        images.learn({'gold': IMAGE})
+
+        self.assertEqual({IMAGE}, set(self.images().by_sha1().values()))
+
     def test_is_written_on_a_change_only(self):
         images = self.images()
         images.learn({'gold': IMAGE})

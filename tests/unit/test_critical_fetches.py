@@ -263,7 +263,8 @@ class TestFailures(CriticalFetchesTestCase):
         self.assertEqual((2, 1, ''), self.critical())
 
     def test_no_account(self):
-        self.start(critical_images=[IMAGE])
+        """It is told once, however many images there are."""
+        self.start(critical_images=[IMAGE, OTHER_IMAGE])
         with mock.patch.object(
                 service_account, 'local_context', autospec=True,
                 side_effect=service_account.NoAccount('no account in X')):

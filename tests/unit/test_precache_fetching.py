@@ -74,7 +74,7 @@ class SimulatedHosts:
     def __init__(self, *names, seconds=10.0):
         self.now = 0.0
         self.seconds = seconds
-        self.hosts = {name: CacheHost(name) for name in names}
+        self.hosts = {name: CacheHost(name, room=GIB) for name in names}
         self.behaviour = {}
         self.asked = []
         self.most = 0
@@ -152,6 +152,21 @@ class FetchRunTests(FetchRunTestCase):
         self.assertEqual(FetchOutcome.EXISTING, self.outcome(results, 'a'))
         self.assertEqual([('b', IMAGE)], self.hosts.asked)
 
+    def test_host_that_is_full_meanwhile(self):
+        """It has room for one image only, whatever its size."""
+        hold = self.hosts.hold
+        self.hosts.hold = lambda name, image: hold(name, image, room=0)
+
+        results = self.run_copies(
+            copy('a'), copy('a', OTHER_IMAGE), copy('b'),
+            dataclasses.replace(copy('b', OTHER_IMAGE), evicts=True))
+
+        self.assertEqual([('a', IMAGE), ('b', IMAGE), ('b', OTHER_IMAGE)],
+                         self.hosts.asked)
+        self.assertEqual(FetchOutcome.NOT_TRIED,
+                         self.outcome(results, 'a', OTHER_IMAGE))
+        self.assertIn('no room', results['a', OTHER_IMAGE].reason)
+
     def test_one_at_a_time_on_a_host(self):
         results = self.run_copies(copy('a'), copy('a', OTHER_IMAGE))
 
@@ -216,7 +231,7 @@ class FetchRunTests(FetchRunTestCase):
         self.assertEqual(FetchOutcome.CACHED, self.outcome(results, 'b'))
 
     def test_host_that_still_fetches(self):
-        self.hosts.hosts['b'] = CacheHost('b', arriving=frozenset(
+        self.hosts.hosts['b'] = CacheHost('b', room=GIB, arriving=frozenset(
             [report.image_key(IMAGE)]))
         self.hosts.behaviour['b'] = (60.0, TimeoutError('no answer'))
 
@@ -254,10 +269,27 @@ class FetchRunTests(FetchRunTestCase):
         results = self.run_copies(*map(copy, 'abcdef'), slots=1,
                                   max_failures=1)
 
-        self.assertEqual(2, self.run_.failures)
         self.assertEqual(4, sum(one.outcome is FetchOutcome.NOT_TRIED
                                 for one in results.values()))
         self.assertIn('more than 1', self.run_.stopped)
+
+    def test_host_that_fails_often_does_not_stop_the_others(self):
+        images = [f'aaaaaaaa-0000-4000-8000-{number:012}'
+                  for number in range(5)]
+        for answer, tried in ((TimeoutError('no answer'), 1), ('error', 2)):
+            self.hosts.asked.clear()
+            self.told.clear()
+            self.hosts.behaviour['b'] = (1.0, answer)
+
+            results = self.run_copies(
+                *(copy('b', image) for image in images), copy('c', str(tried)),
+                slots=1, max_failures=1)
+
+            self.assertEqual('', self.run_.stopped)
+            self.assertEqual(FetchOutcome.CACHED,
+                             self.outcome(results, 'c', str(tried)))
+            self.assertEqual(
+                tried, [host for host, _i in self.hosts.asked].count('b'))
 
     def test_pause(self):
         """What was begun goes on, and nothing more begins."""

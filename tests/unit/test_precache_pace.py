@@ -40,6 +40,10 @@ class WindowTests(base.TestCase):
             error = self.assertRaises(ValueError, pace.Window.of, text)
             self.assertIn('22:00-06:00', str(error))
 
+    def test_times_of_other_zones(self):
+        for text in ('22:00Z-06:00', '22:00-06:00+02:00', '22:00Z-06:00Z'):
+            self.assertRaises(ValueError, pace.Window.of, text)
+
     @given(_TIMES, _TIMES, _TIMES)
     def test_open_half_of_two(self, start, end, now):
         """The rest of the day is what the window from end to start is."""

@@ -129,6 +129,14 @@ class PlanTests(base.TestCase):
         self.assertEqual([('a', 'h1')], _planned(
             [host(room=0, evicts=True, held={'junk': GIB})], wish()))
 
+    def test_what_is_evicted_for_is_told(self):
+        found = planner.plan([
+            host('h1', room=0, evicts=True, held={'junk': GIB}), host('h2')],
+            [wish()])
+
+        self.assertEqual([('h2', False), ('h1', True)], [
+            (fetch.host, fetch.evicts) for fetch in found.fetches])
+
     def test_full_host_keeps_what_is_hotter_or_wanted(self):
         for hot in (wish('b', 0, 11.0), wish('b', 1, 1.0)):
             self.assertEqual([], _planned(
