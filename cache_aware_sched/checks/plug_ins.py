@@ -26,6 +26,7 @@ WEIGHER = 'ImageCacheWeigher'
 WEIGHER_PATH = f'cache_aware_sched.scheduler.weights.{WEIGHER}'
 FILTER = 'ImageAntiAffinityFilter'
 FILTER_PATH = f'cache_aware_sched.scheduler.filters.{FILTER}'
+REQUIRING = 'ImageCacheFilter'
 
 #: Ends what mends a nova.conf of nova-scheduler.
 RESTART = 'and restart nova-scheduler'
@@ -108,6 +109,18 @@ def _filter_last(conf: SchedulerConf, _: SetUp) -> Outcome | None:
                     f'Put {FILTER} last in enabled_filters {RESTART}.')
 
 
+def _requiring(conf: SchedulerConf, _: SetUp) -> Outcome:
+    if REQUIRING in conf.enabled:
+        return ok(f'{REQUIRING} is enabled')
+    if REQUIRING in conf.filters:
+        return warn(
+            f'{REQUIRING} is available, but not enabled: the hint '
+            'image_cache = require only prefers',
+            f'Put {REQUIRING} before {FILTER} in enabled_filters {RESTART}.')
+    return ok(f'{REQUIRING} is not wanted: the hint image_cache = require '
+              'only prefers')
+
+
 def _is_last(name: str, names: Sequence[str], option: str,
              mend: str) -> Outcome | None:
     if name not in names:
@@ -146,4 +159,7 @@ CHECKS = (
     _check('CAS109', 'The filter is last',
            'A filter behind it can refuse the hosts that it has chosen.',
            _filter_last),
+    _check('CAS118', 'The hint require is heeded',
+           'Without its filter, a server that asks for a host with its image '
+           'may go to one without.', _requiring),
 )

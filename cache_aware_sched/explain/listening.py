@@ -61,6 +61,8 @@ def _reason(record: logging.LogRecord, values: Any, host: Any) -> str:
     """Return what a line says, the same for all hosts."""
     if {'cap', 'source'} <= values.keys():
         return f'at the cap of {values["cap"]} ({values["source"]})'
+    if 'without' in values:
+        return f'{values["without"]} (hint image_cache = require)'
     text = record.getMessage().replace(repr(host), '').strip(' .:,')
     return text[:_MAX_REASON]
 

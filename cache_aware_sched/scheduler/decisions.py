@@ -34,6 +34,9 @@ _CLASS = 'ImageCacheWeigher'
 _HELD = (Holding.WARM, Holding.WARM_RESIZED, Holding.ARRIVING)
 
 PREFER, IGNORE, AVOID = 'prefer', 'ignore', 'avoid'
+#: For the weigher as PREFER; for the filter of this name, that others fail.
+REQUIRE = 'require'
+_REQUIRING_FILTER = 'ImageCacheFilter'
 
 
 @dataclasses.dataclass(slots=True)
@@ -223,16 +226,43 @@ def wish(request: request_mod.Request) -> str:
     hint = request.image_cache
     if not hint.unread and not hint.values:
         return PREFER
-    if not hint.unread and hint.values[0] in (PREFER, IGNORE, AVOID):
+    if not hint.unread and hint.values[0] in (
+            PREFER, IGNORE, AVOID, REQUIRE):
         return hint.values[0]
     # Without the user's text: it would make each request a new cause.
     once.warning(
         LOG, ('hint', request.project),
         'Scheduler hint %(key)s of project %(project)s cannot be read. It has '
-        'no effect; prefer, ignore or avoid is wanted. This is logged once '
-        'for the project.',
+        'no effect; prefer, ignore, avoid or require is wanted. This is '
+        'logged once for the project.',
         {'key': request_mod.HINT_IMAGE_CACHE, 'project': request.project})
     return PREFER
+
+
+def requires_image(request: request_mod.Request) -> bool:
+    """Return whether only hosts that hold the image may take the server.
+
+    A hint stays with a server for ever, so it binds no move: a server that
+    was booted in an outage must be able to leave its host later. A rebuild is
+    bound, as it gives up the old disk before the new image is fetched.
+    """
+    return (request.image is not None and wish(request) == REQUIRE
+            and (request.rebuild or not request.move))
+
+
+def warn_if_not_filtered(request: request_mod.Request) -> None:
+    """Say once if a request requires what no filter here looks at."""
+    if (requires_image(request) and _REQUIRING_FILTER
+            not in CONF.filter_scheduler.enabled_filters):
+        once.warning(
+            LOG, ('no filter',),
+            'Scheduler hint %(key)s = require of project %(project)s has no '
+            'effect but that of prefer: %(filter)s is not in '
+            '[filter_scheduler] enabled_filters. Add '
+            'cache_aware_sched.scheduler.filters.%(filter)s to '
+            'available_filters and %(filter)s to enabled_filters.',
+            {'key': request_mod.HINT_IMAGE_CACHE, 'project': request.project,
+             'filter': _REQUIRING_FILTER})
 
 
 def _is_last() -> bool:

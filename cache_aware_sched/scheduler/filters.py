@@ -10,15 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Image anti-affinity filter. Cap the servers of one image on a host.
+"""The filters.
 
-A host that holds an image attracts its servers; this keeps them from all being
-lost with that one host. See ``max_same_image_instances_per_host`` for where
-the cap is set, and :mod:`cache_aware_sched.scheduler.same_image.count` for
-what is counted.
+Image anti-affinity filter: cap the servers of one image on a host. A host that
+holds an image attracts its servers; this keeps them from all being lost with
+that one host. See ``max_same_image_instances_per_host`` for where the cap is
+set, and :mod:`cache_aware_sched.scheduler.same_image.count` for what is
+counted. Rebuilds are let through: they cannot go elsewhere, and nova would put
+the server into ERROR.
 
-Rebuilds are let through: they cannot go elsewhere, and nova would put the
-server into ERROR.
+Image cache filter: of a request with the hint ``image_cache = require``, only
+pass hosts that hold the image. That binds rebuilds too: better a server in
+ERROR with its old disk than one without a disk.
 """
 
 from collections.abc import Iterable
@@ -32,9 +35,11 @@ from oslo_log import log as logging
 from cache_aware_sched.conf import scheduler as conf
 from cache_aware_sched import config
 from cache_aware_sched.decision_log import writer
+from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import candidates as candidates_mod
 from cache_aware_sched.scheduler.candidates import Candidate
+from cache_aware_sched.scheduler import decisions
 from cache_aware_sched.scheduler import recording
 from cache_aware_sched.scheduler import refusals
 from cache_aware_sched.scheduler.same_image import count as count_mod
@@ -47,17 +52,17 @@ LOG = logging.getLogger(__name__)
 _STRICT_GROUPS = (request_mod.AFFINITY, request_mod.ANTI_AFFINITY)
 
 
-class ImageAntiAffinityFilter(filters.BaseHostFilter):
-    """Only pass hosts that run fewer servers of the image than the cap."""
+class _RequestFilter(filters.BaseHostFilter):
+    """Looks at all hosts of a request at once, and never raises.
 
-    RUN_ON_REBUILD = False
+    :cvar WHAT: was not applied if something went wrong, for the log
+    """
+
+    WHAT = ''
 
     def __init__(self) -> None:
         self._options = config.checked()
         self._counter = count_mod.shared()
-        self._log = writer.shared()
-        self._set_aside: weakref.WeakKeyDictionary[Any, list[Any]] = (
-            weakref.WeakKeyDictionary())
 
     def filter_all(self, filter_obj_list: Iterable[Any],
                    spec_obj: Any) -> list[Any]:
@@ -66,15 +71,47 @@ class ImageAntiAffinityFilter(filters.BaseHostFilter):
         try:
             return self._passing(host_states, spec_obj)
         except Exception:
-            # A cap is not worth a scheduler that places nothing.
+            # No filter is worth a scheduler that places nothing.
             LOG.exception(
-                'The same-image cap was not applied to a request for server '
-                '%s.', request_mod.server_of(spec_obj))
+                '%s was not applied to a request for server %s.', self.WHAT,
+                request_mod.server_of(spec_obj))
             return host_states
 
     def host_passes(self, host_state: Any, filter_properties: Any) -> bool:
         """Return whether a host passes; see :mod:`nova.scheduler.filters`."""
         return bool(self.filter_all([host_state], filter_properties))
+
+    def _passing(self, host_states: list[Any], spec: Any) -> list[Any]:
+        raise NotImplementedError
+
+
+class ImageCacheFilter(_RequestFilter):
+    """Only pass hosts that hold the image, if the request requires it."""
+
+    RUN_ON_REBUILD = True
+    WHAT = 'Scheduler hint image_cache = require'
+
+    def _passing(self, host_states: list[Any], spec: Any) -> list[Any]:
+        request = request_mod.Request.from_spec(spec)
+        if not host_states or not decisions.requires_image(request):
+            return host_states
+        answers = self._counter.reported(request, host_states)
+        refusals.log_without_image(request, host_states, answers)
+        return [host for host, answer in zip(host_states, answers, strict=True)
+                if answer.holding >= Holding.WARM]
+
+
+class ImageAntiAffinityFilter(_RequestFilter):
+    """Only pass hosts that run fewer servers of the image than the cap."""
+
+    RUN_ON_REBUILD = False
+    WHAT = 'The same-image cap'
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log = writer.shared()
+        self._set_aside: weakref.WeakKeyDictionary[Any, list[Any]] = (
+            weakref.WeakKeyDictionary())
 
     def _passing(self, host_states: list[Any], spec: Any) -> list[Any]:
         request = request_mod.Request.from_spec(spec)

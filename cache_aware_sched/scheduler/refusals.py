@@ -10,22 +10,26 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the filter logs of hosts that are full.
+"""What the filters log of hosts that are full, or without the image.
 
-nova sees of a refusal that the filter returns no host (:mod:`.filters`):
+nova sees of a refusal that a filter returns no host (:mod:`.filters`):
 NoValidHost. If nova-compute refuses a server it sees SameImageCapReached
 (``virt/late_check.py``), and tries the next host.
 """
 
+import collections
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 
 from oslo_log import log as logging
 
 from cache_aware_sched.config import CONF
 from cache_aware_sched import once
+from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler.candidates import Candidate
+from cache_aware_sched.scheduler import reports
 from cache_aware_sched.scheduler.same_image import count as count_mod
 from cache_aware_sched.scheduler.same_image import progress as progress_mod
 from cache_aware_sched import wording
@@ -33,6 +37,13 @@ from cache_aware_sched import wording
 LOG = logging.getLogger(__name__)
 
 MAX_LOGGED_HOSTS = 10
+
+#: Why a host does not have an image that is required.
+_WITHOUT = {
+    Holding.COLD: 'does not hold the image',
+    Holding.ARRIVING: 'is still fetching the image',
+    Holding.UNKNOWN: 'does not report whether it holds the image',
+}
 
 
 def _listed(candidates: Sequence[Candidate]) -> str:
@@ -143,3 +154,37 @@ def warn_if_everywhere(
              'hosts': wording.counted(len(counts), 'host'),
              'average': sum(counts) / len(counts),
              'cap': limit, 'source': _sources(candidates)})
+
+
+def log_without_image(request: request_mod.Request, host_states: Sequence[Any],
+                      answers: Sequence[reports.Answer]) -> None:
+    """Say which hosts do not have an image that a request requires.
+
+    Nothing where all have it: nova asks again for each server of a
+    multi-create, and for alternates, and then only offers those that passed.
+    """
+    found = collections.Counter(
+        min(answer.holding, Holding.WARM) for answer in answers)
+    if found[Holding.WARM] == len(answers):
+        return
+    if LOG.isEnabledFor(logging.DEBUG):
+        for state, answer in zip(host_states, answers, strict=True):
+            if answer.holding in _WITHOUT:
+                LOG.debug(
+                    'Server %(server)s, image %(image)s: host %(host)s '
+                    '%(without)s, which the hint image_cache = require asks '
+                    'for.',
+                    {'server': request.instance, 'image': request.image,
+                     'host': state.host, 'without': _WITHOUT[answer.holding]})
+    LOG.info(
+        '%(left)s for server %(server)s: its hint image_cache = require asks '
+        'for a host that holds image %(image)s. Of %(candidates)s from the '
+        'filters before, %(holding)d hold it; %(cold)d are cold, %(arriving)d '
+        'arriving, %(unknown)d unknown.',
+        {'left': 'Fewer hosts are left' if found[Holding.WARM]
+         else 'No host is left', 'server': request.instance,
+         'image': request.image,
+         'candidates': wording.counted(len(answers), 'candidate'),
+         'holding': found[Holding.WARM], 'cold': found[Holding.COLD],
+         'arriving': found[Holding.ARRIVING],
+         'unknown': found[Holding.UNKNOWN]})

@@ -93,6 +93,7 @@ class ImageCacheWeigher(weights.BaseHostWeigher):
         request = request_mod.Request.from_spec(spec)
         if request.image is None or not weighed:
             return nothing
+        decisions.warn_if_not_filtered(request)
         gathered = self._gather(
             spec, request, [item.obj for item in weighed])
         if gathered is None:

@@ -37,6 +37,7 @@ from nova.virt import driver as nova_driver
 
 from cache_aware_sched import config
 from cache_aware_sched import report
+from cache_aware_sched.virt import glance_down
 from cache_aware_sched.virt import host_facts
 from cache_aware_sched.virt import host_report
 from cache_aware_sched.virt import late_check
@@ -130,10 +131,13 @@ class CacheAwareMixin(abc.ABC):
 
         :raises cache_aware_sched.virt.late_check.SameImageCapReached: which
             makes nova try the next host
+        :raises cache_aware_sched.virt.glance_down.ImageNotFetched: which does
+            so too
         """
         self._cache_late_check.admit(context, instance)
         try:
-            with self._cache_starting(context, instance):
+            with (glance_down.sent_on(instance),
+                  self._cache_starting(context, instance)):
                 return super().spawn(  # type: ignore[misc]
                     context, instance, *args, **kwargs)
         except BaseException:

@@ -232,11 +232,15 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
 
     def reported(self, host):
         """Return a host's report as the scheduler reads it, None without."""
+        text = self.stats(host).get(report.STATS_KEY)
+        return None if text is None else report.Report(text)
+
+    def stats(self, host):
+        """Return the statistics of a host, as the database has them."""
         from nova import objects
         context = nova_context.get_admin_context()
         with nova_context.target_cell(
                 context, self.host_mappings[host].cell_mapping) as cell:
             node = objects.ComputeNode.get_first_node_by_host_for_old_compat(
                 cell, host)
-        text = (node.stats or {}).get(report.STATS_KEY)
-        return None if text is None else report.Report(text)
+        return node.stats or {}

@@ -264,6 +264,17 @@ class TestSchedulerChecks(ChecksTestCase):
                 SCHEDULER, workers=1),
             cloud=of_cloud(host(facts=late), schedulers=('c1',)))
 
+    def test_filter_of_the_hint_require(self):
+        filters = (*SCHEDULER.filters, plug_ins.REQUIRING)
+        self.conf(OK, 'is not wanted', 'CAS118')
+        self.conf(WARN, 'available, but not enabled', 'CAS118',
+                  filters=filters)
+        self.conf(OK, 'is enabled', 'CAS118', filters=filters, enabled=(
+            'ComputeFilter', plug_ins.REQUIRING, plug_ins.FILTER))
+        self.conf(WARN, plug_ins.REQUIRING, 'CAS109', filters=filters,
+                  enabled=('ComputeFilter', plug_ins.FILTER,
+                           plug_ins.REQUIRING))
+
     def test_packing(self):
         self.conf(OK, '', 'CAS117')
         self.conf(WARN, 'ram_weight_multiplier', 'CAS117',
@@ -520,6 +531,8 @@ class TestSources(base.TestCase):
 
         self.assertEqual(filters.ImageAntiAffinityFilter.__name__,
                          plug_ins.FILTER)
+        self.assertEqual(filters.ImageCacheFilter.__name__,
+                         plug_ins.REQUIRING)
         self.assertEqual(weights.ImageCacheWeigher.__name__,
                          plug_ins.WEIGHER)
         self.assertEqual(host_report.COLUMN_BYTES, computes.COLUMN_BYTES)

@@ -202,7 +202,7 @@ class TestWish(base.TestCase):
         self.assertEqual('prefer', self.wish())
 
     def test_each(self):
-        for value in ('prefer', 'ignore', 'avoid'):
+        for value in ('prefer', 'ignore', 'avoid', 'require'):
             self.assertEqual(value, self.wish(value))
 
         self.assertEqual([], self.warnings())

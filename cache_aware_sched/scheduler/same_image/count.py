@@ -37,6 +37,7 @@ import weakref
 from cache_aware_sched.config import CONF
 from cache_aware_sched import request as request_mod
 from cache_aware_sched.scheduler import candidates as candidates_mod
+from cache_aware_sched.scheduler import reports
 from cache_aware_sched.scheduler.same_image import cell_lookup
 from cache_aware_sched.scheduler.same_image import cells
 from cache_aware_sched.scheduler.same_image import gathering as gathering_mod
@@ -148,6 +149,15 @@ class SameImageCounter:
                 self._sources, progress, request).candidates(
                     host_states, settings)
         return found
+
+    def reported(self, request: request_mod.Request,
+                 host_states: Sequence[Any]) -> list[reports.Answer]:
+        """Return what hosts report of the image of a request; never raises.
+
+        What was read is kept for the weigher.
+        """
+        self._sources.sweep()
+        return self._sources.answers(request, host_states)
 
     def place(self, progress: progress_mod.Progress,
               request: request_mod.Request,

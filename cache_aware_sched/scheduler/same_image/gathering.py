@@ -46,6 +46,12 @@ class Sources:
         self.reports.sweep(now)
         self.counted.sweep(now)
 
+    def answers(self, request: request_mod.Request,
+                host_states: Sequence[Any]) -> list[reports.Answer]:
+        """Return what the reports of hosts say of the image of a request."""
+        return self.reports.answers(host_states, reports.wanted(
+            str(request.image), request.disk_gb))
+
 
 class Gathering:
     """Gathers the candidates of one request."""
@@ -62,8 +68,7 @@ class Gathering:
     ) -> list[candidates_mod.Candidate]:
         """Return a candidate for each host, counted where there is a cap."""
         sources, needed = self._sources, self._needed()
-        answers = sources.reports.answers(
-            host_states, reports.wanted(self._image, self._request.disk_gb))
+        answers = sources.answers(self._request, host_states)
         found = [
             candidates_mod.Candidate(state, answer, setting, needed)
             for state, answer, setting in zip(

@@ -1,0 +1,96 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Sends a server on if its image cannot be fetched while Glance is down.
+
+nova counts most failed builds, and BuildFailureWeigher then pushes the host
+behind all others. But an outage of Glance is no fault of the host, and servers
+must still go there whose images it holds. So nova is told what it takes for a
+refusal of a server group, as in :mod:`.late_check`: the server goes to its
+next candidate host, and nothing is counted.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import traceback
+
+import glanceclient.exc
+from nova.compute import vm_states
+from nova import exception
+from nova import objects
+from oslo_log import log as logging
+import requests
+
+LOG = logging.getLogger(__name__)
+
+#: What a proxy answers of which glanceclient has no class (4.13.0): the text
+#: is that of the page of HAProxy and others.
+_TIMED_OUT = 'HTTP 504'
+
+#: A fetch breaks off in here (nova 31.3.1 to 34.0.0).
+_NOVAS_CLIENT = 'nova.image.glance'
+
+
+class ImageNotFetched(exception.GroupAffinityViolation):
+    """Another host may hold the image; see the module's text."""
+
+    # nova shows a user 255 characters, of which half are its own.
+    msg_fmt = ('Glance is down for host %(host)s, which cannot fetch image '
+               '%(image)s: %(cause)s')
+
+
+@contextlib.contextmanager
+def sent_on(instance: 'objects.Instance') -> Iterator[None]:
+    """Send a server on if a block cannot fetch from Glance.
+
+    Only one that is being created: nova has no next host for any other.
+
+    :raises ImageNotFetched: then
+    """
+    try:
+        yield
+    except Exception as error:
+        if (instance.vm_state != vm_states.BUILDING
+                or not is_outage(error)):
+            raise
+        found = ImageNotFetched(
+            host=instance.host, image=instance.image_ref,
+            cause=_cause(error))
+        LOG.warning('Server %(server)s is sent to its next candidate host: '
+                    '%(error)s', {'server': instance.uuid, 'error': found})
+        raise found from error
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether an error says that Glance is down.
+
+    Not one that is an answer about the image, as that there is none, and not
+    one of this host, as a full disk.
+    """
+    if isinstance(error, (
+            exception.GlanceConnectionFailed,
+            glanceclient.exc.CommunicationError,
+            glanceclient.exc.HTTPInternalServerError,
+            glanceclient.exc.HTTPBadGateway,
+            glanceclient.exc.ServiceUnavailable)):
+        return True
+    if isinstance(error, glanceclient.exc.HTTPException):
+        return str(error).startswith(_TIMED_OUT)
+    # Other clients raise these too.
+    return isinstance(error, requests.RequestException) and any(
+        frame.f_globals.get('__name__') == _NOVAS_CLIENT
+        for frame, _line in traceback.walk_tb(error.__traceback__))
+
+
+def _cause(error: Exception) -> str:
+    text = str(error)
+    return text if 'glance' in text.lower() else (
+        f'{type(error).__name__}: {text}')
