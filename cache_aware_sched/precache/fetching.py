@@ -29,7 +29,7 @@ from typing import Any
 from cache_aware_sched.precache.coordination import Locks
 from cache_aware_sched.precache.pace import Pace
 from cache_aware_sched.precache.plan import PlannedCopy
-from cache_aware_sched.precache.planner import CacheHost
+from cache_aware_sched.precache.terms import CacheHost
 from cache_aware_sched import report
 
 #: Seconds between two looks at the reports, and at what may start now.

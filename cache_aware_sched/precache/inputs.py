@@ -32,7 +32,7 @@ from cache_aware_sched.fleet import hosts as fleet_hosts
 from cache_aware_sched.fleet.recent import RecentServer
 from cache_aware_sched import image_ids
 from cache_aware_sched.precache import demand
-from cache_aware_sched.precache import planner
+from cache_aware_sched.precache import terms
 from cache_aware_sched import report
 from cache_aware_sched import wording
 
@@ -129,7 +129,7 @@ def doubts(known: PlanInputs) -> Iterator[str]:
 
 
 def hosts(known: PlanInputs, domain_key: str = '',
-          ) -> list[planner.CacheHost]:
+          ) -> list[terms.CacheHost]:
     """Return the hosts for a plan.
 
     :param domain_key: of the metadata of aggregates whose value says what
@@ -144,7 +144,7 @@ def hosts(known: PlanInputs, domain_key: str = '',
 
 
 def cache_host(host: fleet_hosts.ReportingHost,
-               domain: str = '') -> planner.CacheHost:
+               domain: str = '') -> terms.CacheHost:
     """Return a host for a plan.
 
     :param domain: what fails as a whole with it
@@ -152,7 +152,7 @@ def cache_host(host: fleet_hosts.ReportingHost,
     unfit = '' if host.state == fleet_hosts.UP else host.state
     reported = host.reported
     if reported is None:
-        return planner.CacheHost(
+        return terms.CacheHost(
             host.name, host.zone, domain, knows_all=False, unfit=unfit,
             load=host.load)
     held: dict[str, int] = {}
@@ -166,7 +166,7 @@ def cache_host(host: fleet_hosts.ReportingHost,
             in_use.add(file.sha1)
     if not reported.header.caches:
         unfit = unfit or 'keeps no images'
-    return planner.CacheHost(
+    return terms.CacheHost(
         host.name, host.zone, domain, *_room(host.facts), host.load, held,
         frozenset(in_use), frozenset(arriving - held.keys()),
         not reported.header.truncated, unfit)
@@ -241,7 +241,7 @@ class ImageDemand:
 
 
 def wishes(known: PlanInputs, asked: ImageDemand, choice: PrecacheChoice,
-           least: int, servers_per_copy: int) -> list[planner.Wish]:
+           least: int, servers_per_copy: int) -> list[terms.Wish]:
     """Return how many copies of each image there should be in each zone.
 
     :param least: copies of an image that is asked for at all
@@ -260,7 +260,7 @@ def wishes(known: PlanInputs, asked: ImageDemand, choice: PrecacheChoice,
         if said and not said.active:
             allowed = False
         key = report.image_key(image)
-        found.append(planner.Wish(
+        found.append(terms.Wish(
             key, zone, demand.copies_wanted(
                 boots, zones[zone], least, announced, servers_per_copy)
             if allowed else 0, boots + announced,

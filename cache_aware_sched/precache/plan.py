@@ -30,8 +30,8 @@ class PlanOptions(Checked):
         low=0.01, high=87_600)
     min_copies: int = option(
         demand.LEAST_COPIES,
-        'Hosts of a zone that are to hold an image that is booted there as '
-        'often each day.', low=1, high=100_000)
+        'Hosts of a zone that are to hold an image that is booted there every '
+        'other day or more often, or announced.', low=1, high=100_000)
     domain_key: str = option(
         '', 'Key of the metadata of aggregates whose value says what fails '
         'together, as the name of a rack. Copies then go to as many different '

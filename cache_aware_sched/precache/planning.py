@@ -24,6 +24,7 @@ from cache_aware_sched.precache.plan import PlannedCopy
 from cache_aware_sched.precache.plan import PlanOptions
 from cache_aware_sched.precache.plan import PrecachePlan
 from cache_aware_sched.precache import planner
+from cache_aware_sched.precache import terms
 from cache_aware_sched import report
 
 
@@ -55,7 +56,7 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
         tuple(inputs.doubts(known)))
 
 
-def _lines(found: planner.Plan, ids: Mapping[str, str],
+def _lines(found: terms.Plan, ids: Mapping[str, str],
            names: Mapping[str, str], sent: Mapping[str, int],
            rate: float) -> Iterator[PlanLine]:
     for image in found.images:

@@ -33,7 +33,7 @@ from cache_aware_sched.precache.inputs import Announced
 from cache_aware_sched.precache.inputs import cache_host
 from cache_aware_sched.precache.inputs import PlanInputs
 from cache_aware_sched.precache.inputs import PrecacheChoice
-from cache_aware_sched.precache import planner
+from cache_aware_sched.precache import terms
 
 CONF = nova_conf.CONF
 LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class PlanReader:
         self._databases = databases
         self._period = period
         self._recent = RecentServers(period)
-        self._hosts: dict[str, planner.CacheHost] = {}
+        self._hosts: dict[str, terms.CacheHost] = {}
 
     def read(self, now: datetime.datetime, more: Iterable[str] = (),
              ) -> tuple[PlanInputs, list[str]]:
@@ -78,7 +78,7 @@ class PlanReader:
         return PlanInputs(
             fleet, servers, described, now, self._period), silent
 
-    def hosts(self, now: datetime.datetime) -> dict[str, planner.CacheHost]:
+    def hosts(self, now: datetime.datetime) -> dict[str, terms.CacheHost]:
         """Return what the hosts report, by their names.
 
         What cannot be read now is as it was read last: a database that is

@@ -13,6 +13,7 @@
 """What the planner plans, whatever the cloud is like."""
 
 import collections
+import dataclasses
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,7 +165,7 @@ _HOST = st.builds(
     knows_all=st.booleans(), unfit=st.sampled_from(['', '', '', 'down']),
     name=st.just(''))
 _CLOUD = st.lists(_HOST, max_size=8).map(lambda hosts: [
-    planner.dataclasses.replace(one, name=f'h{number}')
+    dataclasses.replace(one, name=f'h{number}')
     for number, one in enumerate(hosts)])
 _WISHES = st.lists(
     st.builds(planner.Wish, st.sampled_from(_IMAGES), st.sampled_from('yz'),

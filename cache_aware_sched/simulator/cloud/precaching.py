@@ -29,6 +29,7 @@ from typing import Any
 
 from cache_aware_sched.precache import demand
 from cache_aware_sched.precache import planner
+from cache_aware_sched.precache import terms
 from cache_aware_sched import report
 from cache_aware_sched.simulator.cloud.host import Host
 from cache_aware_sched.simulator.cloud.loop import Loop
@@ -65,8 +66,8 @@ class Precaching:
         self._created: dict[str, list[datetime.datetime]] = (
             collections.defaultdict(list))
         #: The last report of each host, and what it says.
-        self._seen: dict[str, tuple[str, planner.CacheHost]] = {}
-        self._planned: list[planner.PlannedFetch] = []
+        self._seen: dict[str, tuple[str, terms.CacheHost]] = {}
+        self._planned: list[terms.PlannedFetch] = []
         #: The image that each host fetches for us.
         self._running: dict[str, str] = {}
 
@@ -114,18 +115,18 @@ class Precaching:
         del self._running[host]
         self._fetch()
 
-    def _wishes(self) -> Iterator[planner.Wish]:
+    def _wishes(self) -> Iterator[terms.Wish]:
         now = self._now()
         for image, created in self._created.items():
             boots = demand.boots_per_day(
                 created, now, self._half_life, self._period)
-            yield planner.Wish(
+            yield terms.Wish(
                 report.image_key(image), '', demand.copies_wanted(
                     boots, len(self._hosts),
                     self._settings.precache_min_copies),
                 boots, self._images[image].size)
 
-    def _look(self, host: Host) -> planner.CacheHost:
+    def _look(self, host: Host) -> terms.CacheHost:
         """Return what the row of a host says."""
         row = host.row
         if row.unread:
@@ -165,7 +166,7 @@ class Precaching:
                           or settings.image_cache_min_free_gb)
 
 
-def _cached(name: str, reported: report.Report) -> planner.CacheHost:
+def _cached(name: str, reported: report.Report) -> terms.CacheHost:
     """Return what a report says of the images of a host."""
     held: dict[str, int] = {}
     in_use, arriving = set(), set()
@@ -176,7 +177,7 @@ def _cached(name: str, reported: report.Report) -> planner.CacheHost:
             arriving.add(file.sha1)
         if file.users:
             in_use.add(file.sha1)
-    return planner.CacheHost(
+    return terms.CacheHost(
         name, held=held, in_use=frozenset(in_use),
         arriving=frozenset(arriving),
         knows_all=not reported.header.truncated)
