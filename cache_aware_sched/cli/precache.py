@@ -231,10 +231,13 @@ def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
     lacking = [line for line in plan.lines
                if line.wanted > line.there or line.short]
     if not plan.copies:
-        yield ('Nothing is to be fetched. '
-               + (f'{wording.counted(len(lacking), "image")} lack copies that '
-                  'no host can take.' if lacking else
-                  'Of all images that may be, there are enough copies.'))
+        yield 'Nothing is to be fetched. ' + (
+            f'{wording.counted(len(lacking), "image")} lack copies that no '
+            'host can take.' if lacking else
+            'Of all images that may be, there are enough copies.'
+            if any(line.wanted for line in plan.lines) else
+            'No image that may be is asked for often enough: one server every '
+            'other day, in a zone. --expect announces more.')
         return
     images = {copy.image_id for copy in plan.copies}
     hosts = {copy.host for copy in plan.copies}

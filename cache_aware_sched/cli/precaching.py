@@ -74,13 +74,16 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
             results.append(result)
             show(result)
 
-        run = acting.run(plan, *how, locks, ask, tell, active)
+        def waits(why: str) -> None:
+            fleet_access.say(app, [f'Waiting: {why}.' if why else 'Going on.'])
+
+        run = acting.run(plan, *how, locks, ask, tell, active, waits)
         try:
             run.run(plan.copies)
         except KeyboardInterrupt:
-            fleet_access.say(app, [
-                f'Interrupted. These fetches go on: {fetch.host} '
-                f'{fetch.image_id}' for fetch in run.running])
+            fleet_access.say(app, [*(
+                f'{fetch.host} goes on to fetch image {fetch.image_id}.'
+                for fetch in run.running), summary(results)])
             raise
     fleet_access.say(app, [summary(results)])
     return results

@@ -81,13 +81,17 @@ class Controller:
                 plan_mod.PlannedCopy], Any],
             tell: Callable[[fetching.CopyResult], None] = lambda _result: None,
             still_active: Callable[[], bool] = lambda: True,
+            waits: Callable[[str], None] = lambda _why: None,
             ) -> fetching.FetchRun:
         """Return what carries a plan out when it is run.
 
         :param ask: see :class:`.fetching.FetchRun`
         :param tell: called with each result
         :param still_active: whether this controller is the one that acts
+        :param waits: called with why nothing may begin, when that changes; ''
+            if it may again
         """
+        told_of = ''
         log = LineFile(how.results, _NEVER, 0) if how.results else None
 
         def told(result: fetching.CopyResult) -> None:
@@ -104,9 +108,14 @@ class Controller:
             tell(result)
 
         def closed() -> str:
+            nonlocal told_of
             if not still_active():
                 run.stop('another controller is active now')
-            return how.closed()
+            why = how.closed()
+            if why != told_of:
+                waits(why)
+                told_of = why
+            return why
 
         run = fetching.FetchRun(
             ask, lambda: self._reader.hosts(self._now()), locks,

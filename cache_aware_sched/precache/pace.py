@@ -116,7 +116,7 @@ class FetchOptions(Checked):
             return f'{self.pause_file} is there'
         now = datetime.datetime.now().astimezone().time()
         if self.window and not Window.of(self.window).is_open(now):
-            return f'it is {now:%H:%M}, outside of {self.window}'
+            return f'fetches begin in the hours {self.window} only'
         return ''
 
 

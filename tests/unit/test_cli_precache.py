@@ -27,6 +27,7 @@ from cache_aware_sched import nova_databases
 from cache_aware_sched.precache import asking
 from cache_aware_sched.precache import coordination
 from cache_aware_sched.precache import fetching
+from cache_aware_sched.precache import pace
 from cache_aware_sched import report
 from cache_aware_sched import service_account
 from tests.unit import factories
@@ -360,6 +361,26 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
         self.assertEqual((0, 3), (status, len(self.asked)))
         self.assertEqual(1, err.count('Results are not written'))
 
+    def test_pause(self):
+        """It is said, once, why nothing begins."""
+        path = os.path.join(self.path, 'pause')
+        with open(path, 'w'):
+            pass
+        closed, asked = pace.FetchOptions.closed, []
+
+        def look(options):
+            asked.append(1)
+            if len(asked) == 4:
+                os.unlink(path)
+            return closed(options)
+
+        with mock.patch.object(pace.FetchOptions, 'closed', look):
+            status, _rows, err = self.apply('--pause-file', path)
+
+        self.assertEqual((0, 3), (status, len(self.asked)))
+        self.assertEqual(1, err.count(f'Waiting: {path} is there.\n'), err)
+        self.assertEqual(1, err.count('Going on.\n'), err)
+
     def test_interrupted(self):
         """What goes on is told; a trace is not."""
         settle = fetching.FetchRun._settle
@@ -373,7 +394,8 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
         status, _out, err = self.execute('apply', '--concurrency', '2')
 
         self.assertEqual(130, status)
-        self.assertEqual(2, err.count('These fetches go on: '), err)
+        self.assertEqual(2, err.count(' goes on to fetch image '), err)
+        self.assertEqual(1, err.count('Interrupted'), err)
         self.assertNotIn('Traceback', err)
         with coordination.locks(None, self.path) as locks:
             self.assertIsNotNone(locks.acquire('host a'))
