@@ -34,7 +34,7 @@ def require(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
             'ImageAntiAffinityFilter'])},
         # It shall not be the weigher that sends servers there.
         'cache_aware_sched': {'image_cache_weight_multiplier': -100.0}})
-    first, second = cloud.computes.with_libvirt[:2]
+    second = cloud.computes.with_libvirt[1]
     golden = client.images.upload('golden')
     absent = client.images.upload('absent')
     client.precache(client.aggregate('golden', [second]), golden)
@@ -59,8 +59,8 @@ def require(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     client.sdk.compute.migrate_server(servers[0].id)
     [moved] = client.servers.wait(
         [servers[0].id], until=lambda one: one.status == 'VERIFY_RESIZE')
-    assert moved.host == first, moved
-    facts['a migration of its server'] = 'to the other host'
+    assert moved.host != second, moved
+    facts['a migration of its server'] = 'to another host'
 
 
 def _said(cloud: scenario.Cloud, server_id: str) -> list[str]:

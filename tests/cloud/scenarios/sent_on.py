@@ -27,7 +27,8 @@ SERVERS = 3
 def sent_on(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     """Its servers go to the host that holds the image, and it counts none."""
     client = cloud.client
-    first, second = cloud.computes.with_libvirt[:2]
+    first, second, *others = cloud.computes.with_libvirt
+    client.disable(others)
     golden = client.images.upload('golden')
     client.precache(client.aggregate('golden', [second]), golden)
     client.wait_for_holding(second, golden)
