@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import datetime
 from typing import Any
 
+from cliff import columns
 from cliff import lister
 from oslo_utils import uuidutils
 
@@ -42,7 +43,19 @@ NOTHING_ALLOWED = (
 RESULT_COLUMNS = ('Host', 'Image', 'Zone', 'Outcome', 'Reason')
 
 COLUMNS = ('Image', 'Name', 'Zone', 'Servers a day', 'There', 'Wanted',
-           'Planned', 'GiB', 'Saved s a day', 'Hosts')
+           'Planned', 'GiB', 'Saved s a day', 'Hosts', 'Short')
+
+
+class HostNames(columns.FormattableColumn[Sequence[str]]):
+    """Hosts: some of them for people, all of them for programs."""
+
+    def human_readable(self) -> str:
+        """Return some names, and how many more there are."""
+        return fleet_access.listed(self._value)
+
+    def machine_readable(self) -> list[str]:
+        """Return all names."""
+        return list(self._value)
 
 
 def announced(text: str) -> tuple[str, int, str | None]:
@@ -104,8 +117,7 @@ class PrecachePlanShow(PrecacheCommand, lister.Lister):
             [line.image_id, line.name, line.zone,
              float(f'{line.boots_per_day:.3g}'), line.there, line.wanted,
              len(line.hosts), fleet_access.gib(line.bytes), round(line.saved),
-             line.short if line.short and not line.hosts
-             else fleet_access.listed(line.hosts)]
+             HostNames(line.hosts), line.short]
             for line in plan.lines
             if line.hosts or line.short or parsed_args.all_images]
 

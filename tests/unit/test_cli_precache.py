@@ -81,7 +81,7 @@ class PrecacheCommandTestCase(test_cli_host.HostCommandTestCase):
 
     def planned(self, *argv):
         """Return the hosts of each line by image and zone."""
-        return {(row['Image'], row['Zone']): row['Hosts']
+        return {(row['Image'], row['Zone']): ', '.join(row['Hosts'])
                 for row in self.read_json('plan', *argv)}
 
 
@@ -97,9 +97,22 @@ class PlanShowTests(PrecacheCommandTestCase):
         self.assertEqual({
             'Image': IMAGE, 'Name': f'name of {IMAGE[:4]}', 'Zone': '',
             'There': 0, 'Wanted': 3, 'Planned': 3, 'GiB': 3.0,
-            'Saved s a day': mock.ANY, 'Hosts': 'a, b, c'}, row)
+            'Saved s a day': mock.ANY, 'Hosts': ['a', 'b', 'c'], 'Short': '',
+        }, row)
         self.assertAlmostEqual(boots * GIB / 190e6,
                                row['Saved s a day'], delta=3)
+
+    def test_hosts_are_all_named_for_programs(self):
+        """A table names five of them."""
+        for name in 'defgh':
+            self.room(name)
+        argv = ('--expect', f'{IMAGE}=200')
+
+        [row] = self.read_json('plan', *argv)
+        _status, out, _err = self.execute('plan', *argv)
+
+        self.assertEqual(list('abcdefgh'), row['Hosts'])
+        self.assertIn(' a, b, c, d, e and 3 more ', out)
 
     def test_deleted_servers_count(self):
         self.boots(200, deleted=1)
