@@ -21,8 +21,8 @@ from typing import Any
 
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.precache import coordination
-from cache_aware_sched.precache.fetching import CopyResult
-from cache_aware_sched.precache.fetching import FetchOutcome
+from cache_aware_sched.precache.results import CopyResult
+from cache_aware_sched.precache.results import FetchOutcome
 from cache_aware_sched.precache import watching
 
 _Ask = Callable[[Any], Any]

@@ -15,7 +15,6 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import datetime
-import json
 from typing import Any
 
 from oslo_log import log as logging
@@ -26,6 +25,7 @@ from cache_aware_sched.precache import coordination
 from cache_aware_sched.precache import fetching
 from cache_aware_sched.precache import pace
 from cache_aware_sched.precache import plan as plan_mod
+from cache_aware_sched.precache.results import CopyResult
 
 LOG = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Controller:
     def run(self, plan: plan_mod.PrecachePlan, how: pace.FetchOptions,
             fast: pace.PaceOptions, locks: coordination.Locks, ask: Callable[[
                 plan_mod.PlannedCopy], Any],
-            tell: Callable[[fetching.CopyResult], None] = lambda _result: None,
+            tell: Callable[[CopyResult], None] = lambda _result: None,
             still_active: Callable[[], bool] = lambda: True,
             waits: Callable[[str], None] = lambda _why: None,
             ) -> fetching.FetchRun:
@@ -94,10 +94,10 @@ class Controller:
         told_of = ''
         log = LineFile(how.results, _NEVER, 0) if how.results else None
 
-        def told(result: fetching.CopyResult) -> None:
+        def told(result: CopyResult) -> None:
             if log:
                 try:
-                    log.append(_line(result))
+                    log.append(result.line())
                 except OSError as error:
                     # What was fetched was fetched, whatever the log is like.
                     once.warning(
@@ -121,13 +121,3 @@ class Controller:
             ask, lambda: self._reader.hosts(self._now()), locks,
             pace.Pace.of(fast, plan.rate), closed, told, how.max_failures)
         return run
-
-
-def _line(result: fetching.CopyResult) -> bytes:
-    return (json.dumps({
-        'time': datetime.datetime.now(datetime.UTC).isoformat(
-            timespec='seconds'),
-        'host': result.copy.host, 'image': result.copy.image_id,
-        'zone': result.copy.zone, 'bytes': result.copy.size,
-        'outcome': result.outcome.value, 'reason': result.reason,
-        'seconds': round(result.seconds, 1)}) + '\n').encode()

@@ -22,13 +22,14 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import concurrent.futures
 import dataclasses
-import enum
 import time
 from typing import Any
 
 from cache_aware_sched.precache.coordination import Locks
 from cache_aware_sched.precache.pace import Pace
 from cache_aware_sched.precache.plan import PlannedCopy
+from cache_aware_sched.precache.results import CopyResult
+from cache_aware_sched.precache.results import FetchOutcome
 from cache_aware_sched.precache.terms import CacheHost
 from cache_aware_sched import report
 
@@ -42,28 +43,6 @@ TURN_SECONDS = 0.5
 #: once or, if that fails, with the update that nova makes each minute
 #: ([DEFAULT] update_resources_interval).
 CONFIRM_SECONDS = 180.0
-
-
-class FetchOutcome(enum.Enum):
-    """What became of a copy."""
-
-    CACHED = 'cached'
-    EXISTING = 'existing'
-    FAILED = 'failed'
-    NOT_TRIED = 'not tried'
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class CopyResult:
-    """What became of a copy, and why.
-
-    :param seconds: that it took, 0 if nothing was fetched
-    """
-
-    copy: PlannedCopy
-    outcome: FetchOutcome
-    reason: str = ''
-    seconds: float = 0.0
 
 
 @dataclasses.dataclass(slots=True)

@@ -82,6 +82,7 @@ class _RequestFilter(filters.BaseHostFilter):
         return bool(self.filter_all([host_state], filter_properties))
 
     def _passing(self, host_states: list[Any], spec: Any) -> list[Any]:
+        """Return the hosts that pass: what each filter brings."""
         raise NotImplementedError
 
 

@@ -23,10 +23,10 @@ import tooz
 
 from cache_aware_sched.precache import coordination
 from cache_aware_sched.precache import fetching
-from cache_aware_sched.precache.fetching import FetchOutcome
 from cache_aware_sched.precache import pace
 from cache_aware_sched.precache.plan import PlannedCopy
 from cache_aware_sched.precache.planner import CacheHost
+from cache_aware_sched.precache.results import FetchOutcome
 from cache_aware_sched import report
 from tests.unit import base
 from tests.unit import factories

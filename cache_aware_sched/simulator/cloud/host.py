@@ -79,10 +79,6 @@ class Cloud:
     until: float
 
 
-def _nothing() -> None:
-    """Do it."""
-
-
 class Host:
     """A host with nova-compute.
 
@@ -203,7 +199,7 @@ class Host:
         self._changed(image.id)
         for server in self._waiting.pop(image.id):
             self._finish(server)
-        self._ahead.pop(image.id, _nothing)()
+        self._ahead.pop(image.id, lambda: None)()
 
     def _finish(self, server: SimulatedServer) -> None:
         settings = self._cloud.settings
