@@ -16,6 +16,7 @@ import concurrent.futures
 import datetime
 import json
 import os
+import pathlib
 from unittest import mock
 
 import fixtures
@@ -481,3 +482,56 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
 
         self.assertEqual((0, []), (status, self.asked))
         self.assertIn('Another controller is active.', err)
+
+
+class ReleaseWeekendTests(PrecacheCommandTestCase):
+    """The worked example of the page about pre-caching."""
+
+    PAGE = pathlib.Path(__file__).parents[2] / 'doc/source/admin/precache.rst'
+    UBUNTU = '96605d95-9d7c-44f6-9d5c-482557450e65'
+    ROCKY = '139f7110-60c7-4494-ad19-2da3c82ad589'
+    WINDOWS = '90e32e82-3945-4353-8cde-ce75921ebce6'
+
+    def setUp(self):
+        super().setUp()
+        names = [f'compute{number:03}' for number in range(1, 301)]
+        for name in names:
+            self.host(name, reporting(
+                rate=128, facts=report.HostFacts(free_gib=1400)))
+        for zone in range(3):
+            self.aggregate(f'az{zone + 1}',
+                           *names[100 * zone:100 * zone + 100],
+                           zone=f'az{zone + 1}')
+        self.boots(40, host=names[0])
+        self.images = {image: glance.GlanceImage(
+            name, CLOUD, int(gib * GIB), 0, True) for image, name, gib in (
+                (self.UBUNTU, 'ubuntu-26.10', 1.5),
+                (self.ROCKY, 'rocky-11', 2.5),
+                (self.WINDOWS, 'windows-2028', 12))}
+
+    def room(self, *args, **kwargs):
+        """Have none of the hosts of the other tests."""
+
+    def plan(self, *argv):
+        shown = [argument for column in (
+            'Image', 'Name', 'Zone', 'Wanted', 'Planned', 'GiB',
+            'Saved s a day') for argument in ('-c', column)]
+        return self.execute(
+            'plan', '--expect', f'{self.UBUNTU}=600',
+            '--expect', f'{self.ROCKY}=300',
+            '--expect', f'{self.WINDOWS}=90@az1', *shown, *argv)
+
+    def test_page_shows_what_the_command_says(self):
+        page = [line.strip() for line in self.PAGE.read_text().splitlines()]
+
+        status, out, err = self.plan()
+
+        self.assertEqual(0, status)
+        for line in [*out.splitlines(), err.splitlines()[-1]]:
+            self.assertIn(line, page)
+
+    def test_times_on_the_page(self):
+        for limit, time in (([], '0:02:00'), (['--max-gbps', '2'], '0:19:55'),
+                            (['--concurrency', '1'], '0:19:55')):
+            _status, _out, err = self.plan(*limit)
+            self.assertIn(f'in about {time} at 128 MB/s', err)
