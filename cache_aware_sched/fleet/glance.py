@@ -13,6 +13,7 @@
 """What Glance tells of images, if it answers."""
 
 from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
@@ -66,39 +67,55 @@ def names(wanted: Collection[str]) -> dict[str, str]:
     :raises GlanceSilent: if Glance does not answer
     """
     return {image_id: record.name
-            for image_id, record in records(wanted, _NAMES).items()}
+            for image_id, record in records(wanted, _NAMES).items() if record}
 
 
 def records(wanted: Collection[str], what: str = '',
-            ) -> dict[str, GlanceImage]:
+            ) -> dict[str, GlanceImage | None]:
     """Return the images that Glance shows to nova's own account.
 
     :param wanted: ids; asks for no more pages when all are found
     :param what: goes wrong if Glance does not answer
+    :returns: None for an image that Glance has no more, or does not show; what
+        is on none of the pages that were read is missing
     :raises GlanceSilent: if Glance does not answer
     """
     what = what or 'Glance does not list its images'
     missing = {image_id for image_id in wanted if image_id}
-    found: dict[str, GlanceImage] = {}
+    found: dict[str, GlanceImage | None] = {}
     if not missing:
         return found
     try:
         glance = _adapter()
-        query: str | None = f'/v2/images?limit={PAGE}'
-        for _page in range(PAGES):
-            body = _body(glance.get(query), what)
-            found.update((image['id'], _record(image))
-                         for image in body['images']
+        for page in _pages(glance, what):
+            if page is None:
+                return {**dict.fromkeys(missing), **found}
+            found.update((image['id'], _record(image)) for image in page
                          if image['id'] in missing)
-            query = body.get('next')
-            if not query or len(found) == len(missing):
+            if len(found) == len(missing):
                 break
-            query = _path(query)
     except GlanceSilent:
         raise
     except Exception as error:
         raise GlanceSilent(f'{what}: {_reason(error)}') from None
     return found
+
+
+def _pages(glance: Any, what: str) -> Iterator[list[Any] | None]:
+    """Yield the images page by page, and None after the last page of all.
+
+    What is hidden can be booted too, and is listed only if asked for.
+    """
+    queries = [f'/v2/images?limit={PAGE}&visibility=all{hidden}'
+               for hidden in ('', '&os_hidden=true')]
+    for _page in range(PAGES):
+        body = _body(glance.get(queries.pop(0)), what)
+        if body.get('next'):
+            queries.insert(0, _path(body['next']))
+        yield body['images']
+        if not queries:
+            yield None
+            return
 
 
 def _record(image: Mapping[str, Any]) -> GlanceImage:

@@ -98,14 +98,15 @@ class PlanInputs:
 
     :param fleet: all hosts
     :param servers: that were created lately, deleted ones too
-    :param described: what Glance says of the images, by their ids
+    :param described: what Glance says of the images, by their ids; None for
+        one that it does not show
     :param now: UTC, without a zone
     :param period: before it, of which the servers are known
     """
 
     fleet: fleet_hosts.Fleet
     servers: Sequence[RecentServer]
-    described: Mapping[str, GlanceImage]
+    described: Mapping[str, GlanceImage | None]
     now: datetime.datetime
     period: datetime.timedelta
 
@@ -187,17 +188,24 @@ def in_vain(known: PlanInputs, choice: PrecacheChoice,
             announced: Iterable[Announced]) -> Iterator[str]:
     """Say of which announced images nothing is planned, and why."""
     for image in sorted({one.image_id for one in announced}):
-        said = known.described.get(image)
-        why = ''
-        if not choice.allows(image, said.owner if said else None):
-            why = 'precache_exclude has it' if image in choice.never else (
-                f'its project {said.owner!r} is not in precache_owners, nor '
-                'the image in precache_images' if said else
-                'Glance does not show it')
-        elif said and not said.active:
-            why = 'it is not active in Glance'
-        if why:
+        if why := _refusal(known, choice, image):
             yield f'Image {image} is announced in vain: {why}.'
+
+
+def _refusal(known: PlanInputs, choice: PrecacheChoice, image: str) -> str:
+    """Return why an image is not fetched ahead of time, '' if it may be."""
+    said = known.described.get(image)
+    if image in choice.never:
+        return 'precache_exclude has it'
+    if image in known.described and not said:
+        return 'Glance does not show it'
+    if not choice.allows(image, said.owner if said else None):
+        return (f'its project {said.owner!r} is not in precache_owners, nor '
+                'the image in precache_images' if said else
+                'what project it is of is not known')
+    if said and not said.active:
+        return 'it is not active in Glance'
+    return ''
 
 
 class ImageDemand:
@@ -256,14 +264,11 @@ def wishes(known: PlanInputs, asked: ImageDemand, choice: PrecacheChoice,
         boots = asked.boots_per_day.get((image, zone), 0.0)
         announced = asked.announced.get((image, zone), 0)
         said = known.described.get(image)
-        allowed = choice.allows(image, said.owner if said else None)
-        if said and not said.active:
-            allowed = False
         key = report.image_key(image)
         found.append(terms.Wish(
             key, zone, demand.copies_wanted(
                 boots, zones[zone], least, announced, servers_per_copy)
-            if allowed else 0, boots + announced,
+            if not _refusal(known, choice, image) else 0, boots + announced,
             sizes.get(key) or _in_glance(said)))
     return found
 

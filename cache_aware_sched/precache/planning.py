@@ -43,11 +43,12 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
         inputs.hosts(known, options.domain_key),
         inputs.wishes(known, asked, choice, options.min_copies, per_copy))
     ids = {report.image_key(image): image for image in asked.image_ids}
-    sent = {image: said.size for image, said in known.described.items()}
+    shown = {image: said for image, said in known.described.items() if said}
+    sent = {image: said.size for image, said in shown.items()}
     rate = fetch_time.usual_rate([
         host.reported.header.rate for host in known.fleet.hosts
         if host.reported and host.reported.header.rate])
-    names = {image: said.name for image, said in known.described.items()}
+    names = {image: said.name for image, said in shown.items()}
     return PrecachePlan(
         tuple(PlannedCopy(image := ids[fetch.image], fetch.zone, fetch.host,
                           sent.get(image) or fetch.size, fetch.evicts)

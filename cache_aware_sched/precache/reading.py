@@ -97,7 +97,7 @@ class PlanReader:
 
 
 def _described(wanted: Collection[str]) -> tuple[
-        dict[str, glance.GlanceImage], list[str]]:
+        dict[str, glance.GlanceImage | None], list[str]]:
     try:
         return glance.records(wanted), []
     except glance.GlanceSilent as error:

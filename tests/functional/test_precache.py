@@ -61,10 +61,10 @@ class PrecacheTestCase(base.CloudTestCase):
 
     def records(self, wanted):
         """Answer as Glance would, of which this cloud has a part only."""
-        return {image['id']: glance.GlanceImage(
+        return {**dict.fromkeys(wanted), **{image['id']: glance.GlanceImage(
             image['name'], OWNER, image['size'], 0, True)
             for image in self.glance.detail(None)
-            if image['id'] in wanted}
+            if image['id'] in wanted}}
 
     def run_json(self, *argv, status=0):
         found, out, err = command.execute('precache', *argv, '-f', 'json')

@@ -54,8 +54,7 @@ class PrecacheCommandTestCase(test_cli_host.HostCommandTestCase):
             fleet_access, 'now_utc', return_value=NOW))
         self.useFixture(fixtures.MockPatchObject(
             glance, 'records', side_effect=lambda wanted: {
-                image: record for image, record in self.images.items()
-                if image in wanted}))
+                image: self.images.get(image) for image in wanted}))
         self.set(precache_owners=[CLOUD])
         self.image(IMAGE)
         for name in 'abc':
@@ -198,6 +197,16 @@ class PlanShowTests(PrecacheCommandTestCase):
 
             self.assertEqual(bool(why), f'Image {image} is announced in vain: '
                              f'{why}' in err, err)
+
+    def test_image_that_glance_has_no_more(self):
+        """Servers that were booted from it are no demand any more."""
+        self.set(precache_owners=['*'], precache_images=[IMAGE])
+        self.room('d', report.BaseFile(report.image_sha1(IMAGE), GIB))
+        self.boots(9)
+        self.assertEqual(1, len(self.read_json('plan')))
+        del self.images[IMAGE]
+
+        self.assertEqual([], self.read_json('plan'))
 
     def test_zone_of_a_cell_that_cannot_be_read(self):
         """That the cell is away is told; who watches must not end for it."""

@@ -126,6 +126,23 @@ class TestNames(GlanceTestCase):
             OTHER_IMAGE: glance.GlanceImage('', '', 0, 0, False)},
             glance.records([IMAGE, OTHER_IMAGE]))
 
+    def test_image_that_is_shown_no_more(self):
+        self.page((IMAGE, 'debian'))
+
+        found = glance.records([IMAGE, OTHER_IMAGE])
+
+        self.assertEqual('debian', found[IMAGE].name)
+        self.assertIsNone(found[OTHER_IMAGE])
+        # What is hidden can be booted.
+        self.assertEqual([False, True],
+                         ['os_hidden=true' in path for path in self.asked])
+
+    def test_image_on_a_page_that_is_not_read(self):
+        self.page(('x', 'x'), next='1')
+        self.page(('y', 'y'), marker='1', next='1')
+
+        self.assertEqual({}, glance.records([IMAGE]))
+
     def test_glance_is_down(self):
         self.set_nova(group='glance', endpoint_override='http://127.0.0.1:1')
 

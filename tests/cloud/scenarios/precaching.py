@@ -27,7 +27,7 @@ SERVERS = 2
 def precache(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     """Servers start on the host that fetched their image ahead of time."""
     client = cloud.client
-    image_id = client.images.upload('golden', SIZE)
+    image_id = client.images.upload('golden', 4 * SIZE)  # seconds to fetch
     host = cloud.computes.with_libvirt[-1]
 
     client.precache(client.aggregate('golden', [host]), image_id)
@@ -76,7 +76,8 @@ def apply(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     facts['fetched at once'] = most
     # What was begun by the killed ones may have gone on.
     assert most <= 2, most
-    assert cloud.command(*asked.arguments('plan')) == []
+    left = cloud.command(*asked.arguments('plan'))
+    assert left == [], left
 
 
 @scenario.scenario(name='precache-failures', order=82, computes=3)
