@@ -27,7 +27,7 @@ SERVERS = 2
 def precache(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     """Servers start on the host that fetched their image ahead of time."""
     client = cloud.client
-    image_id = client.images.upload('golden', 4 * SIZE)  # seconds to fetch
+    image_id = client.images.upload('golden', 2 * SIZE)  # seconds to fetch
     host = cloud.computes.with_libvirt[-1]
 
     client.precache(client.aggregate('golden', [host]), image_id)
