@@ -33,14 +33,17 @@ class Moving:
 
     def evacuate(self, server: servers.Server) -> servers.Server:
         """Have a server on another host, as its own has failed."""
-        self._cloud.computes.kill(server.host)
-        for one in self._sdk.services(binary='nova-compute',
-                                      host=server.host):
-            self._sdk.update_service_forced_down(one, forced=True)
+        self.fail(server.host)
         self._sdk.evacuate_server(server.id)
         # Since nova 27 it is not started there. It is stopped, and has no
         # task, a moment before nova writes its new host.
         return self.wait(server, 'SHUTOFF', left=server.host)
+
+    def fail(self, host: str) -> None:
+        """Have a host fail, and nova know that."""
+        self._cloud.computes.kill(host)
+        for one in self._sdk.services(binary='nova-compute', host=host):
+            self._sdk.update_service_forced_down(one, forced=True)
 
     def repair(self, host: str) -> None:
         """Bring a failed host back."""

@@ -88,7 +88,7 @@ class Servers:
         if hints:
             more['scheduler_hints'] = dict(hints)
         return str(self._sdk.compute.create_server(
-            name=name, image_id=image_id, flavor_id=self._flavor(flavor),
+            name=name, image_id=image_id, flavor_id=self.flavor(flavor),
             networks='none', **more).id)
 
     def request_at_once(self, names: Iterable[str],
@@ -102,7 +102,7 @@ class Servers:
             image = image_id if isinstance(image_id, str) else image_id(name)
             return self.request(name, image, **more)
 
-        self._flavor(more.get('flavor', 'tiny'))
+        self.flavor(more.get('flavor', 'tiny'))
         pool = futures.ThreadPoolExecutor(AT_ONCE)
         try:
             return list(pool.map(one, names))
@@ -185,7 +185,8 @@ class Servers:
             f'the guest {server_id} says nothing',
             lambda: self.console(server_id).count('\n') > before, PULSE)
 
-    def _flavor(self, name: str) -> str:
+    def flavor(self, name: str) -> str:
+        """Return the id of a flavor."""
         if name not in self._flavors:
             self._flavors[name] = str(self._sdk.compute.find_flavor(
                 name, ignore_missing=False).id)
