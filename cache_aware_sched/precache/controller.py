@@ -110,7 +110,7 @@ class Controller:
         def closed() -> str:
             nonlocal told_of
             if not still_active():
-                run.stop('another controller is active now')
+                run.stop('another controller may be active now')
             why = how.closed()
             if why != told_of:
                 waits(why)
