@@ -240,6 +240,10 @@ def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
     """Say what a plan comes to, and how long it takes."""
     for doubt in plan.doubts:
         yield f'In doubt: {doubt}.'
+    if plan.renewals:
+        one = len(plan.renewals) == 1
+        yield (f'To renew: {len(plan.renewals):,} cop{"y" if one else "ies"} '
+               'that no server uses, so that none ages out.')
     lacking = [line for line in plan.lines
                if line.wanted > line.there or line.short]
     if not plan.copies:

@@ -12,6 +12,7 @@
 
 """Carries plans out for ``cache-aware-sched precache``, and shows how far."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
     :returns: what became of each copy
     """
     results: list[CopyResult] = []
-    with _shown(app, len(plan.copies)) as show:
+    with _shown(app, len(plan.all_copies)) as show:
         def tell(result: CopyResult) -> None:
             results.append(result)
             show(result)
@@ -79,7 +80,7 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
 
         run = acting.run(plan, *how, locks, ask, tell, active, waits)
         try:
-            run.run(plan.copies)
+            run.run(plan.all_copies)
         except KeyboardInterrupt:
             fleet_access.say(app, [*(
                 f'{fetch.host} goes on to fetch image {fetch.image_id}.'
@@ -91,9 +92,10 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
 
 def summary(results: Sequence[CopyResult]) -> str:
     """Return what a run came to."""
+    counts = collections.Counter(one.outcome for one in results)
     return ', '.join(
-        f'{sum(one.outcome is outcome for one in results):,} {outcome.value}'
-        for outcome in FetchOutcome) + '.'
+        f'{counts[outcome]:,} {outcome.value}' for outcome in FetchOutcome
+        if counts[outcome] or outcome is not FetchOutcome.RENEWED) + '.'
 
 
 def row(result: CopyResult) -> list[str]:

@@ -27,6 +27,8 @@ class FetchOutcome(enum.Enum):
     EXISTING = 'existing'
     FAILED = 'failed'
     NOT_TRIED = 'not tried'
+    #: It was there, and counts as used now.
+    RENEWED = 'renewed'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -107,6 +107,6 @@ class Watch:
         if plan.doubts:
             self._say('Nothing is done, because the inputs look wrong.')
             return False
-        if plan.copies:
+        if plan.all_copies:
             self._carry(plan, self._lock.is_held)
         return True

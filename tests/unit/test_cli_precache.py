@@ -353,9 +353,20 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
     def test_given_again_it_fetches_nothing(self):
         self.apply()
 
-        status, _rows, err = self.apply()
+        status, _rows, err = self.apply('--renew-hours', '0')
 
         self.assertEqual((0, 3), (status, len(self.asked)), err)
+
+    def test_copies_that_are_there_are_renewed(self):
+        self.apply()
+        self.answers = dict.fromkeys('abc', 'existing')
+
+        status, _rows, err = self.apply()
+
+        self.assertEqual((0, 6), (status, len(self.asked)), err)
+        self.assertIn('To renew: 3 copies that no server uses', err)
+        self.assertIn('0 cached, 0 existing, 0 failed, 0 not tried, '
+                      '3 renewed.', err)
 
     def test_hosts_that_fail_are_named(self):
         self.answers = {'a': 'error', 'b': TimeoutError('no reply')}

@@ -307,6 +307,29 @@ class FetchRunTests(FetchRunTestCase):
         self.assertEqual(2, self.hosts.most)
         self.assertGreaterEqual(self.hosts.now, 2 * 40 + 10)
 
+    def test_what_is_there_already_keeps_no_slot(self):
+        """Nothing was fetched, so there is no rate to keep to."""
+        for name in 'abc':
+            self.hosts.behaviour[name] = (1.0, 'existing')
+            self.hosts.hold(name, IMAGE)
+
+        self.run_copies(*(dataclasses.replace(copy(name), renews=True)
+                          for name in 'abc'), slots=1, slot_rate=1)
+
+        self.assertLess(self.hosts.now, GIB)
+
+    def test_renewal(self):
+        """Also on a host that has no room for anything else."""
+        self.hosts.behaviour['a'] = (1.0, 'existing')
+        self.hosts.hold('a', IMAGE, room=0)
+
+        results = self.run_copies(*(dataclasses.replace(
+            copy(name), renews=True) for name in 'ab'))
+
+        self.assertEqual(FetchOutcome.RENEWED, self.outcome(results, 'a'))
+        self.assertEqual(FetchOutcome.NOT_TRIED, self.outcome(results, 'b'))
+        self.assertEqual([('a', IMAGE)], self.hosts.asked)
+
 
 class FetchRunPropertiesTests(base.TestCase):
 
