@@ -28,6 +28,9 @@ from cache_aware_sched.precache import watching
 
 _Ask = Callable[[Any], Any]
 
+#: Outcomes that a summary has only if there are any.
+_RARE = (FetchOutcome.BEGUN, FetchOutcome.RENEWED)
+
 
 @contextlib.contextmanager
 def fetcher(app: Any, how: Any) -> Iterator[tuple[coordination.Locks, _Ask]]:
@@ -83,8 +86,9 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
             run.run(plan.all_copies)
         except KeyboardInterrupt:
             fleet_access.say(app, [*(
-                f'{fetch.host} goes on to fetch image {fetch.image_id}.'
-                for fetch in run.running), summary(results)])
+                f'{one.copy.host} goes on to fetch image {one.copy.image_id}.'
+                for one in results if one.outcome is FetchOutcome.BEGUN),
+                summary(results)])
             raise
     fleet_access.say(app, [summary(results)])
     return results
@@ -95,7 +99,7 @@ def summary(results: Sequence[CopyResult]) -> str:
     counts = collections.Counter(one.outcome for one in results)
     return ', '.join(
         f'{counts[outcome]:,} {outcome.value}' for outcome in FetchOutcome
-        if counts[outcome] or outcome is not FetchOutcome.RENEWED) + '.'
+        if counts[outcome] or outcome not in _RARE) + '.'
 
 
 def row(result: CopyResult) -> list[str]:

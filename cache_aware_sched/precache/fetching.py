@@ -100,13 +100,10 @@ class FetchRun:
         self._read_at = -REPORT_SECONDS
         self.stopped = ''
 
-    @property
-    def running(self) -> list[PlannedCopy]:
-        """What hosts are asked for now."""
-        return [one.copy for one in self._running]
-
     def run(self, copies: Sequence[PlannedCopy]) -> list[CopyResult]:
         """Have all copies fetched; returns when that is over.
+
+        If it is interrupted, what was begun is told as well.
 
         :returns: a result for each, in the order in which they came
         """
@@ -128,6 +125,10 @@ class FetchRun:
                 if waiting or self._running:
                     self._sleep(TURN_SECONDS)
         finally:
+            for one in self._running:
+                self._end(one.copy, FetchOutcome.BEGUN,
+                          'the command was ended, and the host goes on',
+                          self._clock() - one.started)
             self._give_back()
         return self._results
 
