@@ -205,6 +205,20 @@ def copies() -> list[Any]:
             ),
         ),
         lines(
+            "Critical images that hosts are missing",
+            "Of hosts that are up. They fetch what they are missing.",
+            "short",
+            (
+                'sum((@host_critical_images_missing{cell=~"$cell"}) and on '
+                "(hostname, cell) @host_up == 1)",
+                "missing copies",
+            ),
+            (
+                'sum(@host_critical_images{cell=~"$cell"})',
+                "copies that hosts must hold",
+            ),
+        ),
+        lines(
             "Servers of an image on its fullest host",
             "What the failure of one host takes.",
             "short",

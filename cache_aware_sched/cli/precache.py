@@ -45,6 +45,9 @@ RESULT_COLUMNS = ('Host', 'Image', 'Zone', 'Outcome', 'Reason')
 COLUMNS = ('Image', 'Name', 'Zone', 'Servers a day', 'There', 'Wanted',
            'Planned', 'GiB', 'Saved s a day', 'Hosts', 'Short')
 
+#: For programs, and where it is asked for: GiB exactly.
+BYTES = 'Bytes'
+
 
 class HostNames(columns.FormattableColumn[Sequence[str]]):
     """Hosts: some of them for people, all of them for programs."""
@@ -96,8 +99,8 @@ class PrecachePlanShow(PrecacheCommand, lister.Lister):
     Changes nothing. There are the hosts that hold an image or get it already,
     wanted those that should, by the servers a day that are expected. GiB are
     what is fetched. Saved is what servers wait less for their images each
-    day. Which images may be fetched say precache_owners, precache_images and
-    precache_exclude in nova.conf.
+    day. Formats for programs also have the bytes. Which images may be fetched
+    say precache_owners, precache_images and precache_exclude in nova.conf.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -113,11 +116,14 @@ class PrecachePlanShow(PrecacheCommand, lister.Lister):
         """Return the names and the rows of the table."""
         plan = planned(self.app, controller(parsed_args), arguments.make(
             PaceOptions, parsed_args))
-        return COLUMNS, [
+        exact = (parsed_args.formatter != 'table'
+                 or BYTES in parsed_args.columns)
+        return (*COLUMNS, BYTES) if exact else COLUMNS, [
             [line.image_id, line.name, line.zone,
              float(f'{line.boots_per_day:.3g}'), line.there, line.wanted,
              len(line.hosts), fleet_access.gib(line.bytes), round(line.saved),
-             HostNames(line.hosts), line.short]
+             HostNames(line.hosts), line.short,
+             *([line.bytes] if exact else ())]
             for line in plan.lines
             if line.hosts or line.short or parsed_args.all_images]
 
@@ -240,6 +246,10 @@ def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
     """Say what a plan comes to, and how long it takes."""
     for doubt in plan.doubts:
         yield f'In doubt: {doubt}.'
+    if plan.renewals:
+        one = len(plan.renewals) == 1
+        yield (f'To renew: {len(plan.renewals):,} cop{"y" if one else "ies"} '
+               'that no server uses, so that none ages out.')
     lacking = [line for line in plan.lines
                if line.wanted > line.there or line.short]
     if not plan.copies:

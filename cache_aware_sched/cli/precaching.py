@@ -12,6 +12,7 @@
 
 """Carries plans out for ``cache-aware-sched precache``, and shows how far."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ from cache_aware_sched.precache.results import FetchOutcome
 from cache_aware_sched.precache import watching
 
 _Ask = Callable[[Any], Any]
+
+#: Outcomes that a summary has only if there are any.
+_RARE = (FetchOutcome.BEGUN, FetchOutcome.RENEWED)
 
 
 @contextlib.contextmanager
@@ -69,7 +73,7 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
     :returns: what became of each copy
     """
     results: list[CopyResult] = []
-    with _shown(app, len(plan.copies)) as show:
+    with _shown(app, len(plan.all_copies)) as show:
         def tell(result: CopyResult) -> None:
             results.append(result)
             show(result)
@@ -79,11 +83,12 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
 
         run = acting.run(plan, *how, locks, ask, tell, active, waits)
         try:
-            run.run(plan.copies)
+            run.run(plan.all_copies)
         except KeyboardInterrupt:
             fleet_access.say(app, [*(
-                f'{fetch.host} goes on to fetch image {fetch.image_id}.'
-                for fetch in run.running), summary(results)])
+                f'{one.copy.host} goes on to fetch image {one.copy.image_id}.'
+                for one in results if one.outcome is FetchOutcome.BEGUN),
+                summary(results)])
             raise
     fleet_access.say(app, [summary(results)])
     return results
@@ -91,9 +96,10 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
 
 def summary(results: Sequence[CopyResult]) -> str:
     """Return what a run came to."""
+    counts = collections.Counter(one.outcome for one in results)
     return ', '.join(
-        f'{sum(one.outcome is outcome for one in results):,} {outcome.value}'
-        for outcome in FetchOutcome) + '.'
+        f'{counts[outcome]:,} {outcome.value}' for outcome in FetchOutcome
+        if counts[outcome] or outcome not in _RARE) + '.'
 
 
 def row(result: CopyResult) -> list[str]:

@@ -163,7 +163,7 @@ Possible values:
 * Nothing: a directory of this machine, below ``[DEFAULT] state_path``. Then
   only the commands of this machine know of each other.
 * An address that the library tooz takes, as
-  ``etcd3+http://controller:2379``, ``redis://controller:6379`` or
-  ``mysql://user:password@controller/tooz``.
+  ``etcd3+http://controller:2379``, which needs ``tooz[etcd3gw]``, or
+  ``redis://:password@controller:6379``, which needs ``tooz[redis]``.
 """),
 ]

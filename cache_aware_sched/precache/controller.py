@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
+import dataclasses
 import datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from cache_aware_sched.precache import coordination
 from cache_aware_sched.precache import fetching
 from cache_aware_sched.precache import pace
 from cache_aware_sched.precache import plan as plan_mod
+from cache_aware_sched.precache import renewing
 from cache_aware_sched.precache.results import CopyResult
 
 LOG = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ class Controller:
         self._reading = reading
         self._reader = reading.PlanReader(databases, options.period)
         self._options, self._expected, self._now = options, expected, now
+        self._renewed = renewing.RenewedCopies(
+            datetime.timedelta(hours=options.renew_hours))
         #: What people should know of the last plan.
         self.notes: list[str] = []
 
@@ -73,8 +77,10 @@ class Controller:
         from cache_aware_sched.precache import planning
         self.notes = silent or list(
             inputs.in_vain(known, self.choice, announced))
-        return planning.make(known, self._options, self.choice, announced,
+        plan = planning.make(known, self._options, self.choice, announced,
                              self._reading.cap())
+        return dataclasses.replace(
+            plan, renewals=self._renewed.due(plan.renewals, self._now()))
 
     def run(self, plan: plan_mod.PrecachePlan, how: pace.FetchOptions,
             fast: pace.PaceOptions, locks: coordination.Locks, ask: Callable[[
@@ -105,12 +111,13 @@ class Controller:
                         'written to --results %(path)s: %(error)s',
                         {'path': how.results,
                          'error': error.strerror or error})
+            self._renewed.note(result, self._now())
             tell(result)
 
         def closed() -> str:
             nonlocal told_of
             if not still_active():
-                run.stop('another controller is active now')
+                run.stop('another controller may be active now')
             why = how.closed()
             if why != told_of:
                 waits(why)

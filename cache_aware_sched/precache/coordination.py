@@ -19,6 +19,7 @@ machines. The lock of a process that has died is free again.
 from collections.abc import Iterator
 import contextlib
 import hashlib
+import logging as std_logging
 import os
 import socket
 from typing import Any
@@ -27,13 +28,20 @@ import uuid
 
 from oslo_log import log as logging
 
-from cache_aware_sched import masking
 from cache_aware_sched import once
+from cache_aware_sched.precache import keeper as keeper_mod
 
 LOG = logging.getLogger(__name__)
 
 #: Below [DEFAULT] state_path of nova.
 DIRECTORY = 'cache_aware_sched/precache'
+
+
+#: Extras of tooz with the libraries of its drivers, by schemes of addresses,
+#: where their names differ (tooz 9.1.0).
+_EXTRAS = {
+    'etcd3+http': 'etcd3gw', 'etcd3+https': 'etcd3gw', 'kazoo': 'zookeeper',
+}
 
 
 class NotCoordinated(Exception):
@@ -43,13 +51,15 @@ class NotCoordinated(Exception):
 class Locks:
     """Locks by name.
 
-    :param coordinator: of tooz, started
+    :param keeper: what makes the calls
     """
 
-    def __init__(self, coordinator: Any) -> None:
-        self._coordinator = coordinator
+    def __init__(self, keeper: keeper_mod.LockKeeper) -> None:
+        self._keeper = keeper
+        #: Why nobody can tell whether a lock is free, '' if somebody can.
+        self.trouble = ''
 
-    def acquire(self, name: str) -> Any | None:
+    def acquire(self, name: str) -> keeper_mod.KeptLock | None:
         """Return a lock that was free, None if it was not.
 
         Give it back with its ``release()``. As long as nobody can tell whether
@@ -58,36 +68,28 @@ class Locks:
         # A file of this name: it must be one in any file system.
         safe = f'cache-aware-sched-{hashlib.sha1(name.encode()).hexdigest()}'
         try:
-            lock = self._coordinator.get_lock(safe.encode())
-            free = lock.acquire(blocking=False)
-        except Exception as error:  # of the driver, whichever it is
-            why = masking.masked(str(error))
+            lock = self._keeper.acquire(name, safe.encode())
+        except keeper_mod.Unanswered as error:
+            self.trouble = str(error)
             once.warning(
-                LOG, ('lock', why), 'Whether the lock %(name)r is free cannot '
+                LOG, ('locks',), 'Whether the lock %(name)r is free cannot '
                 'be told: %(why)s. What needs it waits.',
-                {'name': name, 'why': why})
+                {'name': name, 'why': error})
             return None
-        return lock if free else None
+        if self.trouble:
+            LOG.warning('The locks answer again.')
+            self.trouble = ''
+            once.forget(LOG, ('locks',))
+        return lock
 
-    def first_free(self, name: str, number: int) -> Any | None:
+    def first_free(self, name: str, number: int,
+                   ) -> keeper_mod.KeptLock | None:
         """Return the first of so many locks that is free, None if none is."""
         for one in range(number):
             lock = self.acquire(f'{name} {one}')
-            if lock is not None:
+            if lock is not None or self.trouble:
                 return lock
         return None
-
-
-def is_held(lock: Any) -> bool:
-    """Return whether a lock is still ours.
-
-    A lease may run out while a process is stopped.
-    """
-    try:
-        return bool(lock.is_still_owner())
-    except Exception:
-        # Some drivers of tooz cannot tell.
-        return bool(getattr(lock, 'acquired', True))
 
 
 @contextlib.contextmanager
@@ -98,23 +100,40 @@ def locks(url: str | None, state_path: str) -> Iterator[Locks]:
     :param state_path: of nova
     :raises NotCoordinated: if there are none
     """
-    member = f'{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}'
+    # What matters of what tooz logs is logged here, in one line and without
+    # the password of the address.
+    std_logging.getLogger('tooz').setLevel(std_logging.CRITICAL)
     try:
-        # Half a second, for which no help text should wait.
-        from tooz import coordination
-        coordinator = coordination.get_coordinator(
-            url or _directory(state_path), member.encode())
-        coordinator.start(start_heart=True)
-    except Exception as error:  # of the driver, whichever it is
+        keeper = keeper_mod.LockKeeper(
+            lambda: _coordinator(url or _directory(state_path)))
+    except keeper_mod.Unanswered as error:
         where = ('[cache_aware_sched] precache_coordination_url' if url
                  else f'the directory {DIRECTORY} below {state_path}')
-        raise NotCoordinated(
-            f'{where}: {masking.masked(str(error))}') from None
+        raise NotCoordinated(f'{where}: {error}') from None
     try:
-        yield Locks(coordinator)
+        yield Locks(keeper)
     finally:
-        with contextlib.suppress(Exception):
-            coordinator.stop()
+        keeper.stop()
+
+
+def _coordinator(url: str) -> Any:
+    """Return the coordinator of an address, started.
+
+    :raises Exception: of the driver, whichever it is
+    """
+    # Half a second, for which no help text should wait.
+    from tooz import coordination
+    member = f'{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}'
+    try:
+        coordinator = coordination.get_coordinator(url, member.encode())
+    except ImportError as error:
+        scheme = urllib.parse.urlsplit(url).scheme
+        raise NotCoordinated(
+            f'a library is missing: {error}. Install '
+            f'tooz[{_EXTRAS.get(scheme, scheme)}] where this command is'
+        ) from None
+    coordinator.start()
+    return coordinator
 
 
 def _directory(state_path: str) -> str:

@@ -100,13 +100,10 @@ class FetchRun:
         self._read_at = -REPORT_SECONDS
         self.stopped = ''
 
-    @property
-    def running(self) -> list[PlannedCopy]:
-        """What hosts are asked for now."""
-        return [one.copy for one in self._running]
-
     def run(self, copies: Sequence[PlannedCopy]) -> list[CopyResult]:
         """Have all copies fetched; returns when that is over.
+
+        If it is interrupted, what was begun is told as well.
 
         :returns: a result for each, in the order in which they came
         """
@@ -128,6 +125,10 @@ class FetchRun:
                 if waiting or self._running:
                     self._sleep(TURN_SECONDS)
         finally:
+            for one in self._running:
+                self._end(one.copy, FetchOutcome.BEGUN,
+                          'the command was ended, and the host goes on',
+                          self._clock() - one.started)
             self._give_back()
         return self._results
 
@@ -154,7 +155,12 @@ class FetchRun:
                 self._end(copy, FetchOutcome.FAILED,
                           'the host did not answer for another image')
                 continue
-            if self._has(copy):
+            if copy.renews and copy.host in self._hosts and (
+                    not self._has(copy)):
+                self._end(copy, FetchOutcome.NOT_TRIED,
+                          'the image is not there any more')
+                continue
+            if self._has(copy) and not copy.renews:
                 self._end(copy, FetchOutcome.EXISTING)
                 continue
             if self._failed[copy.host] > self._max_failures:
@@ -200,7 +206,9 @@ class FetchRun:
             if outcome is not None:
                 self._running.remove(one)
                 one.host_lock.release()
-                self._slots.append((one.frees_slot_at, one.slot))
+                self._slots.append((
+                    now if outcome in _FETCHED_NOTHING else one.frees_slot_at,
+                    one.slot))
                 self._end(one.copy, outcome, reason,
                           one.answered_at - one.started)
 
@@ -215,8 +223,9 @@ class FetchRun:
         known = self._hosts.get(one.copy.host)
         if self._has(one.copy) or (said in _THERE and known
                                    and not known.knows_all):
-            return (FetchOutcome.EXISTING if said == 'existing'
-                    else FetchOutcome.CACHED), ''
+            there = (FetchOutcome.RENEWED if one.copy.renews
+                     else FetchOutcome.EXISTING)
+            return there if said == 'existing' else FetchOutcome.CACHED, ''
         if said in _THERE and since < CONFIRM_SECONDS:
             return None, ''
         # A report may be on its way that shows it after all.
@@ -245,7 +254,7 @@ class FetchRun:
         """
         known = self._hosts.get(copy.host)
         return (known is not None and known.knows_all and known.room <= 0
-                and not copy.evicts)
+                and not (copy.evicts or copy.renews))
 
     def _end(self, copy: PlannedCopy, outcome: FetchOutcome, reason: str = '',
              seconds: float = 0.0) -> None:
@@ -277,6 +286,7 @@ class FetchRun:
 #: What nova-compute says of an image that is there, and of others
 #: (nova.compute.manager, cache_images, nova 34.0.0).
 _THERE = ('cached', 'existing')
+_FETCHED_NOTHING = (FetchOutcome.EXISTING, FetchOutcome.RENEWED)
 _SAID = {
     'error': 'the host could not fetch it: its nova-compute log says why',
     'unsupported': 'its compute driver cannot fetch ahead of time',

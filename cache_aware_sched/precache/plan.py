@@ -37,6 +37,12 @@ class PlanOptions(Checked):
         'together, as the name of a rack. Copies then go to as many different '
         'ones as they can. Default: each host fails alone.', metavar='KEY')
 
+    renew_hours: float = option(
+        8.0, 'Hours after which a copy that is there and that no server uses '
+        'is renewed, so that it does not age out; a third of what the hosts '
+        'have for remove_unused_original_minimum_age_seconds. 0: never.',
+        low=0, high=87_600)
+
     @property
     def half_life(self) -> datetime.timedelta:
         """After which a boot counts half."""
@@ -54,6 +60,7 @@ class PlannedCopy:
 
     :param size: bytes that Glance sends
     :param evicts: whether the host is to evict images for it
+    :param renews: whether it is there, and only to count as used
     """
 
     image_id: str
@@ -61,6 +68,7 @@ class PlannedCopy:
     host: str
     size: int
     evicts: bool = False
+    renews: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,12 +112,19 @@ class PrecachePlan:
     :param lines: what lacks most first; images that lack nothing too
     :param rate: how fast the hosts usually fetch, bytes a second
     :param doubts: why nothing should be done, if there is anything
+    :param renewals: copies that are there, and are to count as used
     """
 
     copies: tuple[PlannedCopy, ...]
     lines: tuple[PlanLine, ...]
     rate: float
     doubts: tuple[str, ...]
+    renewals: tuple[PlannedCopy, ...] = ()
+
+    @property
+    def all_copies(self) -> tuple[PlannedCopy, ...]:
+        """All that hosts are asked for; what takes no time is first."""
+        return *self.renewals, *self.copies
 
     @property
     def bytes(self) -> int:

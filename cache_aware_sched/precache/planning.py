@@ -24,6 +24,7 @@ from cache_aware_sched.precache.plan import PlannedCopy
 from cache_aware_sched.precache.plan import PlanOptions
 from cache_aware_sched.precache.plan import PrecachePlan
 from cache_aware_sched.precache import planner
+from cache_aware_sched.precache import renewing
 from cache_aware_sched.precache import terms
 from cache_aware_sched import report
 
@@ -39,8 +40,9 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
     """
     asked = inputs.ImageDemand(known, options.half_life, announced)
     per_copy = min(demand.CREATES_PER_COPY, cap or demand.CREATES_PER_COPY)
+    hosts = list(inputs.hosts(known, options.domain_key))
     found = planner.plan(
-        inputs.hosts(known, options.domain_key),
+        hosts,
         inputs.wishes(known, asked, choice, options.min_copies, per_copy))
     ids = {report.image_key(image): image for image in asked.image_ids}
     shown = {image: said for image, said in known.described.items() if said}
@@ -54,7 +56,10 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
                           sent.get(image) or fetch.size, fetch.evicts)
               for fetch in found.fetches),
         tuple(_lines(found, ids, names, sent, rate)), rate,
-        tuple(inputs.doubts(known)))
+        tuple(inputs.doubts(known)),
+        tuple(PlannedCopy(ids[one.image], one.zone, one.host, one.size,
+                          renews=True)
+              for one in renewing.renewals(hosts, found.images)))
 
 
 def _lines(found: terms.Plan, ids: Mapping[str, str],

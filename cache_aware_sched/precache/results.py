@@ -27,6 +27,10 @@ class FetchOutcome(enum.Enum):
     EXISTING = 'existing'
     FAILED = 'failed'
     NOT_TRIED = 'not tried'
+    #: The command ended, and the host goes on.
+    BEGUN = 'begun'
+    #: It was there, and counts as used now.
+    RENEWED = 'renewed'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -84,13 +84,17 @@ class Watch:
 
     def _is_active(self) -> bool:
         """Return whether this controller is the one that acts."""
-        if self._lock is not None and not coordination.is_held(self._lock):
+        if self._lock is not None and not self._lock.is_held():
+            # Else it would be kept, and taken from nobody but ourselves.
+            self._lock.release()
             self._lock = None
         if self._lock is None:
             self._lock = self._locks.acquire(_LOCK)
         if self._lock is None and not self._waits:
-            self._say('Another controller is active. This one waits for it '
-                      'to end.')
+            self._say(
+                'This controller waits until it can be told which one is '
+                f'active: {self._locks.trouble}.' if self._locks.trouble else
+                'Another controller is active. This one waits for it to end.')
         self._waits = self._lock is None
         return not self._waits
 
@@ -103,6 +107,6 @@ class Watch:
         if plan.doubts:
             self._say('Nothing is done, because the inputs look wrong.')
             return False
-        if plan.copies:
-            self._carry(plan, lambda: coordination.is_held(self._lock))
+        if plan.all_copies:
+            self._carry(plan, self._lock.is_held)
         return True

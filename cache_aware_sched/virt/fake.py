@@ -193,6 +193,8 @@ class FakeDriver(managed.ManagedCacheMixin, _FetchingDriver):
             fetched = self._fetch(
                 image_id, image.get('size') or _SOME_SIZE,
                 lambda: manager.cache.fetching(context, image_id, ahead=True))
+            if not fetched:
+                FakeImageCache(self._cache_directory).touch(image_id)
         if fetched:
             manager.cache.fetched(image_id)
         return fetched

@@ -405,6 +405,17 @@ class AgeTests(ImageCacheTestCase):
             {'swap_1024', 'b' * 40, f'{"d" * 40}_20', f'{"e" * 40}.part',
              'README', report.image_sha1(image_id)}, self.files())
 
+    def test_what_is_pre_cached_again_stays(self):
+        """It counts as used, and Glance is not asked for it."""
+        image_id = self.hold(hours=100)
+        self.at_fetch(before=lambda: self.look(image_id))
+
+        self.pre_cache(image_id)
+        self.run_pass()
+
+        self.assertEqual(self.held(image_id), [image_id])
+        self.assertEqual([], self.seen)
+
     def test_reason(self):
         image_id = self.image()
         self.boot_and_delete(image_id)

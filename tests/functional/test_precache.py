@@ -18,6 +18,8 @@ from tests.functional import base
 
 import collections
 import json
+import os
+import time
 
 import fixtures
 from nova import context as nova_context
@@ -149,6 +151,70 @@ class PrecacheTests(PrecacheTestCase):
 
         self.assertIn('In doubt: 2 of 3 hosts are down', err)
         self.assertEqual({'host3'}, self.holders())
+
+
+class RenewalTests(PrecacheTestCase):
+    """Hosts with the manager age hold an image that nobody uses."""
+
+    HOSTS = ('host1', 'host2', 'host3')
+
+    def setUp(self):
+        super().setUp()
+        self.expect = ('--expect', f'{self.public}=20', '--min-copies', '2')
+        for host in self.HOSTS:
+            self.cache(host, self.public)
+            self.age(host, hours=30)
+            self.report(host)
+
+    def age(self, host, hours):
+        used = time.time() - hours * 3600
+        directory = fake.FakeDirectory(lambda: host).cache_dir
+        for name in os.listdir(directory):
+            os.utime(os.path.join(directory, name), (used, used))
+
+    def make_passes(self):
+        context = nova_context.get_admin_context()
+        for host, compute in self.computes.items():
+            with nova_context.target_cell(
+                    context, self.host_mappings[host].cell_mapping) as cell:
+                compute.driver.manage_image_cache(cell, [])
+
+    def test_copies_that_are_wanted_stay(self):
+        """Two of three are wanted: the third one ages out."""
+        _rows, err = self.run_json('plan', *self.expect)
+        self.assertIn('To renew: 2 copies that no server uses', err)
+
+        rows, err = self.run_json('apply', '--force', *self.expect)
+
+        self.assertEqual([], rows)
+        self.assertIn('0 cached, 0 existing, 0 failed, 0 not tried, '
+                      '2 renewed.', err)
+        self.make_passes()
+        self.assertEqual({'host1', 'host2'}, self.holders())
+
+    def test_without_renewal_they_age_out(self):
+        self.run_json('apply', '--force', '--renew-hours', '0', *self.expect)
+
+        self.make_passes()
+
+        self.assertEqual(set(), self.holders())
+
+    def test_one_that_a_server_uses_needs_none(self):
+        self.boot(self.public, host='host2')
+        self.report('host2')
+
+        _rows, err = self.run_json('plan', *self.expect)
+
+        self.assertIn('To renew: 1 copy that no server uses', err)
+
+    def test_one_that_has_just_left_is_fetched(self):
+        """The report of the host does not say so yet."""
+        fake.image_cache('host1').remove(self.public)
+
+        _rows, err = self.run_json('apply', '--force', *self.expect)
+
+        self.assertIn('1 cached, 0 existing, 0 failed, 0 not tried, '
+                      '1 renewed.', err)
 
 
 class ManyHostsTests(PrecacheTestCase):

@@ -98,6 +98,7 @@ class PlanShowTests(PrecacheCommandTestCase):
             'Image': IMAGE, 'Name': f'name of {IMAGE[:4]}', 'Zone': '',
             'There': 0, 'Wanted': 3, 'Planned': 3, 'GiB': 3.0,
             'Saved s a day': mock.ANY, 'Hosts': ['a', 'b', 'c'], 'Short': '',
+            'Bytes': 3 * GIB,
         }, row)
         self.assertAlmostEqual(boots * GIB / 190e6,
                                row['Saved s a day'], delta=3)
@@ -113,6 +114,19 @@ class PlanShowTests(PrecacheCommandTestCase):
 
         self.assertEqual(list('abcdefgh'), row['Hosts'])
         self.assertIn(' a, b, c, d, e and 3 more ', out)
+
+    def test_bytes_are_exact_for_programs(self):
+        """A table has GiB, and bytes if they are asked for."""
+        self.image(IMAGE, size=GIB + 1)
+        argv = ('--expect', f'{IMAGE}=20', '--min-copies', '1')
+
+        [row] = self.read_json('plan', *argv)
+        _status, table, _err = self.execute('plan', *argv)
+        _status, asked, _err = self.execute('plan', *argv, '-c', 'Bytes')
+
+        self.assertEqual((1.0, GIB + 1), (row['GiB'], row['Bytes']))
+        self.assertNotIn('Bytes', table)
+        self.assertIn(f' {GIB + 1} ', asked)
 
     def test_deleted_servers_count(self):
         self.boots(200, deleted=1)
@@ -353,9 +367,20 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
     def test_given_again_it_fetches_nothing(self):
         self.apply()
 
-        status, _rows, err = self.apply()
+        status, _rows, err = self.apply('--renew-hours', '0')
 
         self.assertEqual((0, 3), (status, len(self.asked)), err)
+
+    def test_copies_that_are_there_are_renewed(self):
+        self.apply()
+        self.answers = dict.fromkeys('abc', 'existing')
+
+        status, _rows, err = self.apply()
+
+        self.assertEqual((0, 6), (status, len(self.asked)), err)
+        self.assertIn('To renew: 3 copies that no server uses', err)
+        self.assertIn('0 cached, 0 existing, 0 failed, 0 not tried, '
+                      '3 renewed.', err)
 
     def test_hosts_that_fail_are_named(self):
         self.answers = {'a': 'error', 'b': TimeoutError('no reply')}
@@ -412,11 +437,19 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
             concurrent.futures.Future()))
         self.useFixture(fixtures.MockPatchObject(
             fetching.FetchRun, '_settle', lambda run: self.interrupt()
-            if run.running else settle(run)))
+            if run._running else settle(run)))
 
-        status, _out, err = self.execute('apply', '--concurrency', '2')
+        path = os.path.join(self.path, 'results')
+
+        status, _out, err = self.execute(
+            'apply', '--concurrency', '2', '--results', path)
 
         self.assertEqual(130, status)
+        with open(path) as file:
+            told = [json.loads(line) for line in file]
+        self.assertEqual(['begun'] * 2, [one['outcome'] for one in told])
+        self.assertEqual(2, len({one['host'] for one in told}))
+        self.assertIn('0 not tried, 2 begun.', err)
         self.assertEqual(2, err.count(' goes on to fetch image '), err)
         self.assertEqual(1, err.count('Interrupted'), err)
         self.assertNotIn('Traceback', err)

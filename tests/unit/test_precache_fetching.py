@@ -14,12 +14,12 @@
 
 import concurrent.futures
 import dataclasses
+import sys
 from unittest import mock
 
 import fixtures
 from hypothesis import given
 from hypothesis import strategies as st
-import tooz
 
 from cache_aware_sched.precache import coordination
 from cache_aware_sched.precache import fetching
@@ -44,9 +44,9 @@ class Lock:
         self._held, self._name = held, name
 
     def release(self):
-        self._held.remove(self._name)
+        self._held.discard(self._name)
 
-    def is_still_owner(self):
+    def is_held(self):
         return self._name in self._held
 
 
@@ -307,6 +307,29 @@ class FetchRunTests(FetchRunTestCase):
         self.assertEqual(2, self.hosts.most)
         self.assertGreaterEqual(self.hosts.now, 2 * 40 + 10)
 
+    def test_what_is_there_already_keeps_no_slot(self):
+        """Nothing was fetched, so there is no rate to keep to."""
+        for name in 'abc':
+            self.hosts.behaviour[name] = (1.0, 'existing')
+            self.hosts.hold(name, IMAGE)
+
+        self.run_copies(*(dataclasses.replace(copy(name), renews=True)
+                          for name in 'abc'), slots=1, slot_rate=1)
+
+        self.assertLess(self.hosts.now, GIB)
+
+    def test_renewal(self):
+        """Also on a host that has no room for anything else."""
+        self.hosts.behaviour['a'] = (1.0, 'existing')
+        self.hosts.hold('a', IMAGE, room=0)
+
+        results = self.run_copies(*(dataclasses.replace(
+            copy(name), renews=True) for name in 'ab'))
+
+        self.assertEqual(FetchOutcome.RENEWED, self.outcome(results, 'a'))
+        self.assertEqual(FetchOutcome.NOT_TRIED, self.outcome(results, 'b'))
+        self.assertEqual([('a', IMAGE)], self.hosts.asked)
+
 
 class FetchRunPropertiesTests(base.TestCase):
 
@@ -351,7 +374,7 @@ class LocksTests(base.TestCase):
         with (coordination.locks(None, self.path) as one,
               coordination.locks(None, self.path) as other):
             lock = one.acquire('host ../../a')
-            self.assertTrue(coordination.is_held(lock))
+            self.assertTrue(lock.is_held())
             self.assertIsNone(other.acquire('host ../../a'))
             self.assertIsNotNone(other.acquire('host b'))
             lock.release()
@@ -364,16 +387,6 @@ class LocksTests(base.TestCase):
 
             self.assertNotIn(None, held)
             self.assertIsNone(one.first_free('slot', 2))
-
-    def test_what_cannot_be_told_is_not_free(self):
-        away = mock.Mock(get_lock=mock.Mock(side_effect=tooz.ToozError(
-            'connection refused')))
-
-        self.assertIsNone(coordination.Locks(away).acquire('slot 0'))
-        self.assertIsNone(coordination.Locks(away).acquire('slot 1'))
-
-        [warning] = self.warnings()
-        self.assertIn("lock 'slot 0'", warning)
 
     def test_no_directory(self):
         error = self.assertRaises(
@@ -389,3 +402,18 @@ class LocksTests(base.TestCase):
                 coordination.locks(url, self.path).__enter__)
             self.assertIn('precache_coordination_url', str(error))
             self.assertNotIn('secret', str(error))
+
+    def test_library_that_is_missing(self):
+        """The driver is there, what it speaks with is not."""
+        for url, missing, extra in (
+                ('etcd3+http://somewhere', 'etcd3gw', 'tooz[etcd3gw]'),
+                ('redis://somewhere', 'redis', 'tooz[redis]')):
+            with mock.patch.dict(sys.modules, {missing: None}):
+                for name in ('etcd3gw', 'redis'):
+                    sys.modules.pop(f'tooz.drivers.{name}', None)
+                error = self.assertRaises(
+                    coordination.NotCoordinated,
+                    coordination.locks(url, self.path).__enter__)
+            self.assertIn('precache_coordination_url: a library is missing',
+                          str(error))
+            self.assertIn(extra, str(error))
