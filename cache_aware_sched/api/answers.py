@@ -24,6 +24,7 @@ from oslo_log import log as logging
 
 from cache_aware_sched.api import api_requests
 from cache_aware_sched.api import breaker as breaker_mod
+from cache_aware_sched.api import holders as holders_mod
 from cache_aware_sched.api import memory as memory_mod
 from cache_aware_sched.api import records
 from cache_aware_sched import glance_outage
@@ -57,15 +58,18 @@ class ImageAnswers:
 
     :param memory: what is remembered
     :param breaker: knows whether Glance is down
+    :param holders: know where images are
     :param timeout: seconds that a request waits for Glance
     :param clock: returns seconds since the epoch
     """
 
     def __init__(self, memory: memory_mod.RememberedImages,
-                 breaker: breaker_mod.GlanceBreaker, timeout: float,
+                 breaker: breaker_mod.GlanceBreaker,
+                 holders: holders_mod.ImageHolders, timeout: float,
                  clock: Callable[[], float] = time.time) -> None:
         self.memory = memory
         self.breaker = breaker
+        self._holders = holders
         self._timeout = timeout
         self._clock = clock
 
@@ -143,6 +147,9 @@ class ImageAnswers:
             # nova-compute gives up the disk before it asks for the image.
             raise self._down(
                 asked, asked.image, 'is not that which the server has')
+        if asked.is_bound and _is_same(image_id, asked.image) and (
+                self._holders.is_on_no_host(str(record.image['id']))):
+            raise self._down(asked, image_id, 'is on no host')
         LOG.info(
             'Image %(image)s is answered from memory for a %(kind)s by '
             'project %(project)s: Glance is down, and told it %(age).0f '
@@ -207,14 +214,17 @@ def has_image(context: nova_context.RequestContext, server: str,
                 context, mapping.cell_mapping) as cell:
             instance = objects.Instance.get_by_uuid(
                 cell, server, expected_attrs=[])
-        return (image_ids.canonical(str(instance.image_ref))
-                == image_ids.canonical(image_id))
+        return _is_same(str(instance.image_ref), image_id)
     except Exception as error:
         once.warning(
             LOG, ('server', type(error).__name__),
             'Which image server %(server)s has cannot be read: %(error)s.',
             {'server': server[:64], 'error': error})
         return False
+
+
+def _is_same(image_id: str, other: str) -> bool:
+    return image_ids.canonical(image_id) == image_ids.canonical(other)
 
 
 def _cause(error: Exception) -> str:

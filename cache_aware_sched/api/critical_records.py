@@ -32,6 +32,7 @@ from cache_aware_sched.api import records
 from cache_aware_sched.imagecache import image_list
 from cache_aware_sched import once
 from cache_aware_sched import service_account
+from cache_aware_sched import wording
 
 LOG = logging.getLogger(__name__)
 
@@ -84,8 +85,14 @@ class CriticalRecords:
                 'boots them: %(error)s.', {'error': error})
             return True
         api, done = glance.API(), True
-        for image_id in self._images.by_sha1().values():
+        images = self._images.by_sha1().values()
+        for image_id in images:
             done = self._look_up(api, context, image_id) and done
+        if done:
+            once.info(LOG, ('looked up', len(images)),
+                      '%(images)s looked up in Glance.', {
+                          'images': wording.counted(
+                              len(images), 'critical image')})
         return done
 
     def _refresh_safely(self) -> None:

@@ -34,6 +34,7 @@ from cache_aware_sched.api import api_requests
 from cache_aware_sched.api import breaker as breaker_mod
 from cache_aware_sched.api import critical_records
 from cache_aware_sched.api import glance_seam
+from cache_aware_sched.api import holders as holders_mod
 from cache_aware_sched.api import memory as memory_mod
 from cache_aware_sched.api import outage_notification
 from cache_aware_sched.api import values as values_mod
@@ -108,10 +109,11 @@ class ImageRecordsFilter:
                              body: bytes) -> Any:
         asked.outage, asked.from_records = '', True
         request = wsgi.Request(dict(environ))
-        request.body = (
-            api_requests.with_hint(body)
-            if asked.kind is api_requests.Kind.BOOT and not asked.from_volume
-            and not _hosts_fetch_from_each_other() else body)
+        request.body = body
+        if (asked.kind is api_requests.Kind.BOOT and not asked.from_volume
+                and not _hosts_fetch_from_each_other()):
+            request.body = api_requests.with_hint(body)
+            asked.is_bound = request.body != body
         return self._answer(request, asked)
 
 
@@ -149,7 +151,7 @@ def _started() -> critical_records.CriticalRecords | None:
             options.image_record_max_age, question=2 * timeout)),
         breaker_mod.GlanceBreaker(
             values, timeout, time.time, outage_notification.send),
-        timeout)
+        holders_mod.ImageHolders(), timeout)
     glance_seam.share(answers)
     _critical = critical_records.CriticalRecords(answers.memory, options)
     return _critical

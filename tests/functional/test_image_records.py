@@ -29,6 +29,7 @@ from nova.tests.functional.api import client as api_client
 from cache_aware_sched.api import breaker as breaker_mod
 from cache_aware_sched.api import glance_seam
 from cache_aware_sched.api import image_records
+from cache_aware_sched.virt import fake
 # isort: on
 
 FILTER = 'cache_aware_sched.scheduler.filters.ImageCacheFilter'
@@ -135,6 +136,24 @@ class BootTests(ImageRecordsTestCase):
         self.assertIn('Retry-After', response.headers)
         # And nova's log is not full of it
         self.assertNotIn('Traceback', self.stdlog.logger.output)
+
+    def test_a_remembered_image_that_no_host_holds(self):
+        cold = self.image()
+        self.boot(cold, hints={'image_cache': 'ignore'}, host='host1')
+        fake.image_cache('host1').remove(cold)
+        self.report('host1')
+        self.stop_glance()
+
+        self.assert_outage(self.refused(cold), cold, 'is on no host')
+
+    def test_a_host_that_does_not_report(self):
+        cold = self.image()
+        self.boot(cold)
+        self.useFixture(fixtures.MockPatch(
+            'cache_aware_sched.fleet.hosts.read', side_effect=OSError))
+        self.stop_glance()
+
+        self.boot(cold)
 
     def test_a_hint_of_the_user_stays(self):
         self.boot(self.warm)

@@ -206,7 +206,7 @@ class TestRecord(base.TestCase):
 
     def test_times_come_back(self):
         at = datetime.datetime(2026, 1, 2, 3, 4, 5,
-                               tzinfo=datetime.timezone.utc)
+                               tzinfo=datetime.UTC)
         encoded = record(created_at=at, deleted_at=None).encode()
 
         found = records.decode(json.loads(json.dumps(encoded)), 1.0)
@@ -316,7 +316,7 @@ class TestMemory(MemoryTestCase):
         theirs = {key: value for key, value in self.kept.items()
                   if value not in mine}
 
-        self.kept.update({key: mine[0] for key in theirs})
+        self.kept.update(dict.fromkeys(theirs, mine[0]))
 
         self.assertFalse(self.knows(MEMBER))
         self.assertFalse(self.knows(MEMBER, image_id=OTHER))
