@@ -111,7 +111,7 @@ class ImageAnswers:
             self._learn_error(asker, image_id, error)
             raise
         self.breaker.answered()
-        record = records.ImageRecord(
+        record = records.RememberedImage(
             image, records.visibility_of(image, visibility), asked_at)
         if asker.project or record.is_open:
             self.memory.remember(asker, image_id, record, self._clock())
@@ -142,7 +142,7 @@ class ImageAnswers:
                   and asked.may_use_records(image_id) else None)
         if record is None:
             raise self._down(asked, image_id, 'is not remembered')
-        if asked.kind is api_requests.Kind.REBUILD and not has_image(
+        if asked.kind is api_requests.RequestKind.REBUILD and not has_image(
                 context, asked.server, asked.image):
             # nova-compute gives up the disk before it asks for the image.
             raise self._down(

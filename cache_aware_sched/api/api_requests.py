@@ -36,7 +36,7 @@ _ACTION = re.compile(rf'{_PATHS}servers/([^/]+)/action/?(?:\.json)?')
 _PRECACHE = re.compile(rf'{_PATHS}os-aggregates/[^/]+/images/?(?:\.json)?')
 
 
-class Kind(enum.Enum):
+class RequestKind(enum.Enum):
     """What a request is for."""
 
     BOOT = 'boot'
@@ -58,7 +58,7 @@ class ApiRequest:
     :ivar outage: why it cannot be answered; set where that is noticed
     """
 
-    kind: Kind
+    kind: RequestKind
     server: str = ''
     image: str = ''
     from_volume: bool = False
@@ -73,11 +73,11 @@ class ApiRequest:
         What somebody else fetches from Glance later, as Cinder for a volume,
         fails then; it is better refused now.
         """
-        return (self.kind is not Kind.PRECACHE and not self.from_volume
+        return (self.kind is not RequestKind.PRECACHE and not self.from_volume
                 and image_ids.canonical(image_id) not in self.volume_images)
 
 
-def kind_of(method: str, path: str) -> tuple[Kind, str] | None:
+def kind_of(method: str, path: str) -> tuple[RequestKind, str] | None:
     """Return what a request may be for, and the server that it names.
 
     :param path: below that of the version of the API
@@ -85,24 +85,24 @@ def kind_of(method: str, path: str) -> tuple[Kind, str] | None:
     if method != 'POST':
         return None
     if _CREATE.fullmatch(path):
-        return Kind.BOOT, ''
+        return RequestKind.BOOT, ''
     action = _ACTION.fullmatch(path)
     if action:
-        return Kind.REBUILD, action.group(1)
-    return (Kind.PRECACHE, '') if _PRECACHE.fullmatch(path) else None
+        return RequestKind.REBUILD, action.group(1)
+    return (RequestKind.PRECACHE, '') if _PRECACHE.fullmatch(path) else None
 
 
-def read(kind: Kind, server: str, body: bytes) -> ApiRequest | None:
+def read(kind: RequestKind, server: str, body: bytes) -> ApiRequest | None:
     """Return what is asked for, None if Glance need not be asked.
 
     Never raises: nova-api itself refuses what nobody can read.
     """
-    if kind is Kind.PRECACHE:
+    if kind is RequestKind.PRECACHE:
         return ApiRequest(kind)
-    if kind is Kind.REBUILD and b'"rebuild"' not in body:
+    if kind is RequestKind.REBUILD and b'"rebuild"' not in body:
         return None  # any other action
     asked = _object(_parsed(body)).get(
-        'server' if kind is Kind.BOOT else 'rebuild')
+        'server' if kind is RequestKind.BOOT else 'rebuild')
     if not isinstance(asked, dict):
         return None
     image = asked.get('imageRef')
@@ -111,7 +111,7 @@ def read(kind: Kind, server: str, body: bytes) -> ApiRequest | None:
         disks, list) else []
     return ApiRequest(
         kind, server=server, image=image if isinstance(image, str) else '',
-        from_volume=kind is Kind.BOOT and (
+        from_volume=kind is RequestKind.BOOT and (
             not image or any(_is_root_volume(one) for one in disks)
             or bool(asked.get('block_device_mapping'))),
         volume_images=frozenset(

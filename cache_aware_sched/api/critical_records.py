@@ -117,12 +117,12 @@ class CriticalRecords:
             if not answers_mod.is_outage(error):
                 self._warn(image_id, str(error)[:200])
             return False
-        record = records.ImageRecord(
+        record = records.RememberedImage(
             image, records.visibility_of(image, noted), asked_at)
-        self._memory_of(image_id, record)
+        self._learn(image_id, record)
         return True
 
-    def _memory_of(self, image_id: str, record: records.ImageRecord) -> None:
+    def _learn(self, image_id: str, record: records.RememberedImage) -> None:
         if record.is_gone:
             self._memory.is_gone(image_id, time.time())
         elif not record.is_open:

@@ -31,6 +31,7 @@ import webob.exc
 
 from cache_aware_sched.api import answers as answers_mod
 from cache_aware_sched.api import api_requests
+from cache_aware_sched.api.api_requests import RequestKind
 from cache_aware_sched.api import breaker as breaker_mod
 from cache_aware_sched.api import critical_records
 from cache_aware_sched.api import glance_seam
@@ -87,7 +88,7 @@ class ImageRecordsFilter:
             return self._application(environ, start_response)
         before = dict(environ)
         response = self._answer(request, asked)
-        if asked.outage and asked.kind is not api_requests.Kind.PRECACHE:
+        if asked.outage and asked.kind is not RequestKind.PRECACHE:
             response = self._answer_from_records(before, asked, body)
         if asked.outage:
             response = wsgi.Fault(webob.exc.HTTPServiceUnavailable(
@@ -110,7 +111,7 @@ class ImageRecordsFilter:
         asked.outage, asked.from_records = '', True
         request = wsgi.Request(dict(environ))
         request.body = body
-        if (asked.kind is api_requests.Kind.BOOT and not asked.from_volume
+        if (asked.kind is RequestKind.BOOT and not asked.from_volume
                 and not _hosts_fetch_from_each_other()):
             request.body = api_requests.with_hint(body)
             asked.is_bound = request.body != body
@@ -134,6 +135,7 @@ def forget() -> None:
     global _critical
     _critical = None
     glance_seam.share(None)
+    CONF.clear_default('timeout', group='glance')
 
 
 def _started() -> critical_records.CriticalRecords | None:
@@ -147,7 +149,7 @@ def _started() -> critical_records.CriticalRecords | None:
     timeout = options.image_record_timeout
     values = _values(options.image_record_secret or '')
     answers = answers_mod.ImageAnswers(
-        memory_mod.RememberedImages(values, memory_mod.Limits(
+        memory_mod.RememberedImages(values, memory_mod.MemoryLimits(
             options.image_record_max_age, question=2 * timeout)),
         breaker_mod.GlanceBreaker(
             values, timeout, time.time, outage_notification.send),

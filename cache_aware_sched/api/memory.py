@@ -28,7 +28,7 @@ _ALL = 'all'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class MemoryLimits:
     """How long something counts, in seconds.
 
     :param record: what Glance told
@@ -47,12 +47,12 @@ class RememberedImages:
     """
 
     def __init__(self, values: values_mod.SignedValues,
-                 limits: Limits) -> None:
+                 limits: MemoryLimits) -> None:
         self._values = values
         self._limits = limits
 
     def find(self, asker: records.Asker, image_id: str,
-             now: float) -> records.ImageRecord | None:
+             now: float) -> records.RememberedImage | None:
         """Return what may be told of an image, None for nothing.
 
         :param now: seconds since the epoch
@@ -95,7 +95,7 @@ class RememberedImages:
             self._values.delete(_key('asked', scope, image_id))
 
     def remember(self, asker: records.Asker, image_id: str,
-                 record: records.ImageRecord, now: float) -> None:
+                 record: records.RememberedImage, now: float) -> None:
         """Note what Glance told somebody of an image."""
         if not record.is_of(image_id):
             return
@@ -148,7 +148,7 @@ class RememberedImages:
         return self._forget(records.EVERYONE, image_id, now)
 
     def _record(self, scope: str, image_id: str,
-                now: float) -> records.ImageRecord | None:
+                now: float) -> records.RememberedImage | None:
         signed = self._values.get(
             _key('record', scope, image_id), self._limits.record, now)
         if signed is None:

@@ -58,7 +58,7 @@ class Asker:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ImageRecord:
+class RememberedImage:
     """What Glance told of an image.
 
     :param image: as nova hands it on
@@ -120,8 +120,8 @@ class ImageRecord:
         return {'image': image, 'visibility': self.visibility}
 
 
-def decode(value: Any, asked_at: float) -> ImageRecord | None:
-    """Return a record as :meth:`ImageRecord.encode` made it, else None."""
+def decode(value: Any, asked_at: float) -> RememberedImage | None:
+    """Return a record as :meth:`RememberedImage.encode` made it, else None."""
     try:
         image = dict(value['image'])
         visibility = str(value['visibility'])
@@ -130,7 +130,7 @@ def decode(value: Any, asked_at: float) -> ImageRecord | None:
                 image[name] = timeutils.parse_isotime(image[name])
     except (KeyError, TypeError, ValueError):
         return None
-    return ImageRecord(image, visibility, asked_at)
+    return RememberedImage(image, visibility, asked_at)
 
 
 def visibility_of(image: Mapping[str, Any], noted: str) -> str:

@@ -43,7 +43,7 @@ PROCESS_BACKENDS = frozenset({
 _SETTLE = 0.05
 
 
-class Values(Protocol):
+class KeptValues(Protocol):
     """Keeps texts by keys."""
 
     def get(self, key: str, max_age: float) -> object:
@@ -187,7 +187,7 @@ class SignedValues:
     :param secret: what they are signed with
     """
 
-    def __init__(self, values: Values, secret: bytes) -> None:
+    def __init__(self, values: KeptValues, secret: bytes) -> None:
         self._values = values
         self._secret = secret
 

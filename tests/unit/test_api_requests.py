@@ -21,7 +21,7 @@ from cache_aware_sched.api import api_requests
 from tests.unit import base
 from tests.unit import factories
 
-Kind = api_requests.Kind
+RequestKind = api_requests.RequestKind
 IMAGE = factories.IMAGE
 
 
@@ -35,11 +35,12 @@ class TestKind(base.TestCase):
 
     def test_what_may_need_glance(self):
         for path, kind in (
-                ('/servers', (Kind.BOOT, '')), ('/servers/', (Kind.BOOT, '')),
-                ('/0f3a/servers', (Kind.BOOT, '')),
-                ('/servers/5c2e/action', (Kind.REBUILD, '5c2e')),
-                ('/0f3a/servers/5c2e/action', (Kind.REBUILD, '5c2e')),
-                ('/os-aggregates/7/images', (Kind.PRECACHE, ''))):
+                ('/servers', (RequestKind.BOOT, '')),
+                ('/servers/', (RequestKind.BOOT, '')),
+                ('/0f3a/servers', (RequestKind.BOOT, '')),
+                ('/servers/5c2e/action', (RequestKind.REBUILD, '5c2e')),
+                ('/0f3a/servers/5c2e/action', (RequestKind.REBUILD, '5c2e')),
+                ('/os-aggregates/7/images', (RequestKind.PRECACHE, ''))):
             self.assertEqual(kind, api_requests.kind_of('POST', path))
 
     def test_what_does_not(self):
@@ -53,7 +54,7 @@ class TestKind(base.TestCase):
 class TestRead(base.TestCase):
 
     def read(self, **server):
-        return api_requests.read(Kind.BOOT, '', body(**server))
+        return api_requests.read(RequestKind.BOOT, '', body(**server))
 
     def test_a_boot_from_an_image(self):
         asked = self.read()
@@ -88,18 +89,18 @@ class TestRead(base.TestCase):
 
     def test_actions(self):
         rebuild = api_requests.read(
-            Kind.REBUILD, 'server', b'{"rebuild": {"imageRef": "i"}}')
+            RequestKind.REBUILD, 'server', b'{"rebuild": {"imageRef": "i"}}')
 
         self.assertEqual(('server', 'i'), (rebuild.server, rebuild.image))
         self.assertIsNone(api_requests.read(
-            Kind.REBUILD, 'server', b'{"reboot": {"type": "SOFT"}}'))
+            RequestKind.REBUILD, 'server', b'{"reboot": {"type": "SOFT"}}'))
 
     def test_a_precache_is_never_answered_from_memory(self):
         self.assertFalse(api_requests.read(
-            Kind.PRECACHE, '', b'').may_use_records(IMAGE))
+            RequestKind.PRECACHE, '', b'').may_use_records(IMAGE))
 
     @hypothesis.given(
-        st.sampled_from((Kind.BOOT, Kind.REBUILD)),
+        st.sampled_from((RequestKind.BOOT, RequestKind.REBUILD)),
         st.one_of(st.binary(), st.recursive(
             st.none() | st.text() | st.integers(), lambda inner: st.lists(
                 inner) | st.dictionaries(st.sampled_from((

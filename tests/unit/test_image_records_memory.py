@@ -33,7 +33,7 @@ OWNER = records.Asker('owner')
 MEMBER = records.Asker('member')
 ADMIN = records.Asker('cloud', is_admin=True)
 USER_OF_CLOUD = records.Asker('cloud')
-LIMITS = memory_mod.Limits(record=1000.0, question=10.0)
+LIMITS = memory_mod.MemoryLimits(record=1000.0, question=10.0)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -47,7 +47,7 @@ def image(visibility='private', **more):
 
 
 def record(visibility='private', at=100.0, **more):
-    return records.ImageRecord(image(visibility, **more), visibility, at)
+    return records.RememberedImage(image(visibility, **more), visibility, at)
 
 
 class FailingRegion:
