@@ -13,6 +13,7 @@
 """Answers for Glance while it is down, and learns from it while it is not."""
 
 from collections.abc import Callable
+import copy
 import threading
 import time
 from typing import Any
@@ -33,8 +34,9 @@ from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
 
-#: Asks Glance for an image; returns it and its visibility, '' if not known.
-Question = Callable[[], tuple[dict[str, Any], str]]
+#: Asks Glance for an image, with a context; returns it and its visibility, ''
+#: if that is not known.
+Question = Callable[[nova_context.RequestContext], tuple[dict[str, Any], str]]
 
 
 class GlanceIsDown(exception.Forbidden):
@@ -85,7 +87,7 @@ class ImageAnswers:
         asker = records.Asker(str(context.project_id or ''),
                               bool(context.is_admin))
         if asked is None:
-            return self._from_glance(asker, image_id, ask)
+            return self._from_glance(asker, image_id, lambda: ask(context))
         if asked.from_records:
             return self._from_memory(asked, context, asker, image_id)
         if not (self.breaker.may_ask() or self.memory.has_lost_an_answer(
@@ -100,7 +102,8 @@ class ImageAnswers:
             raise
 
     def _from_glance(self, asker: records.Asker, image_id: str,
-                     ask: Question) -> dict[str, Any]:
+                     ask: Callable[[], tuple[dict[str, Any], str]],
+                     ) -> dict[str, Any]:
         """Ask Glance, and learn from what it says."""
         asked_at = self._clock()
         if asker.project:
@@ -179,24 +182,37 @@ def within(seconds: float, context: nova_context.RequestContext,
            ask: Question) -> tuple[dict[str, Any], str]:
     """Ask, and wait no longer than that.
 
-    A question that hangs goes on in its thread until ``[glance] timeout``.
+    A question that hangs goes on in its thread until ``[glance] timeout``, but
+    is not repeated: a Glance that comes back is not to find more of them than
+    it has to. nova gets the credentials from the context for each attempt
+    (GlanceClientWrapper.call, nova 31.3.1 to 34.0.0).
 
     :raises GlanceHangs: if it takes longer
     """
     done: list[tuple[dict[str, Any], str]] = []
     failed: list[Exception] = []
+    late = threading.Event()
+    own = copy.copy(context)
+
+    def credentials() -> Any:
+        if late.is_set():
+            raise GlanceHangs('nobody waits for the answer any more')
+        return context.get_auth_plugin()
+
+    own.get_auth_plugin = credentials
 
     def run() -> None:
         # For the log, which has the id of the request of its thread.
-        context.update_store()
+        own.update_store()
         try:
-            done.append(ask())
+            done.append(ask(own))
         except Exception as error:
             failed.append(error)
 
     thread = threading.Thread(target=run, daemon=True, name='glance')
     thread.start()
     thread.join(seconds)
+    late.set()
     if done:
         return done[0]
     if failed:

@@ -27,7 +27,6 @@ from oslo_log import log as logging
 
 from cache_aware_sched.api import answers as answers_mod
 from cache_aware_sched.api import glance_seam
-from cache_aware_sched.api import memory as memory_mod
 from cache_aware_sched.api import records
 from cache_aware_sched.imagecache import image_list
 from cache_aware_sched import once
@@ -50,12 +49,15 @@ _NOBODY = records.Asker('', is_admin=True)
 class CriticalRecords:
     """Keeps the records of the critical images.
 
+    :param answers: what remembers them
     :param options: ``[cache_aware_sched]``
     """
 
-    def __init__(self, memory: memory_mod.RememberedImages,
+    def __init__(self, answers: answers_mod.ImageAnswers,
                  options: Any) -> None:
-        self._memory = memory
+        self._memory = answers.memory
+        self._breaker = answers.breaker
+        self._timeout = options.image_record_timeout
         self._images = image_list.NamedImages(
             'critical', options.critical_images, options.critical_images_file)
         self._lock = threading.Lock()
@@ -75,7 +77,12 @@ class CriticalRecords:
                          name='critical-images').start()
 
     def refresh(self) -> bool:
-        """Look at all the images; return whether Glance told of each."""
+        """Look at all the images; return whether Glance told of each.
+
+        Not in an outage, of which requests see the end.
+        """
+        if self._breaker.outage() is not None:
+            return False
         try:
             context = service_account.local_context()
         except service_account.NoAccount as error:
@@ -87,7 +94,7 @@ class CriticalRecords:
         api, done = glance.API(), True
         images = self._images.by_sha1().values()
         for image_id in images:
-            done = self._look_up(api, context, image_id) and done
+            done = done and self._look_up(api, context, image_id)
         if done:
             once.info(LOG, ('looked up', len(images)),
                       '%(images)s looked up in Glance.', {
@@ -107,16 +114,20 @@ class CriticalRecords:
     def _look_up(self, api: glance.API, context: Any, image_id: str) -> bool:
         asked_at = time.time()
         try:
-            image, noted = glance_seam.ask_glance(api, context, image_id)
+            image, noted = answers_mod.within(
+                self._timeout, context,
+                lambda own: glance_seam.ask_glance(api, own, image_id))
         except exception.ImageNotFound:
             self._memory.is_closed(image_id, time.time())
             self._warn(image_id, 'Glance has none of this id, or does not '
                        "show it to nova's own account")
             return True
         except Exception as error:
-            if not answers_mod.is_outage(error):
-                self._warn(image_id, str(error)[:200])
-            return False
+            if answers_mod.is_outage(error):
+                return False
+            # The others may be looked up all the same.
+            self._warn(image_id, str(error)[:200])
+            return True
         record = records.RememberedImage(
             image, records.visibility_of(image, noted), asked_at)
         self._learn(image_id, record)

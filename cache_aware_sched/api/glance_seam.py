@@ -131,7 +131,7 @@ def _get(self: glance.API, context: Any, id_or_uri: str,
                          include_locations=include_locations,
                          show_deleted=show_deleted)
     return answers.image(_asked.get(), context, id_or_uri,
-                         lambda: ask_glance(self, context, id_or_uri))
+                         lambda own: ask_glance(self, own, id_or_uri))
 
 
 def _noting(translate: Callable[..., dict[str, Any]],

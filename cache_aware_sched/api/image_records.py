@@ -155,7 +155,7 @@ def _started() -> critical_records.CriticalRecords | None:
             values, timeout, time.time, outage_notification.send),
         holders_mod.ImageHolders(), timeout)
     glance_seam.share(answers)
-    _critical = critical_records.CriticalRecords(answers.memory, options)
+    _critical = critical_records.CriticalRecords(answers, options)
     return _critical
 
 

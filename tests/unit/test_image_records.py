@@ -251,11 +251,29 @@ class TestFilter(SeamTestCase):
 
     def test_it_hangs(self):
         self.send()
-        thawed = threading.Event()
+        thawed, attempts = threading.Event(), []
         self.addCleanup(thawed.set)
-        self.call.side_effect = lambda *args, **kwargs: thawed.wait(30)
+
+        def hang(context, *args, **kwargs):
+            # As nova does for each of its attempts
+            attempts.append(context.get_auth_plugin())
+            thawed.wait(30)
+            try:
+                context.get_auth_plugin()
+            except answers_mod.GlanceHangs as error:
+                attempts.append(error)
+                ended.set()
+                raise
+
+        ended = threading.Event()
+        self.call.side_effect = hang
 
         self.assertEqual(202, self.send().status_int)
+
+        # Then nova does not ask again when nobody waits any more
+        thawed.set()
+        self.assertTrue(ended.wait(10))
+        self.assertEqual(2, len(attempts))
 
     def test_a_fault_as_nova_has_it(self):
         self.call.side_effect = OUTAGE
@@ -338,7 +356,7 @@ class TestCriticalRecords(SeamTestCase):
             service_account, 'local_context', return_value=self.context))
         self.start()
         self.critical = critical_records.CriticalRecords(
-            glance_seam.shared().memory, CONF.cache_aware_sched)
+            glance_seam.shared(), CONF.cache_aware_sched)
 
     def known(self):
         return glance_seam.shared().memory.find(
