@@ -39,7 +39,10 @@ LOG = logging.getLogger(__name__)
 #: withdrawn is to be known soon.
 INTERVAL = 300.0
 
-#: The same if an image could not be looked up.
+#: Seconds that a look takes at most: nobody waits for it.
+PATIENCE = 30.0
+
+#: Seconds to the next look if an image could not be looked up.
 RETRY = 30.0
 
 #: Nobody's project.
@@ -57,7 +60,6 @@ class CriticalRecords:
                  options: Any) -> None:
         self._memory = answers.memory
         self._breaker = answers.breaker
-        self._timeout = options.image_record_timeout
         self._images = image_list.NamedImages(
             'critical', options.critical_images, options.critical_images_file)
         self._lock = threading.Lock()
@@ -115,7 +117,7 @@ class CriticalRecords:
         asked_at = time.time()
         try:
             image, noted = answers_mod.within(
-                self._timeout, context,
+                PATIENCE, context,
                 lambda own: glance_seam.ask_glance(api, own, image_id))
         except exception.ImageNotFound:
             self._memory.is_closed(image_id, time.time())

@@ -52,9 +52,6 @@ _critical: critical_records.CriticalRecords | None = None
 #: A WSGI application.
 Application = Callable[..., Iterable[bytes]]
 
-#: Characters of a secret that nobody guesses.
-MIN_SECRET = 16
-
 #: Seconds after which the client of Glance gives up, if [glance] timeout is
 #: not set: nova itself waits for ever. Longer than any answer takes, as nova
 #: also has it for lists. Judgement.
@@ -161,17 +158,8 @@ def _started() -> critical_records.CriticalRecords | None:
 
 def _values(secret: str) -> values_mod.SignedValues:
     """Return where the records are."""
-    shared = CONF.cache.enabled and (
-        CONF.cache.backend not in values_mod.PROCESS_BACKENDS)
-    why = ''
-    if not secret:
-        why = '[cache_aware_sched] image_record_secret is not set'
-    elif len(secret) < MIN_SECRET:
-        why = (f'[cache_aware_sched] image_record_secret has fewer than '
-               f'{MIN_SECRET} characters')
-    elif not shared:
-        why = ('[cache] is not enabled' if not CONF.cache.enabled else
-               f'[cache] backend = {CONF.cache.backend} is of one process')
+    why = values_mod.each_process(
+        secret, CONF.cache.enabled, CONF.cache.backend)
     if not why:
         region = cache_utils.get_client().region
         return values_mod.SignedValues(

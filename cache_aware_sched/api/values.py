@@ -38,6 +38,9 @@ PROCESS_BACKENDS = frozenset({
     'dogpile.cache.null', 'dogpile.cache.memory',
     'dogpile.cache.memory_pickle', 'oslo_cache.dict'})
 
+#: Characters of a secret that nobody guesses.
+MIN_SECRET = 16
+
 #: Seconds after which whoever wrote last has a claim, where the server has no
 #: way to tell who was first.
 _SETTLE = 0.05
@@ -221,6 +224,25 @@ class SignedValues:
     def claim(self, key: str, seconds: float) -> bool:
         """Return whether nobody else has claimed a key within that time."""
         return self._values.claim(key, seconds)
+
+
+def each_process(secret: str | None, enabled: bool, backend: str) -> str:
+    """Return why each process keeps its own values, '' if it does not.
+
+    :param secret: image_record_secret
+    :param enabled: ``[cache] enabled``
+    :param backend: ``[cache] backend``
+    """
+    if not secret:
+        return '[cache_aware_sched] image_record_secret is not set'
+    if len(secret) < MIN_SECRET:
+        return (f'[cache_aware_sched] image_record_secret has fewer than '
+                f'{MIN_SECRET} characters')
+    if not enabled:
+        return '[cache] is not enabled'
+    if backend in PROCESS_BACKENDS:
+        return f'[cache] backend = {backend} is of one process'
+    return ''
 
 
 def _short(key: str) -> str:

@@ -102,7 +102,7 @@ class TestCatalog(ChecksTestCase):
         self.assertEqual(len(codes), len(set(codes)))
         self.assertEqual(set(), set(codes) & catalog.RETIRED)
         for code in codes:
-            self.assertRegex(code, r'^CAS[123]\d\d$')
+            self.assertRegex(code, r'^CAS[1234]\d\d$')
 
     def test_each_code_has_its_anchor_and_each_anchor_its_code(self):
         anchors = re.findall(r'^\.\. _(cas\d+):$', PAGE.read_text(), re.M)
@@ -545,3 +545,32 @@ class TestSources(base.TestCase):
             self.assertIn(key, CONF.cache_aware_sched)
         for key in (aggregate_keys.VCPUS, aggregate_keys.MEMORY):
             self.assertIn(key, CONF.filter_scheduler)
+
+
+class TestApiChecks(ChecksTestCase):
+
+    PIPELINE = 'cors authtoken keystonecontext image_records app'
+    CONF = state.ApiConf(paste='api-paste.ini', pipelines=(
+        PIPELINE, PIPELINE), backend='oslo_cache.memcache_pool', max_age=600)
+
+    def api(self, level, text, code, **fields):
+        self.assert_finds(level, text, code, api=dataclasses.replace(
+            self.CONF, **fields))
+
+    def test_pipelines(self):
+        self.api(OK, 'in all 2 pipelines', 'CAS401')
+        self.api(WARN, 'in 1 of 2', 'CAS401', pipelines=(
+            self.PIPELINE, 'authtoken keystonecontext app'))
+        self.api(FAIL, 'before keystonecontext', 'CAS401', pipelines=(
+            'image_records authtoken keystonecontext app',))
+        self.api(SKIPPED, 'in no pipeline', 'CAS401', pipelines=('app',))
+        self.api(SKIPPED, 'no api-paste.ini', 'CAS401', paste='')
+        self.assert_finds(SKIPPED, 'no nova.conf', 'CAS401', api=None)
+
+    def test_shared(self):
+        self.api(OK, 'kept by oslo_cache.memcache_pool', 'CAS402')
+        self.api(OK, '', 'CAS402', backend_seconds=600)
+        self.api(WARN, 'forget records after 599', 'CAS402',
+                 backend_seconds=599)
+        self.api(WARN, 'on its own: why', 'CAS402', each_process='why')
+        self.api(SKIPPED, 'in no pipeline', 'CAS402', pipelines=('app',))

@@ -60,7 +60,7 @@ def outage(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
             f'/images/{images[name]}', microversion='2.1')
         assert answer.status_code == 200, answer.text
     running.wait_for('the critical image is not remembered', lambda:
-                     cloud.processes.said('nova', 'critical image'), 30.0)
+                     cloud.processes.said('nova', '1 critical image looked up'), 90.0)
 
     cloud.control.stop('glance')
     _play(cloud, facts, 'Glance stopped', images, hosts)
