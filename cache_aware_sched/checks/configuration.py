@@ -155,8 +155,10 @@ def api() -> ApiConf:
 
 def _found(name: str) -> str:
     """Return the path of a file that lies where nova looks, '' without it."""
+    if not name or os.path.isabs(name):
+        return name if os.path.isfile(name) else ''
     try:
-        return str(CONF.find_file(name) or '') if name else ''
+        return str(CONF.find_file(name) or '')
     except cfg.Error:
         return ''
 

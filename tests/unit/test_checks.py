@@ -25,6 +25,7 @@ from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import Level
 from cache_aware_sched.checks import computes
+from cache_aware_sched.checks import configuration
 from cache_aware_sched.checks import plug_ins
 from cache_aware_sched.checks import state
 from cache_aware_sched.fleet import hosts as fleet_hosts
@@ -122,7 +123,8 @@ class TestCatalog(ChecksTestCase):
     def test_all_is_well(self):
         found = check.run(catalog.ALL, state.SetUp(
             SCHEDULER, COMPUTE, of_cloud(
-                host(), schedulers=('ctl',)), '34.0.0', ('34',), '1.0'))
+                host(), schedulers=('ctl',)), '34.0.0', ('34',), '1.0',
+            TestApiChecks.CONF))
 
         self.assertEqual([], [one for one in found
                               if one.outcome.level is not OK])
@@ -574,3 +576,52 @@ class TestApiChecks(ChecksTestCase):
                  backend_seconds=599)
         self.api(WARN, 'on its own: why', 'CAS402', each_process='why')
         self.api(SKIPPED, 'in no pipeline', 'CAS402', pipelines=('app',))
+
+
+class TestApiConfiguration(base.TestCase):
+    """What is read of nova.conf and api-paste.ini."""
+
+    PASTE = """
+[composite:openstack_compute_api_v21]
+use = call:nova.api.auth:pipeline_factory_v21
+keystone = authtoken keystonecontext image_records app
+
+[composite:openstack_compute_api_v21_legacy_v2_compatible]
+use = call:nova.api.auth:pipeline_factory_v21
+keystone = authtoken keystonecontext legacy app
+
+[filter:x]
+keystone = none
+value = %(no)s $not
+"""
+
+    def read(self, paste):
+        path = self.create_tempfiles([('api-paste', paste)], '.ini')[0]
+        self.set_nova('wsgi', api_paste_config=path)
+        return path, configuration.api()
+
+    def test_pipelines(self):
+        path, found = self.read(self.PASTE)
+
+        self.assertEqual((path, (
+            'authtoken keystonecontext image_records app',
+            'authtoken keystonecontext legacy app')),
+            (found.paste, found.pipelines))
+
+    def test_what_cannot_be_read(self):
+        self.assertEqual((), self.read('no section')[1].pipelines)
+        self.set_nova('wsgi', api_paste_config='/no/such/file')
+        self.assertEqual('', configuration.api().paste)
+
+    def test_where_records_are(self):
+        self.assertIn('is not set', configuration.api().each_process)
+        self.set(image_record_secret='x' * 32)
+        self.set_nova('cache', enabled=True,
+                      backend='oslo_cache.memcache_pool',
+                      backend_expiration_time=700)
+
+        found = configuration.api()
+
+        self.assertEqual(('', 'oslo_cache.memcache_pool', 700, 604_800), (
+            found.each_process, found.backend, found.backend_seconds,
+            found.max_age))

@@ -59,8 +59,9 @@ def outage(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
         answer = client.sdk.compute.get(
             f'/images/{images[name]}', microversion='2.1')
         assert answer.status_code == 200, answer.text
-    running.wait_for('the critical image is not remembered', lambda:
-                     cloud.processes.said('nova', '1 critical image looked up'), 90.0)
+    running.wait_for(
+        'the critical image is not remembered', lambda: cloud.processes.said(
+            'nova', '1 critical image looked up'), 90.0)
 
     cloud.control.stop('glance')
     _play(cloud, facts, 'Glance stopped', images, hosts)
