@@ -20,6 +20,7 @@ outage what a request needs to know.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from http import HTTPStatus
 import time
 from typing import Any
 
@@ -85,6 +86,9 @@ class ImageRecordsFilter:
             return self._application(environ, start_response)
         before = dict(environ)
         response = self._answer(request, asked)
+        if response.status_int < HTTPStatus.BAD_REQUEST:
+            # Whatever nova-api did without Glance: not twice.
+            asked.outage = ''
         if asked.outage and asked.kind is not RequestKind.PRECACHE:
             response = self._answer_from_records(before, asked, body)
         if asked.outage:

@@ -275,6 +275,22 @@ class TestFilter(SeamTestCase):
         self.assertTrue(ended.wait(10))
         self.assertEqual(2, len(attempts))
 
+    def test_what_nova_has_done_is_not_done_twice(self):
+        """As if it went on without an image of which there is an outage."""
+        def answer(environ, start_response):
+            try:
+                self.get()
+            except answers_mod.GlanceIsDown:
+                start_response('202 Accepted', [])
+            return [b'{}']
+
+        self.application.side_effect = answer
+        self.call.side_effect = OUTAGE
+
+        self.assertEqual(202, self.send().status_int)
+
+        self.assertEqual(1, len(self.seen))
+
     def test_a_fault_as_nova_has_it(self):
         self.call.side_effect = OUTAGE
 
