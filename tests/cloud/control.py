@@ -85,6 +85,9 @@ class Control:
         usual = self.services['nova']
         command = list(usual.command)
         command[command.index('--processes') + 1] = str(workers)
+        port = self._settings.port['nova']
+        running.wait_for('the port of nova-api is not free',
+                         lambda: running.free(port), 60.0)
         running.launch(self._processes,
                        dataclasses.replace(usual, command=command))
 
