@@ -12,6 +12,7 @@
 
 """What a process remembers beyond the objects that nova makes."""
 
+from cache_aware_sched.api import image_records
 from cache_aware_sched.decision_log import writer
 from cache_aware_sched import once
 from cache_aware_sched.scheduler.same_image import count
@@ -24,5 +25,6 @@ def forget():
     ``functools.lru_cache`` keeps, only saves time.
     """
     once.forget_all()
+    image_records.forget()
     count.share(None)
     writer.share(None)

@@ -12,6 +12,7 @@
 
 """All checks, in the order in which they are shown. No nova."""
 
+from cache_aware_sched.checks import api
 from cache_aware_sched.checks import cloud
 from cache_aware_sched.checks import computes
 from cache_aware_sched.checks import critical
@@ -20,7 +21,7 @@ from cache_aware_sched.checks import scheduler
 
 ALL = tuple(sorted(
     (*scheduler.CHECKS, *plug_ins.CHECKS, *computes.CHECKS, *critical.CHECKS,
-     *cloud.CHECKS),
+     *cloud.CHECKS, *api.CHECKS),
     key=lambda one: one.code))
 
 #: Codes of checks that are no more: none may be given to another check.

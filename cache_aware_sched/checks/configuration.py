@@ -15,6 +15,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+import configparser
 import importlib.metadata
 import os
 import re
@@ -24,7 +25,9 @@ from nova.scheduler import filters
 from nova.scheduler import weights
 from oslo_config import cfg
 
+from cache_aware_sched.api import values as values_mod
 from cache_aware_sched import cap_sources
+from cache_aware_sched.checks.state import ApiConf
 from cache_aware_sched.checks.state import ComputeConf
 from cache_aware_sched.checks.state import NO_CAP
 from cache_aware_sched.checks.state import SchedulerConf
@@ -35,6 +38,8 @@ from cache_aware_sched import report
 
 _OURS = our_conf.GROUP.name
 _FILTERS = 'filter_scheduler'
+#: nova's name for them in its api-paste.ini (nova 31.3.1 to 34.0.0).
+_PIPELINES = 'composite:openstack_compute_api_'
 _MANAGERS = 'cache_aware_sched.image_cache_managers'
 
 #: How oslo.config 9.7.2 to 10.7.0 writes where a value is from.
@@ -131,6 +136,43 @@ def compute() -> ComputeConf:
             point.name for point in importlib.metadata.entry_points(
                 group=_MANAGERS))),
         bad=tuple(dict.fromkeys(values.bad)))
+
+
+def api() -> ApiConf:
+    """Return what the configuration says to nova-api."""
+    values = _Values()
+    paste = _found(values.get('wsgi', 'api_paste_config', '') or '')
+    backend = values.get('cache', 'backend', '')
+    return ApiConf(
+        paste=paste, pipelines=tuple(_pipelines(paste)) if paste else (),
+        each_process=values_mod.each_process(
+            values.get(_OURS, 'image_record_secret', ''),
+            values.get('cache', 'enabled', False), backend),
+        backend=backend, backend_seconds=values.get(
+            'cache', 'backend_expiration_time', None),
+        max_age=values.get(_OURS, 'image_record_max_age', 0))
+
+
+def _found(name: str) -> str:
+    """Return the path of a file that lies where nova looks, '' without it."""
+    if not name or os.path.isabs(name):
+        return name if os.path.isfile(name) else ''
+    try:
+        return str(CONF.find_file(name) or '')
+    except cfg.Error:
+        return ''
+
+
+def _pipelines(path: str) -> list[str]:
+    """Return the pipelines of the API that an api-paste.ini has."""
+    # As it is: the defaults of paste are not those of oslo.config.
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read(path)
+    except (OSError, configparser.Error, UnicodeError):
+        return []
+    return [parser[name]['keystone'] for name in parser.sections()
+            if name.startswith(_PIPELINES) and 'keystone' in parser[name]]
 
 
 def source() -> str:

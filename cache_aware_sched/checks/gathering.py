@@ -34,20 +34,24 @@ _DISTRIBUTION = 'cache-aware-sched'
 _SCHEDULER = 'nova-scheduler'
 
 
-def from_files(scheduler: str | None, compute: str | None) -> SetUp:
+def from_files(scheduler: str | None, compute: str | None,
+               api: str | None = None) -> SetUp:
     """Return what files in the format of nova.conf say; no database is asked.
 
     :raises cache_aware_sched.nova_databases.Unreadable: if one cannot be read
     """
-    schedulers = computes = None
+    schedulers = computes = apis = None
     if scheduler is not None:
         nova_databases.configure([scheduler])
         schedulers = configuration.scheduler()
     if compute is not None:
         nova_databases.configure([compute])
         computes = configuration.compute()
+    if api is not None:
+        nova_databases.configure([api])
+        apis = configuration.api()
     return dataclasses.replace(
-        _here(), scheduler=schedulers, compute=computes)
+        _here(), scheduler=schedulers, compute=computes, api=apis)
 
 
 def from_cloud(config_files: Sequence[str],
@@ -60,7 +64,7 @@ def from_cloud(config_files: Sequence[str],
         API database cannot be read
     """
     nova_databases.configure(config_files)
-    scheduler = configuration.scheduler()
+    scheduler, conf = configuration.scheduler(), configuration.api()
     api = nova_databases.api_database()
     cells = nova_databases.cells(api, cell_databases)
     fleet = fleet_hosts.read(
@@ -70,7 +74,8 @@ def from_cloud(config_files: Sequence[str],
     down = datetime.timedelta(seconds=nova_databases.CONF.service_down_time)
     seen = {service: service.last_seen_up or service.created_at
             for service in services}
-    return dataclasses.replace(_here(), scheduler=scheduler, cloud=CloudState(
+    return dataclasses.replace(_here(), scheduler=scheduler, api=(
+        conf if conf.paste else None), cloud=CloudState(
         hosts=fleet.hosts, now=now, unread=images.unread,
         aggregates=fleet.aggregates,
         overfull=None if set(images.unread) - set(fleet.unread)

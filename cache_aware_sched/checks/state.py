@@ -84,6 +84,32 @@ class ComputeConf:
     available_managers: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ApiConf:
+    """What the nova.conf of nova-api says, and its api-paste.ini.
+
+    :param paste: the path of the latter; '' if there is none
+    :param pipelines: the lines with the names of the filters
+    :param each_process: why image records are of one process only; '' if they
+        are not
+    :param backend: of ``[cache]``
+    :param backend_seconds: after which the backend forgets; None for never
+    :param max_age: image_record_max_age
+    """
+
+    paste: str = ''
+    pipelines: tuple[str, ...] = ()
+    each_process: str = ''
+    backend: str = ''
+    backend_seconds: int | None = None
+    max_age: int = 0
+
+    @staticmethod
+    def filter_names(line: str) -> list[str]:
+        """Return the names in a pipeline, in their order."""
+        return line.split()
+
+
 class CheckedHost(Protocol):
     """A compute node: :class:`cache_aware_sched.fleet.hosts.ReportingHost`."""
 
@@ -188,3 +214,4 @@ class SetUp:
     nova: str = ''
     tried: tuple[str, ...] = ()
     package: str = ''
+    api: ApiConf | None = None

@@ -53,6 +53,10 @@ class Check(fleet_access.FleetCommand, command.Command):
             help='Check this nova.conf of nova-compute, before a restart, '
             'and ask no database. With --scheduler, also that both agree.')
         parser.add_argument(
+            '--api', metavar='FILE',
+            help='Check this nova.conf of nova-api, before a restart, and ask '
+            'no database.')
+        parser.add_argument(
             '-o', '--output', choices=('text', 'short', 'json'),
             default='text', help='short: only what is not well, a line each. '
             'Default: text.')
@@ -124,9 +128,9 @@ def _duration(text: str) -> datetime.timedelta:
 def _gather(parsed_args: argparse.Namespace, now: datetime.datetime) -> Any:
     with fleet_access.nova():
         from cache_aware_sched.checks import gathering
-        if parsed_args.scheduler or parsed_args.compute:
-            return gathering.from_files(
-                parsed_args.scheduler, parsed_args.compute)
+        files = (parsed_args.scheduler, parsed_args.compute, parsed_args.api)
+        if any(files):
+            return gathering.from_files(*files)
         access = fleet_access.access(parsed_args)
         return gathering.from_cloud(
             access.config_files, access.cell_databases,

@@ -31,7 +31,8 @@ OPTIONS = [
         help="""
 Ids of images that this host always keeps in its image cache.
 
-Read by ``nova-compute``.
+Read by ``nova-compute``, and by ``nova-api`` with the filter ``image_records``
+in its pipeline.
 
 They are protected, as ``protected_images`` are, and are fetched when they are
 missing. A host that has no room for one says so in its log, in its report and
@@ -40,6 +41,9 @@ in ``cache-aware-sched check``. Where servers are made from images in Ceph
 
 The metadata key ``critical_images`` of an aggregate names more of them for its
 hosts, separated by commas.
+
+``nova-api`` keeps records of those that are public, so that servers boot from
+them while Glance is down.
 
 Related options:
 
@@ -52,7 +56,8 @@ Related options:
         help="""
 A file that lists images that are always kept, one id a line.
 
-Read by ``nova-compute``.
+Read by ``nova-compute``, and by ``nova-api`` with the filter ``image_records``
+in its pipeline.
 
 The file is read as ``protected_images_file`` is, and again within a minute
 after it changed; nova-compute need not be restarted. If it is missing, what it

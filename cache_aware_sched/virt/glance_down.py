@@ -20,23 +20,15 @@ next candidate host, and nothing is counted.
 
 from collections.abc import Iterator
 import contextlib
-import traceback
 
-import glanceclient.exc
 from nova.compute import vm_states
 from nova import exception
 from nova import objects
 from oslo_log import log as logging
-import requests
+
+from cache_aware_sched import glance_outage
 
 LOG = logging.getLogger(__name__)
-
-#: What a proxy answers of which glanceclient has no class (4.13.0): the text
-#: is that of the page of HAProxy and others.
-_TIMED_OUT = 'HTTP 504'
-
-#: A fetch breaks off in here (nova 31.3.1 to 34.0.0).
-_NOVAS_CLIENT = 'nova.image.glance'
 
 
 class ImageNotFetched(exception.GroupAffinityViolation):
@@ -59,7 +51,7 @@ def sent_on(instance: 'objects.Instance') -> Iterator[None]:
         yield
     except Exception as error:
         if (instance.vm_state != vm_states.BUILDING
-                or not is_outage(error)):
+                or not glance_outage.is_outage(error)):
             raise
         found = ImageNotFetched(
             host=instance.host, image=instance.image_ref,
@@ -67,27 +59,6 @@ def sent_on(instance: 'objects.Instance') -> Iterator[None]:
         LOG.warning('Server %(server)s is sent to its next candidate host: '
                     '%(error)s', {'server': instance.uuid, 'error': found})
         raise found from error
-
-
-def is_outage(error: BaseException) -> bool:
-    """Return whether an error says that Glance is down.
-
-    Not one that is an answer about the image, as that there is none, and not
-    one of this host, as a full disk.
-    """
-    if isinstance(error, (
-            exception.GlanceConnectionFailed,
-            glanceclient.exc.CommunicationError,
-            glanceclient.exc.HTTPInternalServerError,
-            glanceclient.exc.HTTPBadGateway,
-            glanceclient.exc.ServiceUnavailable)):
-        return True
-    if isinstance(error, glanceclient.exc.HTTPException):
-        return str(error).startswith(_TIMED_OUT)
-    # Other clients raise these too.
-    return isinstance(error, requests.RequestException) and any(
-        frame.f_globals.get('__name__') == _NOVAS_CLIENT
-        for frame, _line in traceback.walk_tb(error.__traceback__))
 
 
 def _cause(error: Exception) -> str:

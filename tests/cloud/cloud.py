@@ -178,7 +178,7 @@ class Cloud:
 
         What they left in the image caches is gone too.
         """
-        self.control.start(*self.control.services)
+        self.control.restore()
         running.together(self.schedulers.restore, self.computes.restore)
         self.client.clear()
         self.computes.empty_caches()

@@ -16,6 +16,7 @@ None of them has a program for its API any more: they are WSGI applications,
 and uwsgi serves them.
 """
 
+import dataclasses
 import pathlib
 import sys
 
@@ -68,12 +69,47 @@ class Control:
         conf.write(etc / 'glance/glance-api.conf',
                    openstack_conf.glance(settings))
         # nova-api and the cell conductor each have their own database.
-        conf.write(etc / 'nova/nova.conf', openstack_conf.nova_control(
-            settings, 'cell0'))
+        self._write_api({}, ours=False)
         conf.write(etc / 'nova-cell1/nova.conf', openstack_conf.nova_control(
             settings, 'cell1'))
-        paste = settings.tree.venv / 'etc/nova/api-paste.ini'
-        (etc / 'nova/api-paste.ini').write_text(paste.read_text())
+
+    def restart_api(self, options: conf.Conf | None = None,
+                    ours: bool = True, workers: int = 1) -> None:
+        """Restart nova-api with other options, until the end of the scenario.
+
+        :param ours: whether the filter of this package is in its pipeline
+        :param workers: its processes
+        """
+        self._write_api(options or {}, ours)
+        self.stop('nova')
+        usual = self.services['nova']
+        command = list(usual.command)
+        command[command.index('--processes') + 1] = str(workers)
+        port = self._settings.port['nova']
+        running.wait_for('the port of nova-api is not free',
+                         lambda: running.free(port), 60.0)
+        running.launch(self._processes,
+                       dataclasses.replace(usual, command=command))
+
+    def restore(self) -> None:
+        """Have nova-api as it was when the cloud came up; start all."""
+        if self._write_api({}, ours=False):
+            self.stop('nova')
+        self.start(*self.services)
+
+    def _write_api(self, options: conf.Conf, ours: bool) -> bool:
+        """Write the files of nova-api; return whether that changed any."""
+        etc, settings = self._settings.etc, self._settings
+        paste = (settings.tree.venv / 'etc/nova/api-paste.ini').read_text()
+        if ours:
+            paste = openstack_conf.with_image_records(paste)
+        path = etc / 'nova/api-paste.ini'
+        changed = conf.write(etc / 'nova/nova.conf', conf.merge(
+            openstack_conf.nova_control(settings, 'cell0'), options))
+        if not path.exists() or path.read_text() != paste:
+            path.write_text(paste)
+            changed = True
+        return changed
 
     def create(self) -> None:
         """Make the tables, and start what needs them, from nothing."""

@@ -40,6 +40,12 @@ SCHEDULER: conf.Conf = {'filter_scheduler': {
     'enabled_filters': ','.join([*FILTERS, 'ImageAntiAffinityFilter']),
 }}
 
+#: The filter of nova-api.
+IMAGE_RECORDS = """
+[filter:image_records]
+paste.filter_factory = cache_aware_sched.api.image_records:filter_factory
+"""
+
 
 def service_user(settings: settings_mod.Settings) -> conf.Section:
     """Return how a service says who it is."""
@@ -153,6 +159,26 @@ def nova_control(settings: settings_mod.Settings, cell: str) -> conf.Conf:
     return conf.merge(
         nova(settings, 'control', settings.run / 'control'),
         nova_databases(settings, cell))
+
+
+def with_image_records(paste: str) -> str:
+    """Return api-paste.ini of nova-api with the filter of this package.
+
+    As the documentation has it (doc/source/admin/outage.rst).
+    """
+    return paste.replace(
+        'authtoken keystonecontext', 'authtoken keystonecontext image_records'
+    ) + IMAGE_RECORDS
+
+
+def image_records(settings: settings_mod.Settings) -> conf.Conf:
+    """Return what nova-api needs to remember images for all its processes."""
+    return {
+        'cache': {'enabled': True, 'backend': 'oslo_cache.memcache_pool',
+                  'memcache_servers':
+                      f'127.0.0.1:{settings.port["memcached"]}'},
+        'cache_aware_sched': {'image_record_secret': settings.secret * 4},
+    }
 
 
 def nova_databases(settings: settings_mod.Settings, cell: str) -> conf.Conf:

@@ -25,6 +25,7 @@ from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import Level
 from cache_aware_sched.checks import computes
+from cache_aware_sched.checks import configuration
 from cache_aware_sched.checks import plug_ins
 from cache_aware_sched.checks import state
 from cache_aware_sched.fleet import hosts as fleet_hosts
@@ -102,7 +103,7 @@ class TestCatalog(ChecksTestCase):
         self.assertEqual(len(codes), len(set(codes)))
         self.assertEqual(set(), set(codes) & catalog.RETIRED)
         for code in codes:
-            self.assertRegex(code, r'^CAS[123]\d\d$')
+            self.assertRegex(code, r'^CAS[1234]\d\d$')
 
     def test_each_code_has_its_anchor_and_each_anchor_its_code(self):
         anchors = re.findall(r'^\.\. _(cas\d+):$', PAGE.read_text(), re.M)
@@ -122,7 +123,8 @@ class TestCatalog(ChecksTestCase):
     def test_all_is_well(self):
         found = check.run(catalog.ALL, state.SetUp(
             SCHEDULER, COMPUTE, of_cloud(
-                host(), schedulers=('ctl',)), '34.0.0', ('34',), '1.0'))
+                host(), schedulers=('ctl',)), '34.0.0', ('34',), '1.0',
+            TestApiChecks.CONF))
 
         self.assertEqual([], [one for one in found
                               if one.outcome.level is not OK])
@@ -545,3 +547,81 @@ class TestSources(base.TestCase):
             self.assertIn(key, CONF.cache_aware_sched)
         for key in (aggregate_keys.VCPUS, aggregate_keys.MEMORY):
             self.assertIn(key, CONF.filter_scheduler)
+
+
+class TestApiChecks(ChecksTestCase):
+
+    PIPELINE = 'cors authtoken keystonecontext image_records app'
+    CONF = state.ApiConf(paste='api-paste.ini', pipelines=(
+        PIPELINE, PIPELINE), backend='oslo_cache.memcache_pool', max_age=600)
+
+    def api(self, level, text, code, **fields):
+        self.assert_finds(level, text, code, api=dataclasses.replace(
+            self.CONF, **fields))
+
+    def test_pipelines(self):
+        self.api(OK, 'in all 2 pipelines', 'CAS401')
+        self.api(WARN, 'in 1 of 2', 'CAS401', pipelines=(
+            self.PIPELINE, 'authtoken keystonecontext app'))
+        self.api(FAIL, 'before keystonecontext', 'CAS401', pipelines=(
+            'image_records authtoken keystonecontext app',))
+        self.api(SKIPPED, 'in no pipeline', 'CAS401', pipelines=('app',))
+        self.api(SKIPPED, 'no api-paste.ini', 'CAS401', paste='')
+        self.assert_finds(SKIPPED, 'no nova.conf', 'CAS401', api=None)
+
+    def test_shared(self):
+        self.api(OK, 'kept by oslo_cache.memcache_pool', 'CAS402')
+        self.api(OK, '', 'CAS402', backend_seconds=600)
+        self.api(WARN, 'forget records after 599', 'CAS402',
+                 backend_seconds=599)
+        self.api(WARN, 'on its own: why', 'CAS402', each_process='why')
+        self.api(SKIPPED, 'in no pipeline', 'CAS402', pipelines=('app',))
+
+
+class TestApiConfiguration(base.TestCase):
+    """What is read of nova.conf and api-paste.ini."""
+
+    PASTE = """
+[composite:openstack_compute_api_v21]
+use = call:nova.api.auth:pipeline_factory_v21
+keystone = authtoken keystonecontext image_records app
+
+[composite:openstack_compute_api_v21_legacy_v2_compatible]
+use = call:nova.api.auth:pipeline_factory_v21
+keystone = authtoken keystonecontext legacy app
+
+[filter:x]
+keystone = none
+value = %(no)s $not
+"""
+
+    def read(self, paste):
+        path = self.create_tempfiles([('api-paste', paste)], '.ini')[0]
+        self.set_nova('wsgi', api_paste_config=path)
+        return path, configuration.api()
+
+    def test_pipelines(self):
+        path, found = self.read(self.PASTE)
+
+        self.assertEqual((path, (
+            'authtoken keystonecontext image_records app',
+            'authtoken keystonecontext legacy app')),
+            (found.paste, found.pipelines))
+
+    def test_what_cannot_be_read(self):
+        self.assertEqual((), self.read('no section')[1].pipelines)
+        self.set_nova('wsgi', api_paste_config='/no/such/file')
+        self.assertEqual('', configuration.api().paste)
+
+    def test_where_records_are(self):
+        self.assertIn('is not set', configuration.api().each_process)
+        self.set(image_record_secret='x' * 32)
+        self.set_nova('cache', enabled=True,
+                      backend='oslo_cache.memcache_pool',
+                      backend_expiration_time=700)
+
+        found = configuration.api()
+
+        self.assertEqual(('', 'oslo_cache.memcache_pool', 700, 604_800), (
+            found.each_process, found.backend, found.backend_seconds,
+            found.max_age))

@@ -237,7 +237,7 @@ class TestMuting(CheckCommandTestCase):
         status, _out, err = self.execute('--mute', 'CAS999')
 
         self.assertEqual(2, status)
-        self.assertIn('CAS101 to CAS3', err)
+        self.assertIn('CAS101 to CAS4', err)
 
     def test_damaged_file(self):
         path = os.path.join(self.path, 'mutes')

@@ -22,6 +22,7 @@ from cache_aware_sched import conf
 from cache_aware_sched.conf import compute as conf_compute
 from cache_aware_sched.conf import decision_log as conf_decision_log
 from cache_aware_sched.conf import fake as conf_fake
+from cache_aware_sched.conf import image_records as conf_image_records
 from cache_aware_sched.conf import imagecache as conf_imagecache
 from cache_aware_sched.conf import opts
 from cache_aware_sched.conf import precache as conf_precache
@@ -142,6 +143,25 @@ class TestSchedulerOptions(OptionsTestCase):
         name = 'decision_log_max_files'
         self.assert_default(name, 10)
         self.assert_bounds(name, 1, 1000)
+
+
+class TestImageRecordOptions(OptionsTestCase):
+
+    def test_image_record_max_age(self):
+        name = 'image_record_max_age'
+        self.assert_default(name, 604_800)
+        self.assert_bounds(name, 60, 31_536_000)
+
+    def test_image_record_timeout(self):
+        name = 'image_record_timeout'
+        self.assert_default(name, 4.0)
+        self.assert_bounds(name, 0.5, 60.0, step=0.1)
+        self.assert_refused(name, 'nan')
+
+    def test_image_record_secret(self):
+        name = 'image_record_secret'
+        self.assert_default(name, None)
+        self.assert_taken(name, 'of-32-characters')
 
 
 class TestComputeOptions(OptionsTestCase):
@@ -289,7 +309,8 @@ class TestConf(OptionsTestCase):
     def test_every_option_is_tested(self):
         tested = {name.removeprefix('test_')
                   for case in (TestSchedulerOptions, TestComputeOptions,
-                               TestImageCacheOptions, TestPrecacheOptions)
+                               TestImageCacheOptions, TestPrecacheOptions,
+                               TestImageRecordOptions)
                   for name in dir(case) if name.startswith('test_')}
 
         self.assertEqual(
@@ -307,6 +328,7 @@ class TestConf(OptionsTestCase):
                 (conf_compute, ('nova-compute',)),
                 (conf_fake, ('nova-compute',)),
                 (conf_imagecache, ('nova-compute',)),
+                (conf_image_records, ('nova-api',)),
                 (conf_precache, ('nova-compute',
                                  'cache-aware-sched precache'))):
             for option in module.OPTIONS:

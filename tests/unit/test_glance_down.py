@@ -17,6 +17,7 @@ from nova import exception
 from nova.image import glance
 import requests
 
+from cache_aware_sched import glance_outage
 from cache_aware_sched.virt import glance_down
 from tests.unit import base
 from tests.unit import factories
@@ -57,7 +58,7 @@ class TestIsOutage(base.TestCase):
                 CONNECTION, glanceclient.exc.CommunicationError(message='no'),
                 answer(500), answer(502), answer(503),
                 answer(504, '<h1>504 Gateway Time-out</h1>')):
-            self.assertTrue(glance_down.is_outage(error), error)
+            self.assertTrue(glance_outage.is_outage(error), error)
 
     def test_of_the_image_or_the_host(self):
         for error in (
@@ -67,7 +68,7 @@ class TestIsOutage(base.TestCase):
                 exception.ImageNotAuthorized(image_id=factories.IMAGE),
                 OSError(errno.ENOSPC, 'No space left on device'),
                 RuntimeError('no')):
-            self.assertFalse(glance_down.is_outage(error), error)
+            self.assertFalse(glance_outage.is_outage(error), error)
 
     def download(self, error):
         """Have nova download an image whose bytes end with an error."""
@@ -85,12 +86,12 @@ class TestIsOutage(base.TestCase):
         for error in (requests.ConnectionError('reset'),
                       requests.exceptions.ChunkedEncodingError('cut'),
                       requests.Timeout('late')):
-            self.assertTrue(glance_down.is_outage(self.download(error)))
+            self.assertTrue(glance_outage.is_outage(self.download(error)))
             # Of somebody else's client it says nothing about Glance
-            self.assertFalse(glance_down.is_outage(type(error)('no')))
+            self.assertFalse(glance_outage.is_outage(type(error)('no')))
 
     def test_a_disk_that_gets_full(self):
-        self.assertFalse(glance_down.is_outage(self.download(
+        self.assertFalse(glance_outage.is_outage(self.download(
             OSError(errno.ENOSPC, 'No space left on device'))))
 
 

@@ -1,0 +1,247 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Answers for Glance while it is down, and learns from it while it is not."""
+
+from collections.abc import Callable
+import copy
+import threading
+import time
+from typing import Any
+
+from nova import context as nova_context
+from nova import exception
+from nova import objects
+from oslo_log import log as logging
+
+from cache_aware_sched.api import api_requests
+from cache_aware_sched.api import breaker as breaker_mod
+from cache_aware_sched.api import holders as holders_mod
+from cache_aware_sched.api import memory as memory_mod
+from cache_aware_sched.api import records
+from cache_aware_sched import glance_outage
+from cache_aware_sched import image_ids
+from cache_aware_sched import once
+
+LOG = logging.getLogger(__name__)
+
+#: Asks Glance for an image, with a context; returns it and its visibility, ''
+#: if that is not known.
+Question = Callable[[nova_context.RequestContext], tuple[dict[str, Any], str]]
+
+
+class GlanceIsDown(exception.Forbidden):
+    """Ends a request that cannot be answered without Glance.
+
+    Derives from what nova-api hands on without a traceback in its log
+    (``expected_errors()`` and ``ResourceExceptionHandler`` of
+    nova.api.openstack.wsgi, nova 31.3.1 to 34.0.0). The filter makes another
+    answer of it, or none.
+    """
+
+    msg_fmt = 'Glance is down'
+
+
+class GlanceHangs(Exception):
+    """Glance takes longer than anybody is to wait."""
+
+
+class ImageAnswers:
+    """Answers what nova-api asks of Glance.
+
+    :param memory: what is remembered
+    :param breaker: knows whether Glance is down
+    :param holders: know where images are
+    :param timeout: seconds that a request waits for Glance
+    :param clock: returns seconds since the epoch
+    """
+
+    def __init__(self, memory: memory_mod.RememberedImages,
+                 breaker: breaker_mod.GlanceBreaker,
+                 holders: holders_mod.ImageHolders, timeout: float,
+                 clock: Callable[[], float] = time.time) -> None:
+        self.memory = memory
+        self.breaker = breaker
+        self._holders = holders
+        self._timeout = timeout
+        self._clock = clock
+
+    def image(self, asked: api_requests.ApiRequest | None,
+              context: nova_context.RequestContext, image_id: str,
+              ask: Question) -> dict[str, Any]:
+        """Return an image.
+
+        :param asked: the request that it is for; None for one that only
+            Glance answers
+        :raises GlanceIsDown: if the request cannot be answered without Glance
+        """
+        asker = records.Asker(str(context.project_id or ''),
+                              bool(context.is_admin))
+        if asked is None:
+            return self._from_glance(asker, image_id, lambda: ask(context))
+        if asked.from_records:
+            return self._from_memory(asked, context, asker, image_id)
+        if not (self.breaker.may_ask() or self.memory.has_lost_an_answer(
+                asker, image_id, self._clock())):
+            raise self._down(asked, image_id)
+        try:
+            return self._from_glance(
+                asker, image_id, lambda: within(self._timeout, context, ask))
+        except Exception as error:
+            if is_outage(error):
+                raise self._down(asked, image_id) from error
+            raise
+
+    def _from_glance(self, asker: records.Asker, image_id: str,
+                     ask: Callable[[], tuple[dict[str, Any], str]],
+                     ) -> dict[str, Any]:
+        """Ask Glance, and learn from what it says."""
+        asked_at = self._clock()
+        if asker.project:
+            self.memory.asks(asker, image_id, asked_at)
+        try:
+            image, visibility = ask()
+        except Exception as error:
+            self._learn_error(asker, image_id, error)
+            raise
+        self.breaker.answered()
+        record = records.RememberedImage(
+            image, records.visibility_of(image, visibility), asked_at)
+        if asker.project or record.is_open:
+            self.memory.remember(asker, image_id, record, self._clock())
+        return image
+
+    def _learn_error(self, asker: records.Asker, image_id: str,
+                     error: Exception) -> None:
+        if is_outage(error):
+            self.memory.is_silent(asker, image_id)
+            self.breaker.failed(_cause(error), image_id,
+                                glance_outage.is_answer(error))
+            return
+        if isinstance(error, (exception.ImageNotFound,
+                              exception.ImageNotAuthorized)):
+            self.memory.is_refused(
+                asker, image_id, isinstance(error, exception.ImageNotFound),
+                self._clock())
+        else:
+            # As HTTP 429: it says nothing about who may have the image.
+            self.memory.is_silent(asker, image_id)
+        self.breaker.answered()
+
+    def _from_memory(self, asked: api_requests.ApiRequest,
+                     context: nova_context.RequestContext,
+                     asker: records.Asker, image_id: str) -> dict[str, Any]:
+        now = self._clock()
+        record = (self.memory.find(asker, image_id, now) if asker.project
+                  and asked.may_use_records(image_id) else None)
+        if record is None:
+            raise self._down(asked, image_id, 'is not remembered')
+        if asked.kind is api_requests.RequestKind.REBUILD and not has_image(
+                context, asked.server, asked.image):
+            # nova-compute gives up the disk before it asks for the image.
+            raise self._down(
+                asked, asked.image, 'is not that which the server has')
+        if asked.is_bound and _is_same(image_id, asked.image) and (
+                self._holders.is_on_no_host(str(record.image['id']))):
+            raise self._down(asked, image_id, 'is on no host')
+        LOG.info(
+            'Image %(image)s is answered from memory for a %(kind)s by '
+            'project %(project)s: Glance is down, and told it %(age).0f '
+            'seconds ago.', {
+                'image': image_ids.canonical(image_id),
+                'kind': asked.kind.value, 'project': asker.project,
+                'age': now - record.asked_at})
+        return record.image
+
+    def _down(self, asked: api_requests.ApiRequest, image_id: str,
+              why: str = '') -> GlanceIsDown:
+        """Note in a request why it fails; return what ends it."""
+        image = f'image {image_ids.canonical(image_id)[:64]}'
+        asked.outage = (
+            f'Glance is down, and {image} {why}. Try again later.' if why
+            else f'Glance is down, and {image} cannot be looked up. Try again '
+            'later.')
+        return GlanceIsDown()
+
+
+def is_outage(error: Exception) -> bool:
+    """Return whether an error says that Glance is down."""
+    return isinstance(error, GlanceHangs) or glance_outage.is_outage(error)
+
+
+def within(seconds: float, context: nova_context.RequestContext,
+           ask: Question) -> tuple[dict[str, Any], str]:
+    """Ask, and wait no longer than that.
+
+    A question that hangs goes on in its thread until ``[glance] timeout``, but
+    is not repeated: a Glance that comes back is not to find more of them than
+    it has to. nova gets the credentials from the context for each attempt
+    (GlanceClientWrapper.call, nova 31.3.1 to 34.0.0).
+
+    :raises GlanceHangs: if it takes longer
+    """
+    done: list[tuple[dict[str, Any], str]] = []
+    failed: list[Exception] = []
+    late = threading.Event()
+    own = copy.copy(context)
+
+    def credentials() -> Any:
+        if late.is_set():
+            raise GlanceHangs('nobody waits for the answer any more')
+        return context.get_auth_plugin()
+
+    own.get_auth_plugin = credentials
+
+    def run() -> None:
+        # For the log, which has the id of the request of its thread.
+        own.update_store()
+        try:
+            done.append(ask(own))
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name='glance')
+    thread.start()
+    thread.join(seconds)
+    late.set()
+    if done:
+        return done[0]
+    if failed:
+        raise failed[0]
+    raise GlanceHangs(f'no answer within {seconds:g} seconds')
+
+
+def has_image(context: nova_context.RequestContext, server: str,
+              image_id: str) -> bool:
+    """Return whether a server has an image, False if nobody knows."""
+    try:
+        mapping = objects.InstanceMapping.get_by_instance_uuid(
+            context, server)
+        with nova_context.target_cell(
+                context, mapping.cell_mapping) as cell:
+            instance = objects.Instance.get_by_uuid(
+                cell, server, expected_attrs=[])
+        return _is_same(str(instance.image_ref), image_id)
+    except Exception as error:
+        once.warning(
+            LOG, ('server', type(error).__name__),
+            'Which image server %(server)s has cannot be read: %(error)s.',
+            {'server': server[:64], 'error': error})
+        return False
+
+
+def _is_same(image_id: str, other: str) -> bool:
+    return image_ids.canonical(image_id) == image_ids.canonical(other)
+
+
+def _cause(error: Exception) -> str:
+    return str(error).partition('\n')[0] or type(error).__name__
