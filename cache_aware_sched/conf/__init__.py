@@ -22,6 +22,7 @@ from cache_aware_sched.conf import compute
 from cache_aware_sched.conf import decision_log
 from cache_aware_sched.conf import fake
 from cache_aware_sched.conf import imagecache
+from cache_aware_sched.conf import outage
 from cache_aware_sched.conf import precache
 from cache_aware_sched.conf import scheduler
 
@@ -38,7 +39,8 @@ be the same everywhere: ``max_same_image_instances_per_host``,
 ``same_image_cap_policy``. The help of each other option names its service.
 """)
 
-_MODULES = (scheduler, decision_log, compute, imagecache, precache, fake)
+_MODULES = (scheduler, decision_log, compute, imagecache, precache, outage,
+            fake)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
