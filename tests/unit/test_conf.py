@@ -24,6 +24,7 @@ from cache_aware_sched.conf import decision_log as conf_decision_log
 from cache_aware_sched.conf import fake as conf_fake
 from cache_aware_sched.conf import imagecache as conf_imagecache
 from cache_aware_sched.conf import opts
+from cache_aware_sched.conf import outage as conf_outage
 from cache_aware_sched.conf import precache as conf_precache
 from cache_aware_sched.conf import scheduler as conf_scheduler
 from cache_aware_sched import config
@@ -279,6 +280,20 @@ class TestPrecacheOptions(OptionsTestCase):
         self.assert_taken(name, 'etcd3+http://controller:2379')
 
 
+class TestOutageOptions(OptionsTestCase):
+
+    def test_fetch_from_hosts(self):
+        name = 'fetch_from_hosts'
+        self.assert_default(name, 'never')
+        self.assert_taken(name, 'outage')
+        self.assert_refused(name, 'always', '')
+
+    def test_fetch_from_hosts_concurrency(self):
+        name = 'fetch_from_hosts_concurrency'
+        self.assert_default(name, 2)
+        self.assert_bounds(name, 1, 64)
+
+
 class TestConf(OptionsTestCase):
 
     def all_options(self):
@@ -289,7 +304,8 @@ class TestConf(OptionsTestCase):
     def test_every_option_is_tested(self):
         tested = {name.removeprefix('test_')
                   for case in (TestSchedulerOptions, TestComputeOptions,
-                               TestImageCacheOptions, TestPrecacheOptions)
+                               TestImageCacheOptions, TestPrecacheOptions,
+                               TestOutageOptions)
                   for name in dir(case) if name.startswith('test_')}
 
         self.assertEqual(
@@ -307,6 +323,7 @@ class TestConf(OptionsTestCase):
                 (conf_compute, ('nova-compute',)),
                 (conf_fake, ('nova-compute',)),
                 (conf_imagecache, ('nova-compute',)),
+                (conf_outage, ('nova-compute',)),
                 (conf_precache, ('nova-compute',
                                  'cache-aware-sched precache'))):
             for option in module.OPTIONS:
