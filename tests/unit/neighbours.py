@@ -72,9 +72,11 @@ class Hosts(fixtures.Fixture):
     """
 
     def __init__(self, here):
+        super().__init__()
         self._here = here
 
-    def _setUp(self):
+    def setUp(self):
+        super().setUp()
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         programs = self.root / 'bin'
         programs.mkdir()

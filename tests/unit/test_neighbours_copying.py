@@ -23,9 +23,9 @@ import fixtures
 
 from cache_aware_sched.neighbours import copying
 from cache_aware_sched.neighbours import sending
-from cache_aware_sched.neighbours import watching
 from cache_aware_sched.neighbours.sending import Trouble
 from cache_aware_sched.neighbours.sources import Source
+from cache_aware_sched.neighbours import watching
 from cache_aware_sched import report
 from tests.unit import base
 from tests.unit import factories
