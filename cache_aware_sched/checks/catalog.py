@@ -15,12 +15,13 @@
 from cache_aware_sched.checks import cloud
 from cache_aware_sched.checks import computes
 from cache_aware_sched.checks import critical
+from cache_aware_sched.checks import neighbours
 from cache_aware_sched.checks import plug_ins
 from cache_aware_sched.checks import scheduler
 
 ALL = tuple(sorted(
     (*scheduler.CHECKS, *plug_ins.CHECKS, *computes.CHECKS, *critical.CHECKS,
-     *cloud.CHECKS),
+     *neighbours.CHECKS, *cloud.CHECKS),
     key=lambda one: one.code))
 
 #: Codes of checks that are no more: none may be given to another check.

@@ -21,6 +21,7 @@ import importlib.metadata
 import sqlalchemy as sa
 
 from cache_aware_sched.checks import configuration
+from cache_aware_sched.checks import reaching
 from cache_aware_sched.checks.state import CloudState
 from cache_aware_sched.checks.state import Overfull
 from cache_aware_sched.checks.state import SetUp
@@ -34,20 +35,25 @@ _DISTRIBUTION = 'cache-aware-sched'
 _SCHEDULER = 'nova-scheduler'
 
 
-def from_files(scheduler: str | None, compute: str | None) -> SetUp:
+def from_files(scheduler: str | None, compute: str | None,
+               reaches: bool = False) -> SetUp:
     """Return what files in the format of nova.conf say; no database is asked.
 
+    :param reaches: whether to try to log in on another host, if ``compute``
+        says that images are copied from there
     :raises cache_aware_sched.nova_databases.Unreadable: if one cannot be read
     """
-    schedulers = computes = None
+    schedulers = computes = reached = None
     if scheduler is not None:
         nova_databases.configure([scheduler])
         schedulers = configuration.scheduler()
     if compute is not None:
         nova_databases.configure([compute])
         computes = configuration.compute()
+        if reaches and computes.fetches_from_hosts:
+            reached = reaching.reach()
     return dataclasses.replace(
-        _here(), scheduler=schedulers, compute=computes)
+        _here(), scheduler=schedulers, compute=computes, reached=reached)
 
 
 def from_cloud(config_files: Sequence[str],

@@ -13,6 +13,7 @@
 """``cache-aware-sched check``."""
 
 import argparse
+import contextlib
 import datetime
 import pathlib
 from typing import Any
@@ -23,6 +24,7 @@ from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks import check as check_mod
 from cache_aware_sched.checks import mutes as mutes_mod
 from cache_aware_sched.checks import showing
+from cache_aware_sched.cli import compute_access
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli import plain
 
@@ -52,6 +54,11 @@ class Check(fleet_access.FleetCommand, command.Command):
             '--compute', metavar='FILE',
             help='Check this nova.conf of nova-compute, before a restart, '
             'and ask no database. With --scheduler, also that both agree.')
+        parser.add_argument(
+            '--reach-hosts', action='store_true',
+            help='With --compute, on a compute host, as the user of '
+            'nova-compute: with fetch_from_hosts = outage, log in on another '
+            'host over ssh. The conductor is asked for one.')
         parser.add_argument(
             '-o', '--output', choices=('text', 'short', 'json'),
             default='text', help='short: only what is not well, a line each. '
@@ -125,8 +132,11 @@ def _gather(parsed_args: argparse.Namespace, now: datetime.datetime) -> Any:
     with fleet_access.nova():
         from cache_aware_sched.checks import gathering
         if parsed_args.scheduler or parsed_args.compute:
-            return gathering.from_files(
-                parsed_args.scheduler, parsed_args.compute)
+            with (compute_access.asking_conductor()
+                  if parsed_args.reach_hosts else contextlib.nullcontext()):
+                return gathering.from_files(
+                    parsed_args.scheduler, parsed_args.compute,
+                    parsed_args.reach_hosts)
         access = fleet_access.access(parsed_args)
         return gathering.from_cloud(
             access.config_files, access.cell_databases,

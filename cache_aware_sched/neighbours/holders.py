@@ -76,10 +76,26 @@ def address_of(host: str) -> Source | None:
                  for node in nodes if node.host_ip), None)
 
 
+def reporting(context: nova_context.RequestContext) -> list[Source]:
+    """Return the hosts that are up and report, whatever they hold.
+
+    :raises Exception: if the conductor does not tell
+    """
+    return _up(context, [
+        Source(str(node.host), str(node.host_ip)) for node in _nodes(context)
+        if node.host_ip and report.STATS_KEY in (node.stats or {})])
+
+
 def _ask(sha1: str) -> list[Source]:
     context = nova_context.get_admin_context()
-    found = [source for node in _nodes(context)
-             if (source := _source(node, sha1)) is not None]
+    return _up(context, [
+        source for node in _nodes(context)
+        if (source := _source(node, sha1)) is not None])
+
+
+def _up(context: nova_context.RequestContext,
+        found: list[Source]) -> list[Source]:
+    """Return the hosts whose nova-compute is up, disabled or not."""
     if not found:
         return []
     group = servicegroup.API()

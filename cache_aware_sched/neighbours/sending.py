@@ -66,6 +66,13 @@ done
 echo {_BUSY}
 """
 
+# $1 the directory of locks. Who has fetched an image has it.
+_CHECK = """
+set -e
+command -v flock stat >/dev/null
+[ ! -e "$1" ] || [ -w "$1" ] || { echo "cannot write to $1" >&2; exit 1; }
+"""
+
 
 class Trouble(enum.Enum):
     """Why a copy was not made, in words for a log line and for a user."""
@@ -161,13 +168,8 @@ def sending(address: str, path: str, locks: str, at_a_time: int,
     :raises Busy: if there is no place
     :raises CopyFailed: if the host does not answer, or has no such file
     """
-    command = ['ssh', '-o', 'BatchMode=yes',
-               '-o', f'ConnectTimeout={CONNECT_SECONDS}',
-               '-o', f'ServerAliveInterval={_ALIVE_SECONDS}',
-               '-o', f'ServerAliveCountMax={_ALIVE_MISSED}',
-               address, shlex.join(
-                   ['timeout', str(seconds), 'sh', '-c', _SCRIPT, 'sh',
-                    locks, path, str(at_a_time)])]
+    command = _ssh(address, 'timeout', str(seconds), 'sh', '-c', _SCRIPT, 'sh',
+                   locks, path, str(at_a_time))
     with tempfile.TemporaryFile('w+', errors='replace') as errors:
         # The address is nova's, and was looked at (sources.is_address).
         process = subprocess.Popen(
@@ -183,8 +185,8 @@ def sending(address: str, path: str, locks: str, at_a_time: int,
                 figures = FileFigures.read(line)
             except ValueError:
                 if not line:  # it has ended, or is about to
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(_END_SECONDS)
+                    with _ended_after(process, _END_SECONDS):
+                        process.wait()
                 _end(process)
                 errors.seek(0)
                 raise _failure(process.returncode, ended.is_set(),
@@ -192,6 +194,31 @@ def sending(address: str, path: str, locks: str, at_a_time: int,
             yield Sending(process, figures)
         finally:
             _end(process)
+
+
+def check(address: str, locks: str) -> None:
+    """See that a copy from a host could begin.
+
+    :raises CopyFailed: if not
+    """
+    process = subprocess.Popen(
+        _ssh(address, 'timeout', str(CONNECT_SECONDS), 'sh', '-c', _CHECK,
+             'sh', locks), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, errors='replace')
+    with _ended_after(process, ANSWER_SECONDS) as ended:
+        out, errors = process.communicate()
+    if ended.is_set() or process.returncode:
+        raise _failure(process.returncode, ended.is_set(), errors or out)
+    if out:
+        raise _failure(0, False, f'its shell says: {out}')
+
+
+def _ssh(address: str, *command: str) -> list[str]:
+    return ['ssh', '-o', 'BatchMode=yes',
+            '-o', f'ConnectTimeout={CONNECT_SECONDS}',
+            '-o', f'ServerAliveInterval={_ALIVE_SECONDS}',
+            '-o', f'ServerAliveCountMax={_ALIVE_MISSED}',
+            address, shlex.join(command)]
 
 
 def _failure(status: int, too_late: bool, text: str) -> CopyFailed:

@@ -25,6 +25,7 @@ from nova import exception
 from nova import objects
 from nova import servicegroup
 
+from cache_aware_sched.checks import reaching
 from cache_aware_sched.neighbours import copying
 from cache_aware_sched.neighbours import fetching
 from cache_aware_sched.neighbours import holders
@@ -155,6 +156,35 @@ class TestHolders(base.TestCase):
         self.down = {'h1'}
 
         self.assertEqual(['h2'], self.found())
+
+    def test_host_to_log_in_on(self):
+        """Any that reports and is up; of this one the check knows better."""
+        for number in range(4):
+            self.node(host='own' if not number else f'h{number + 1}')
+        self.down = {'h2'}
+        self.node(stats={})
+        self.set_nova(host='own')
+        self.nodes[3].host_ip = None
+        with mock.patch.object(sending, 'check') as check:
+            found = reaching.reach()
+
+        self.assertEqual(('h3', ''), (found.host, found.error))
+        check.assert_called_once_with('192.0.2.3', mock.ANY)
+
+        with mock.patch.object(sending, 'check',
+                               side_effect=CopyFailed(Trouble.REFUSED, 'no')):
+            found = reaching.reach()
+
+        self.assertEqual(('h3', 'refused over ssh: no'),
+                         (found.host, found.error))
+
+    def test_conductor_that_does_not_tell(self):
+        with mock.patch.object(objects.ComputeNodeList, 'get_by_pagination',
+                               side_effect=ValueError('no answer')):
+            found = reaching.reach()
+
+        self.assertEqual('', found.host)
+        self.assertIn('no answer', found.error)
 
     def test_what_cannot_be_read(self):
         for stats in (None, {}, {report.STATS_KEY: 'v=9;|'},

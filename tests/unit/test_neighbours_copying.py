@@ -263,6 +263,36 @@ class TestRsync(CopyTestCase):
         self.assertEqual(['busy'] * 3 + ['sends'] * 2, sorted(found))
 
 
+class TestCheck(CopyTestCase):
+    """Whether a copy could begin, without one."""
+
+    def check(self):
+        sending.check(ADDRESS, f'{self.instances}/locks')
+
+    def test_host_that_lets_us_in(self):
+        self.hosts.add(ADDRESS)
+
+        self.check()
+
+    def test_what_is_wrong(self):
+        for fault, text in (
+                ('refuses', 'Permission denied'),
+                ('chatty', 'its shell says: Welcome')):
+            self.hosts.add(ADDRESS, fault=fault)
+
+            error = self.assertRaises(sending.CopyFailed, self.check)
+
+            self.assertIn(text, str(error))
+
+    def test_host_that_does_not_answer(self):
+        self.hosts.add(ADDRESS, fault='dead')
+
+        with mock.patch.object(sending, 'ANSWER_SECONDS', 0.3):
+            error = self.assertRaises(sending.CopyFailed, self.check)
+
+        self.assertIs(Trouble.NO_ANSWER, error.trouble)
+
+
 class TestScp(TestRsync):
 
     TRANSPORT = 'ssh'
