@@ -55,7 +55,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0
 class NotCopied(exception.GlanceConnectionFailed):
     """Glance is down, and no other host has sent the image either."""
 
-    msg_fmt = '%(cause)s; nor was it copied from another host: %(why)s'
+    # What Glance's client says is long, and nova cuts it for users.
+    msg_fmt = 'not copied from another host: %(why)s; %(cause)s'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -194,6 +195,12 @@ class _Attempt:
                     self._note(source, error)
                 except copying.DestinationFull as error:
                     raise _GivenUp(f'no room here: {error}') from error
+                except Exception as error:
+                    # Of this host: as a nova that has other private names.
+                    LOG.exception(
+                        'Host %(host)s cannot copy image %(image)s.',
+                        {'host': self._host, 'image': self._wanted.image_id})
+                    raise _GivenUp(f'an error here: {error}') from error
                 if len(self._failed) >= MAX_FAILED:
                     raise _GivenUp(self._tried())
             if not is_busy:

@@ -219,8 +219,8 @@ class NeighbourTests(test_libvirt.LibvirtTestCase):
         server = self.boot(self.image_id, az='nova:host1',
                            expected_state='ERROR')
 
-        self.assertIn('nor was it copied from another host: 1 tried, 1 of '
-                      'another size', server['fault']['message'])
+        self.assertIn('not copied from another host: 1 tried, 1 of another '
+                      'size; ', server['fault']['message'])
         self.assertEqual([], os.listdir(self.directory))
         self.report_now()
         self.assertEqual('0', self.stats().get('failed_builds', '0'))

@@ -353,8 +353,8 @@ class TestFetch(FetchTestCase):
 
         self.assertEqual(3, len(set(self.asked)))
         self.assertEqual(
-            'Connection to glance host http://g failed: no; nor was it copied '
-            'from another host: 3 tried, 2 stalled, 1 refused over ssh',
+            'not copied from another host: 3 tried, 2 stalled, 1 refused over '
+            'ssh; Connection to glance host http://g failed: no',
             str(error))
         # So that the server goes on
         self.assertTrue(glance_down.is_outage(error))
@@ -384,6 +384,15 @@ class TestFetch(FetchTestCase):
 
         self.assertIn('no room here: 5 bytes', str(error))
         self.assertEqual(1, len(self.asked))
+
+    def test_error_of_this_host(self):
+        self.outcome = lambda source: AttributeError('copy_file')
+
+        error = self.assertRaises(fetching.NotCopied, self.fetch)
+
+        self.assertIn('an error here: copy_file', str(error))
+        self.assertEqual(1, len(self.asked))
+        self.assertEqual(1, len(self.errors()))
 
     def test_hosts_that_are_busy(self):
         """Others are tried, and after a pause all again."""

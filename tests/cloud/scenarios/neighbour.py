@@ -153,7 +153,7 @@ def neighbour(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
 def _boots(play: _Play, facts: scenario.Facts, golden: str,
            absent: str) -> None:
     """Boot where the image is not, and where it is nowhere."""
-    cloud, client = play.cloud, play.client
+    client = play.client
     server, seconds = play.boot_on(play.second, golden)
     facts['boot, image on a disabled host'] = f'works, {seconds:.1f} s'
     client.wait_for_holding(play.second, golden)
@@ -169,7 +169,6 @@ def _boots(play: _Play, facts: scenario.Facts, golden: str,
     assert not failed, failed
     facts['failed builds that the host counts'] = failed
     client.servers.delete(refused.id)
-    cloud.computes.restart(play.second, options=CUT)
 
 
 def _moves(play: _Play, facts: scenario.Facts, migrant: servers.Server,
