@@ -13,6 +13,7 @@
 """Images that come from another host while Glance is down."""
 
 import hashlib
+import json
 import os
 import pathlib
 import signal
@@ -37,7 +38,7 @@ CUT: conf.Conf = {**OUTAGE, 'glance': {'endpoint_override': NOWHERE}}
 COPIED = 'has copied image {image}'
 
 #: Of an image whose copy can be caught in the middle.
-LARGE = 3 * 2 ** 30
+LARGE = 2 ** 30
 
 
 class _Play(moving.Moving):
@@ -123,6 +124,8 @@ def neighbour(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     snapshot = _shelve(play, shelved)
     play.hold(first, snapshot)
 
+    facts['check --reach-hosts'] = _check(cloud, third)
+
     # nova-api asks Glance for each boot: only the hosts shall lack it.
     cloud.computes.restart(second, third, options=CUT)
     client.disable([first])
@@ -186,6 +189,18 @@ def _moves(play: _Play, facts: scenario.Facts, migrant: servers.Server,
     play.check_copied(play.third, lost)
     facts['evacuation, image on a third host'] = 'works'
     play.repair(play.first)
+
+
+def _check(cloud: scenario.Cloud, host: str) -> str:
+    """Have a host try whether it can log in on another one."""
+    computes = cloud.computes
+    found = json.loads(computes.hosts.call(
+        host, 'env', f'PATH={computes.hosts.environment()["PATH"]}',
+        computes.settings.program('cache-aware-sched'), 'check', '--compute',
+        str(computes.config_file(host)), '--reach-hosts', '-o', 'json'))
+    [outcome] = [one for one in found if one['code'] == 'CAS213']
+    assert outcome['level'] == 'ok', outcome
+    return str(outcome['text'])
 
 
 def _shelve(play: _Play, server: servers.Server) -> str:
