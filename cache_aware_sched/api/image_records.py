@@ -179,5 +179,4 @@ def _values(secret: str) -> values_mod.SignedValues:
 
 def _hosts_fetch_from_each_other() -> bool:
     """Return whether a host without the image can get it all the same."""
-    return bool(getattr(CONF.cache_aware_sched, 'fetch_from_hosts', 'never')
-                == 'outage')
+    return bool(CONF.cache_aware_sched.fetch_from_hosts == 'outage')

@@ -135,6 +135,8 @@ def compute() -> ComputeConf:
         available_managers=tuple(sorted(
             point.name for point in importlib.metadata.entry_points(
                 group=_MANAGERS))),
+        fetches_from_hosts=values.get(_OURS, 'fetch_from_hosts', '')
+        == 'outage',
         bad=tuple(dict.fromkeys(values.bad)))
 
 

@@ -21,6 +21,7 @@ import importlib.metadata
 import sqlalchemy as sa
 
 from cache_aware_sched.checks import configuration
+from cache_aware_sched.checks import reaching
 from cache_aware_sched.checks.state import CloudState
 from cache_aware_sched.checks.state import Overfull
 from cache_aware_sched.checks.state import SetUp
@@ -35,23 +36,28 @@ _SCHEDULER = 'nova-scheduler'
 
 
 def from_files(scheduler: str | None, compute: str | None,
-               api: str | None = None) -> SetUp:
+               api: str | None = None, reaches: bool = False) -> SetUp:
     """Return what files in the format of nova.conf say; no database is asked.
 
+    :param reaches: whether to try to log in on another host, if ``compute``
+        says that images are copied from there
     :raises cache_aware_sched.nova_databases.Unreadable: if one cannot be read
     """
-    schedulers = computes = apis = None
+    schedulers = computes = apis = reached = None
     if scheduler is not None:
         nova_databases.configure([scheduler])
         schedulers = configuration.scheduler()
     if compute is not None:
         nova_databases.configure([compute])
         computes = configuration.compute()
+        if reaches and computes.fetches_from_hosts:
+            reached = reaching.reach()
     if api is not None:
         nova_databases.configure([api])
         apis = configuration.api()
     return dataclasses.replace(
-        _here(), scheduler=schedulers, compute=computes, api=apis)
+        _here(), scheduler=schedulers, compute=computes, api=apis,
+        reached=reached)
 
 
 def from_cloud(config_files: Sequence[str],

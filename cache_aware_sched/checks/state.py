@@ -73,6 +73,7 @@ class ComputeConf:
     :param bad: options that cannot be read, and why
     :param asks_for_cap: whether it is meant to cap servers
     :param available_managers: that can be loaded here
+    :param fetches_from_hosts: whether it copies images from other hosts
     """
 
     source: str = 'nova.conf'
@@ -82,6 +83,21 @@ class ComputeConf:
     asks_for_cap: bool = False
     manager: str = 'age'
     available_managers: tuple[str, ...] = ()
+    fetches_from_hosts: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReachedHost:
+    """Another host, on which this one tried to log in.
+
+    :param user: that tried it
+    :param host: the other host; '' if there is none to try it with
+    :param error: what was wrong; '' if nothing was
+    """
+
+    user: str
+    host: str = ''
+    error: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -206,6 +222,7 @@ class SetUp:
     :param nova: the release that is installed here
     :param tried: releases of nova that this package was tried with
     :param package: the version of this package here
+    :param reached: None if it was not tried
     """
 
     scheduler: SchedulerConf | None = None
@@ -215,3 +232,4 @@ class SetUp:
     tried: tuple[str, ...] = ()
     package: str = ''
     api: ApiConf | None = None
+    reached: ReachedHost | None = None

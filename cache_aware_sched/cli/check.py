@@ -13,6 +13,7 @@
 """``cache-aware-sched check``."""
 
 import argparse
+import contextlib
 import datetime
 import pathlib
 from typing import Any
@@ -23,6 +24,7 @@ from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks import check as check_mod
 from cache_aware_sched.checks import mutes as mutes_mod
 from cache_aware_sched.checks import showing
+from cache_aware_sched.cli import compute_access
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli import plain
 
@@ -56,6 +58,11 @@ class Check(fleet_access.FleetCommand, command.Command):
             '--api', metavar='FILE',
             help='Check this nova.conf of nova-api, before a restart, and ask '
             'no database.')
+        parser.add_argument(
+            '--reach-hosts', action='store_true',
+            help='With --compute, on a compute host, as the user of '
+            'nova-compute: with fetch_from_hosts = outage, log in on another '
+            'host over ssh. The conductor is asked for one.')
         parser.add_argument(
             '-o', '--output', choices=('text', 'short', 'json'),
             default='text', help='short: only what is not well, a line each. '
@@ -130,7 +137,9 @@ def _gather(parsed_args: argparse.Namespace, now: datetime.datetime) -> Any:
         from cache_aware_sched.checks import gathering
         files = (parsed_args.scheduler, parsed_args.compute, parsed_args.api)
         if any(files):
-            return gathering.from_files(*files)
+            with (compute_access.asking_conductor()
+                  if parsed_args.reach_hosts else contextlib.nullcontext()):
+                return gathering.from_files(*files, parsed_args.reach_hosts)
         access = fleet_access.access(parsed_args)
         return gathering.from_cloud(
             access.config_files, access.cell_databases,

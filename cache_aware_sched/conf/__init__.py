@@ -23,6 +23,7 @@ from cache_aware_sched.conf import decision_log
 from cache_aware_sched.conf import fake
 from cache_aware_sched.conf import image_records
 from cache_aware_sched.conf import imagecache
+from cache_aware_sched.conf import outage
 from cache_aware_sched.conf import precache
 from cache_aware_sched.conf import scheduler
 
@@ -40,7 +41,7 @@ be the same everywhere: ``max_same_image_instances_per_host``,
 """)
 
 _MODULES = (scheduler, decision_log, compute, imagecache, precache,
-            image_records, fake)
+            image_records, outage, fake)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

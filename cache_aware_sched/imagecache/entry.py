@@ -20,11 +20,13 @@ import re
 #: fetched the file is ``.part``, while it is made raw also ``.converted``, and
 #: it gets its name when it is complete (nova.virt.images.fetch_to_raw). A copy
 #: that was grown to a disk's size is ``_<size>``, by very old releases
-#: ``_sm``. Empty swap and ephemeral disks are kept to be copied
-#: (nova.virt.libvirt.imagecache, nova 34.0.0).
+#: ``_sm``. rsync writes to a file with a dot before and six characters behind
+#: (3.2), which stays if it is killed. Empty swap and ephemeral disks are kept
+#: to be copied (nova.virt.libvirt.imagecache, nova 34.0.0).
 _NAME = re.compile(r"""
     (?P<sha1>[0-9a-f]{40})
         (?:_(?P<size>[0-9]{1,18}|sm)|(?P<temporary>\.part|\.converted))?
+    |\.(?P<written>[0-9a-f]{40})\.part\.[A-Za-z0-9]{6}
     |(?P<swap>swap_[0-9]+)
     |(?P<ephemeral>ephemeral_[0-9]+_[^_/]{7})""", re.VERBOSE | re.ASCII)
 
@@ -67,6 +69,8 @@ def parse(name: str) -> ParsedName | None:
         return ParsedName(Kind.SWAP)
     if match['ephemeral']:
         return ParsedName(Kind.EPHEMERAL)
+    if match['written']:
+        return ParsedName(Kind.TEMPORARY, match['written'])
     if match['temporary']:
         return ParsedName(Kind.TEMPORARY, match['sha1'])
     if match['size']:

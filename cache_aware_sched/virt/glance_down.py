@@ -55,13 +55,14 @@ def sent_on(instance: 'objects.Instance') -> Iterator[None]:
             raise
         found = ImageNotFetched(
             host=instance.host, image=instance.image_ref,
-            cause=_cause(error))
+            cause=cause_of(error))
         LOG.warning('Server %(server)s is sent to its next candidate host: '
                     '%(error)s', {'server': instance.uuid, 'error': found})
         raise found from error
 
 
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
+    """Return what an error says, such that it names Glance or its type."""
     text = str(error)
     return text if 'glance' in text.lower() else (
         f'{type(error).__name__}: {text}')

@@ -28,6 +28,9 @@ _KERNELS = ('kernel', 'ramdisk')
 
 _Cache = Callable[[], image_cache.ImageCache]
 
+#: Calls nova's function that fetches, or does something in its stead.
+_Fetch = Callable[..., bool]
+
 
 class WatchedBackend:
     """An image backend of nova whose every fetch is watched.
@@ -55,9 +58,10 @@ class WatchedBackend:
 class _KernelBackend(WatchedBackend):
     """Keeps a kernel or a ramdisk, and has room made if it is fetched."""
 
-    def __init__(self, backend: Any, cache: _Cache) -> None:
+    def __init__(self, backend: Any, cache: _Cache, call: _Fetch) -> None:
         super().__init__(backend, self._fetch)
         self._cache = cache
+        self._call = call
 
     def cache(self, fetch_func: Callable[..., Any], *args: Any,
               **kwargs: Any) -> Any:
@@ -70,7 +74,8 @@ class _KernelBackend(WatchedBackend):
         if not context or not image_id:  # of another nova
             return fetch(*args, **kwargs)
         with self._cache().fetching(context, image_id, converts=False):
-            return fetch(*args, **kwargs)
+            return self._call(functools.partial(fetch, *args, **kwargs),
+                              converts=False)
 
 
 class ImageBackends:
@@ -80,17 +85,20 @@ class ImageBackends:
 
     :param backends: a nova.virt.libvirt.imagebackend.Backend
     :param cache: returns the image cache of the host
+    :param call: takes nova's function that fetches a kernel, with all its
+        arguments, and whether the file is converted
     """
 
-    def __init__(self, backends: Any, cache: _Cache) -> None:
+    def __init__(self, backends: Any, cache: _Cache, call: _Fetch) -> None:
         self._backends = backends
         self._cache = cache
+        self._call = call
 
     def by_name(self, instance: Any, name: str, *args: Any,
                 **kwargs: Any) -> Any:
         backend = self._backends.by_name(instance, name, *args, **kwargs)
         if name.startswith(_KERNELS):
-            return _KernelBackend(backend, self._cache)
+            return _KernelBackend(backend, self._cache, self._call)
         return backend
 
     def __getattr__(self, name: str) -> Any:

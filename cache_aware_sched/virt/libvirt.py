@@ -32,6 +32,7 @@ from nova.virt.libvirt import driver as libvirt_driver
 
 from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import entry
+from cache_aware_sched.neighbours import fetching
 from cache_aware_sched import report
 from cache_aware_sched.virt import cached_files
 from cache_aware_sched.virt import host_report
@@ -54,8 +55,16 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
             lambda: self.image_cache_manager.host)
         self.image_cache_manager.store = self._cache_directory
         self._cached_files = cached_files.CachedFiles(self._cache_directory)
+        self._neighbours = fetching.Neighbours(
+            lambda: self.image_cache_manager.host)
         self.image_backend: Any = image_backends.ImageBackends(
-            self.image_backend, lambda: self.image_cache_manager.cache)
+            self.image_backend, lambda: self.image_cache_manager.cache,
+            self._fetch)
+
+    def init_host(self, host: str) -> None:
+        """Start the image cache, and say what nova.conf has in vain."""
+        super().init_host(host)
+        self._neighbours.start()
 
     def cached_files(self) -> Collection[report.BaseFile]:
         """Return the base files as the report has them."""
@@ -123,9 +132,10 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         source: Any = kwargs.get('fallback_from_host', *args[:1])
         with self.image_used(image_id, instance) as boot:
             def watch(fetch: Callable[..., Any], *fetch_args: Any,
-                      target: str, **fetch_kwargs: Any) -> Any:
+                      target: str, **fetch_kwargs: Any) -> None:
                 if os.path.normpath(target) != path:  # LVM: to the volume
-                    return fetch(*fetch_args, target=target, **fetch_kwargs)
+                    fetch(*fetch_args, target=target, **fetch_kwargs)
+                    return
                 size_of = None
                 if source and 'image_id' not in fetch_kwargs:
                     size_of = functools.partial(_bytes_on_host, source, path)
@@ -134,11 +144,13 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                         clones=CONF.libvirt.images_type == 'rbd',
                         size_of=size_of),
                       self._arriving(filename) as fetched):
-                    result = fetch(*fetch_args, target=target, **fetch_kwargs)
-                    fetched.size = _bytes_on_disk(path)
+                    call = functools.partial(
+                        fetch, *fetch_args, target=target, **fetch_kwargs)
+                    # How fast another host sends says nothing of Glance.
+                    if self._fetch(call, first=source, disk_bytes=size):
+                        fetched.size = _bytes_on_disk(path)
                 if os.path.exists(path):
                     boot.hit = False
-                return result
 
             watched = image_backends.WatchedBackend(image, watch)
             result = super()._try_fetch_image_cache(
@@ -149,6 +161,34 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                     and watched.was_asked):
                 boot.hit = True
         return result
+
+    def _fetch(self, call: functools.partial[Any], converts: bool = True,
+               first: str | None = None,
+               disk_bytes: int | None = None) -> bool:
+        """Fetch a base file as nova does, or from another host.
+
+        :param call: nova's function with all its arguments
+        :param converts: see :class:`.fetching.WantedImage`
+        :param first: the host that the server comes from
+        :param disk_bytes: of the root disk of its server
+        :returns: whether it came as nova fetches it
+        """
+        given = call.keywords
+        context, image_id = given.get('context'), given.get('image_id')
+        if (not context or not image_id or self._base_file(image_id)
+                != os.path.normpath(given['target'])):
+            call()
+            return True
+
+        def room(size: int) -> contextlib.AbstractContextManager[None]:
+            return self.image_cache_manager.cache.fetching(
+                context, image_id, disk_bytes=disk_bytes, converts=converts,
+                size_of=lambda: size)
+
+        return self._neighbours.fetch(call, fetching.WantedImage(
+            image_id, self._base_file(image_id), room, first=first,
+            converts=converts,
+            is_signed=given.get('trusted_certs') is not None))
 
     def _arriving(self, filename: str) -> contextlib.AbstractContextManager[
             host_report.MeasuredFetch]:

@@ -17,11 +17,16 @@ from tests.functional import test_libvirt
 # After nova's own fixtures.
 from tests.functional import base
 
+import os
+
 import fixtures
 import glanceclient.exc
+import nova.conf
 from nova import exception
 
+from cache_aware_sched import report
 from cache_aware_sched.virt import fake
+from tests.unit import neighbours
 # isort: on
 
 OUTAGE = exception.GlanceConnectionFailed(
@@ -151,3 +156,84 @@ class LibvirtOutageTests(test_libvirt.LibvirtTestCase):
 
         self.report_now()
         self.assertEqual('1', self.stats().get('failed_builds', '0'))
+
+
+class NeighbourTests(test_libvirt.LibvirtTestCase):
+    """host1 lacks the image, host2 reports it; Glance sends nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.need_qemu_img()
+        self.flags(group='cache_aware_sched', fetch_from_hosts='outage')
+        self.flags(group='libvirt', remote_filesystem_transport='rsync')
+        self.start_fake_compute()
+        self.image_id = self.image()
+        fake.image_cache('host2').put(self.image_id, test_libvirt.MIB)
+        self.report_now()
+        self.hosts = self.useFixture(
+            neighbours.Hosts(self.driver._cache_directory.instances_path))
+        self.useFixture(fixtures.MockPatchObject(
+            self.glance, 'download', side_effect=OUTAGE))
+
+    def send(self, data, image_id=None):
+        """Have host2 send something."""
+        self.hosts.add(nova.conf.CONF.my_ip,
+                       report.image_sha1(image_id or self.image_id), data)
+
+    def test_boot(self):
+        data = b'disk' * (test_libvirt.MIB // 4)
+        self.send(data)
+
+        server = self.boot(self.image_id, az='nova:host1')
+
+        self.assertEqual('host1', server['OS-EXT-SRV-ATTR:host'])
+        with open(f'{self.directory}/{report.image_sha1(self.image_id)}',
+                  'rb') as file:
+            self.assertEqual(data, file.read())
+        self.wait_for(self.image_id, report.Holding.WARM)
+        self.assertIn('Host host1 has copied image', self.stdlog.logger.output)
+        # How fast host2 sends says nothing of Glance
+        self.assertEqual(0, self.report().header.rate)
+
+    def test_kernel(self):
+        kernel = self.image()
+        self.glance.images[self.image_id]['properties'] = {
+            'kernel_id': kernel}
+        fake.image_cache('host2').put(kernel, test_libvirt.MIB)
+        self.report_now()
+        self.send(b'\0' * test_libvirt.MIB)
+        self.send(b'kern' * (test_libvirt.MIB // 4), kernel)
+
+        self.boot(self.image_id, az='nova:host1')
+
+        with open(f'{self.directory}/{report.image_sha1(kernel)}',
+                  'rb') as file:
+            self.assertEqual(b'kern', file.read(4))
+
+    def test_image_that_became_shorter(self):
+        """By more than the report rounds sizes."""
+        fake.image_cache('host2').put(self.image_id, 5 * test_libvirt.MIB)
+        self.report_now()
+        self.send(b'disk')
+
+        server = self.boot(self.image_id, az='nova:host1',
+                           expected_state='ERROR')
+
+        self.assertIn('not copied from another host: 1 tried, 1 of another '
+                      'size; ', server['fault']['message'])
+        self.assertEqual([], os.listdir(self.directory))
+        self.report_now()
+        self.assertEqual('0', self.stats().get('failed_builds', '0'))
+
+    def test_host_that_is_down(self):
+        self.send(b'disk' * (test_libvirt.MIB // 4))
+        self.computes['host2'].stop()
+        self.api.put_service_force_down(next(
+            one['id'] for one in self.api.get_services()
+            if one['host'] == 'host2'), True)
+
+        server = self.boot(self.image_id, az='nova:host1',
+                           expected_state='ERROR')
+
+        self.assertIn('no other host that is up reports it',
+                      server['fault']['message'])

@@ -110,6 +110,11 @@ class TestDirections(base.TestCase):
             of=[f'{PACKAGE}.virt', f'{PACKAGE}.scheduler', 'nova.scheduler',
                 'nova.virt.libvirt'])
 
+    def test_order_of_other_hosts_needs_no_nova(self):
+        for module in ('sources', 'sending', 'watching'):
+            self.assert_independent(
+                f'{PACKAGE}.neighbours.{module}', of=['nova'])
+
     def test_options_need_no_nova(self):
         self.assert_independent(f'{PACKAGE}.conf', of=['nova'])
 

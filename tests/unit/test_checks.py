@@ -392,6 +392,26 @@ class TestComputeChecks(ChecksTestCase):
         # The other check does not wait for them.
         self.critical(OK, '', not_kept)
 
+    def test_other_hosts_can_be_reached(self):
+        outage = dataclasses.replace(COMPUTE, fetches_from_hosts=True)
+        for level, text, compute, reached in (
+                (SKIPPED, 'no nova.conf', None, None),
+                (OK, 'does not have fetch_from_hosts', COMPUTE, None),
+                (SKIPPED, 'use --reach-hosts', outage, None),
+                (SKIPPED, 'no other host that is up', outage,
+                 state.ReachedHost('nova')),
+                (SKIPPED, 'the conductor is gone', outage,
+                 state.ReachedHost('nova', error='the conductor is gone')),
+                (FAIL, 'user nova cannot copy from host b: refused', outage,
+                 state.ReachedHost('nova', 'b', 'refused')),
+                (OK, 'user nova can log in on host b', outage,
+                 state.ReachedHost('nova', 'b'))):
+            found = CHECKS['CAS213'].look(state.SetUp(
+                compute=compute, reached=reached))
+
+            self.assertIs(level, found.level)
+            self.assertIn(text, found.text)
+
 
 class TestCloudChecks(ChecksTestCase):
 

@@ -25,6 +25,7 @@ from cache_aware_sched.conf import fake as conf_fake
 from cache_aware_sched.conf import image_records as conf_image_records
 from cache_aware_sched.conf import imagecache as conf_imagecache
 from cache_aware_sched.conf import opts
+from cache_aware_sched.conf import outage as conf_outage
 from cache_aware_sched.conf import precache as conf_precache
 from cache_aware_sched.conf import scheduler as conf_scheduler
 from cache_aware_sched import config
@@ -299,6 +300,20 @@ class TestPrecacheOptions(OptionsTestCase):
         self.assert_taken(name, 'etcd3+http://controller:2379')
 
 
+class TestOutageOptions(OptionsTestCase):
+
+    def test_fetch_from_hosts(self):
+        name = 'fetch_from_hosts'
+        self.assert_default(name, 'never')
+        self.assert_taken(name, 'outage')
+        self.assert_refused(name, 'always', '')
+
+    def test_fetch_from_hosts_concurrency(self):
+        name = 'fetch_from_hosts_concurrency'
+        self.assert_default(name, 2)
+        self.assert_bounds(name, 1, 64)
+
+
 class TestConf(OptionsTestCase):
 
     def all_options(self):
@@ -310,7 +325,7 @@ class TestConf(OptionsTestCase):
         tested = {name.removeprefix('test_')
                   for case in (TestSchedulerOptions, TestComputeOptions,
                                TestImageCacheOptions, TestPrecacheOptions,
-                               TestImageRecordOptions)
+                               TestImageRecordOptions, TestOutageOptions)
                   for name in dir(case) if name.startswith('test_')}
 
         self.assertEqual(
@@ -329,6 +344,7 @@ class TestConf(OptionsTestCase):
                 (conf_fake, ('nova-compute',)),
                 (conf_imagecache, ('nova-compute',)),
                 (conf_image_records, ('nova-api',)),
+                (conf_outage, ('nova-compute',)),
                 (conf_precache, ('nova-compute',
                                  'cache-aware-sched precache'))):
             for option in module.OPTIONS:

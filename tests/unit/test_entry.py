@@ -44,6 +44,13 @@ class TestParse(base.TestCase):
             self.assertEqual(ParsedName(Kind.TEMPORARY, SHA1),
                              entry.parse(SHA1 + suffix))
 
+    def test_copy_that_rsync_writes(self):
+        self.assertEqual(ParsedName(Kind.TEMPORARY, SHA1),
+                         entry.parse(f'.{SHA1}.part.aB3dE6'))
+        for name in (f'.{SHA1}.aB3dE6', f'{SHA1}.part.aB3dE6',
+                     f'.{SHA1}.part.aB3dE', f'.{SHA1}.part.aB3d.6'):
+            self.assertIsNone(entry.parse(name))
+
     def test_resized_copy_named_in_gib(self):
         self.assertEqual(ParsedName(Kind.RESIZED, SHA1, 20 * GIB),
                          entry.parse(f'{SHA1}_20'))
@@ -127,7 +134,7 @@ class TestParse(base.TestCase):
             self.assertEqual(parsed.sha1 is None,
                              parsed.kind in (Kind.SWAP, Kind.EPHEMERAL))
             if parsed.sha1 is not None:
-                self.assertEqual(name[:40], parsed.sha1)
+                self.assertEqual(name.removeprefix('.')[:40], parsed.sha1)
                 self.assertTrue(name.isprintable())
                 self.assertLessEqual(set(parsed.sha1),
                                      set('0123456789abcdef'))
