@@ -146,14 +146,18 @@ class BootTests(ImageRecordsTestCase):
 
         self.assert_outage(self.refused(cold), cold, 'is on no host')
 
-    def test_a_host_that_does_not_report(self):
+    def test_reports_that_cannot_be_read(self):
         cold = self.image()
-        self.boot(cold)
+        self.boot(cold, host='host1')
+        fake.image_cache('host1').remove(cold)
+        self.report('host1')
         self.useFixture(fixtures.MockPatch(
             'cache_aware_sched.fleet.hosts.read', side_effect=OSError))
         self.stop_glance()
 
-        self.boot(cold)
+        # Then the scheduler finds out
+        server = self.boot(cold, expect='ERROR')
+        self.assertIn('No valid host', server['fault']['message'])
 
     def test_a_hint_of_the_user_stays(self):
         self.boot(self.warm)

@@ -332,6 +332,43 @@ class TestMemory(MemoryTestCase):
         self.assertFalse(self.knows(OWNER))
 
 
+class TestWhoMayHaveIt(MemoryTestCase):
+
+    ASKERS = (OWNER, MEMBER, ADMIN, USER_OF_CLOUD)
+
+    @hypothesis.given(st.lists(st.tuples(
+        st.sampled_from(ASKERS), st.sampled_from((
+            'private', 'shared', 'public', 'community', 'missing',
+            'refused', 'deactivated'))), max_size=8))
+    def test_nobody_who_was_not_given_it_or_was_refused_since(self, events):
+        self.kept.clear()
+        for number, (asker, what) in enumerate(events):
+            at = 100.0 + 10 * number
+            if what in ('missing', 'refused'):
+                self.memory.is_refused(asker, IMAGE, what == 'missing', at)
+            elif what == 'deactivated':
+                self.given(asker, at=at - 1, status=what)
+            else:
+                self.given(asker, what, at=at - 1)
+
+        for asker in self.ASKERS:
+            if self.knows(asker, 300.0):
+                self.assertTrue(self.may(asker, events), (asker, events))
+
+    def may(self, asker, events):
+        """Return whether the last word of Glance for somebody is yes."""
+        for by, what in reversed(events):
+            if what == 'deactivated' or (
+                    by == asker and what in ('missing', 'refused')):
+                return False
+            if what in ('public', 'community') or (
+                    what in ('private', 'shared')
+                    and by.project == asker.project
+                    and (asker.is_admin or not by.is_admin)):
+                return True
+        return False
+
+
 class TestForgetting(MemoryTestCase):
 
     def test_one_that_was_deactivated_is_forgotten_for_all(self):
