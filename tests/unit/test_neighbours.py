@@ -166,14 +166,14 @@ class TestHolders(base.TestCase):
         self.set_nova(host='own')
         self.nodes[3].host_ip = None
         with mock.patch.object(sending, 'check') as check:
-            found = reaching.reach()
+            found = reaching.reach(contextlib.nullcontext)
 
         self.assertEqual(('h3', ''), (found.host, found.error))
         check.assert_called_once_with('192.0.2.3', mock.ANY)
 
         with mock.patch.object(sending, 'check',
                                side_effect=CopyFailed(Trouble.REFUSED, 'no')):
-            found = reaching.reach()
+            found = reaching.reach(contextlib.nullcontext)
 
         self.assertEqual(('h3', 'refused over ssh: no'),
                          (found.host, found.error))
@@ -181,7 +181,7 @@ class TestHolders(base.TestCase):
     def test_conductor_that_does_not_tell(self):
         with mock.patch.object(objects.ComputeNodeList, 'get_by_pagination',
                                side_effect=ValueError('no answer')):
-            found = reaching.reach()
+            found = reaching.reach(contextlib.nullcontext)
 
         self.assertEqual('', found.host)
         self.assertIn('no answer', found.error)
