@@ -36,11 +36,12 @@ _SCHEDULER = 'nova-scheduler'
 
 
 def from_files(scheduler: str | None, compute: str | None,
-               api: str | None = None, reaches: bool = False) -> SetUp:
+               api: str | None = None,
+               asking: reaching.Asking | None = None) -> SetUp:
     """Return what files in the format of nova.conf say; no database is asked.
 
-    :param reaches: whether to try to log in on another host, if ``compute``
-        says that images are copied from there
+    :param asking: given to try to log in on another host, if ``compute`` says
+        that images are copied from there
     :raises cache_aware_sched.nova_databases.Unreadable: if one cannot be read
     """
     schedulers = computes = apis = reached = None
@@ -50,8 +51,8 @@ def from_files(scheduler: str | None, compute: str | None,
     if compute is not None:
         nova_databases.configure([compute])
         computes = configuration.compute()
-        if reaches and computes.fetches_from_hosts:
-            reached = reaching.reach()
+        if asking and computes.fetches_from_hosts:
+            reached = reaching.reach(asking)
     if api is not None:
         nova_databases.configure([api])
         apis = configuration.api()

@@ -12,6 +12,8 @@
 
 """Tries to log in on another host, as nova-compute does for a copy."""
 
+from collections.abc import Callable
+import contextlib
 import getpass
 import os
 import random
@@ -25,14 +27,17 @@ from cache_aware_sched.neighbours import sending
 from cache_aware_sched.neighbours import sources
 
 
-def reach() -> ReachedHost:
-    """Log in on one host that is up, any of those that report.
+#: Has nova's objects ask the conductor while the block runs. Begun when the
+#: configuration was read: it says where the conductor is.
+Asking = Callable[[], contextlib.AbstractContextManager[None]]
 
-    nova's objects ask the conductor.
-    """
+
+def reach(asking: Asking) -> ReachedHost:
+    """Log in on one host that is up, any of those that report."""
     user = getpass.getuser()
     try:
-        known = holders.reporting(nova_context.get_admin_context())
+        with asking():
+            known = holders.reporting(nova_context.get_admin_context())
     except Exception as error:
         return ReachedHost(user, error=f'the conductor does not tell which '
                                        f'hosts there are: {error}')

@@ -13,6 +13,7 @@
 """``cache-aware-sched check``."""
 
 import argparse
+from collections.abc import Iterator
 import contextlib
 import datetime
 import pathlib
@@ -137,13 +138,25 @@ def _gather(parsed_args: argparse.Namespace, now: datetime.datetime) -> Any:
         from cache_aware_sched.checks import gathering
         files = (parsed_args.scheduler, parsed_args.compute, parsed_args.api)
         if any(files):
-            with (compute_access.asking_conductor()
-                  if parsed_args.reach_hosts else contextlib.nullcontext()):
-                return gathering.from_files(*files, parsed_args.reach_hosts)
+            return gathering.from_files(
+                *files, _asking if parsed_args.reach_hosts else None)
         access = fleet_access.access(parsed_args)
         return gathering.from_cloud(
             access.config_files, access.cell_databases,
             now.replace(tzinfo=None))
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    """Have nova's objects ask the conductor.
+
+    :raises RuntimeError: if it does not answer
+    """
+    try:
+        with compute_access.asking_conductor():
+            yield
+    except compute_access.NoAnswer as error:
+        raise RuntimeError(str(error)) from None
 
 
 def _change(mutes: mutes_mod.Mutes, parsed_args: argparse.Namespace,

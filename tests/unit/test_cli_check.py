@@ -284,6 +284,19 @@ class TestFiles(base.TestCase):
             self.assertIn(text, found[code]['text'])
         self.assertEqual('skipped', found['CAS202']['level'])
 
+    def test_conductor_that_does_not_answer(self):
+        """It is the one that the file names."""
+        result = self.check('--compute', 'c.conf', '--reach-hosts', **{
+            'c.conf': '[DEFAULT]\ncompute_driver = cache_aware.LibvirtDriver\n'
+            'transport_url = fake:/\nrpc_response_timeout = 1\n'
+            '[cache_aware_sched]\nfetch_from_hosts = outage\n'})
+
+        [found] = [one for one in json.loads(result.stdout)
+                   if one['code'] == 'CAS213']
+        self.assertEqual('skipped', found['level'])
+        self.assertIn('the conductor does not tell', found['text'])
+        self.assertIn('No reply on topic conductor', found['text'])
+
     def test_values_of_the_cap_that_cannot_be_read(self):
         text = ('[cache_aware_sched]\n'
                 'max_same_image_instances_per_host = -1\n')

@@ -26,6 +26,7 @@ from nova import objects
 from nova import servicegroup
 
 from cache_aware_sched.checks import reaching
+from cache_aware_sched import glance_outage
 from cache_aware_sched.neighbours import copying
 from cache_aware_sched.neighbours import fetching
 from cache_aware_sched.neighbours import holders
@@ -35,7 +36,6 @@ from cache_aware_sched.neighbours.sending import Trouble
 from cache_aware_sched.neighbours import sources
 from cache_aware_sched.neighbours.sources import Source
 from cache_aware_sched import report
-from cache_aware_sched.virt import glance_down
 from tests.unit import base
 from tests.unit import factories
 from tests.unit import neighbours
@@ -166,14 +166,14 @@ class TestHolders(base.TestCase):
         self.set_nova(host='own')
         self.nodes[3].host_ip = None
         with mock.patch.object(sending, 'check') as check:
-            found = reaching.reach()
+            found = reaching.reach(contextlib.nullcontext)
 
         self.assertEqual(('h3', ''), (found.host, found.error))
         check.assert_called_once_with('192.0.2.3', mock.ANY)
 
         with mock.patch.object(sending, 'check',
                                side_effect=CopyFailed(Trouble.REFUSED, 'no')):
-            found = reaching.reach()
+            found = reaching.reach(contextlib.nullcontext)
 
         self.assertEqual(('h3', 'refused over ssh: no'),
                          (found.host, found.error))
@@ -181,7 +181,7 @@ class TestHolders(base.TestCase):
     def test_conductor_that_does_not_tell(self):
         with mock.patch.object(objects.ComputeNodeList, 'get_by_pagination',
                                side_effect=ValueError('no answer')):
-            found = reaching.reach()
+            found = reaching.reach(contextlib.nullcontext)
 
         self.assertEqual('', found.host)
         self.assertIn('no answer', found.error)
@@ -357,7 +357,7 @@ class TestFetch(FetchTestCase):
             'ssh; Connection to glance host http://g failed: no',
             str(error))
         # So that the server goes on
-        self.assertTrue(glance_down.is_outage(error))
+        self.assertTrue(glance_outage.is_outage(error))
 
     def test_nobody_has_it(self):
         self.known = []
