@@ -68,7 +68,8 @@ class RecordingTests(base.TestCase):
             (record_mod.CHOSEN, 'warm', 'warm', 9, 1, 1, 'm1', False),
             (record.outcome, record.winner, record.cached, record.candidates,
              record.holding, record.full, record.flavor, record.move))
-        self.assertEqual(1, record.fetches_saved)
+        # Without the image cache all are equal, and any of them may lead.
+        self.assertEqual(record.stock != 'warm', bool(record.fetches_saved))
         first = record.hosts[0]
         self.assertEqual(('warm', 'warm', 0, 2, ('ssd',)), (
             first.host, first.holding, first.count, first.cap,
