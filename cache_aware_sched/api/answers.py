@@ -13,6 +13,7 @@
 """Answers for Glance while it is down, and learns from it while it is not."""
 
 from collections.abc import Callable
+import contextlib
 import copy
 import threading
 import time
@@ -90,9 +91,16 @@ class ImageAnswers:
             return self._from_glance(asker, image_id, lambda: ask(context))
         if asked.from_records:
             return self._from_memory(asked, context, asker, image_id)
-        if not (self.breaker.may_ask() or self.memory.has_lost_an_answer(
-                asker, image_id, self._clock())):
-            raise self._down(asked, image_id)
+        leave = self.breaker.may_ask()
+        now = self._clock()
+        if not self.memory.has_lost_an_answer(asker, image_id, now):
+            if leave is breaker_mod.Leave.TO_PROBE and asker.project and (
+                    asked.may_use_records(image_id)
+                    and self.memory.find(asker, image_id, now)):
+                self._probe(asker, context, image_id, ask)
+                leave = breaker_mod.Leave.REFUSED
+            if leave is breaker_mod.Leave.REFUSED:
+                raise self._down(asked, image_id)
         try:
             return self._from_glance(
                 asker, image_id, lambda: within(self._timeout, context, ask))
@@ -100,6 +108,18 @@ class ImageAnswers:
             if is_outage(error):
                 raise self._down(asked, image_id) from error
             raise
+
+    def _probe(self, asker: records.Asker,
+               context: nova_context.RequestContext, image_id: str,
+               ask: Question) -> None:
+        """See whether Glance is back, beside a request that need not wait."""
+        def run() -> None:
+            # All that goes wrong has been learnt from.
+            with contextlib.suppress(Exception):
+                self._from_glance(asker, image_id, lambda: within(
+                    self._timeout, context, ask))
+
+        threading.Thread(target=run, daemon=True, name='glance-probe').start()
 
     def _from_glance(self, asker: records.Asker, image_id: str,
                      ask: Callable[[], tuple[dict[str, Any], str]],

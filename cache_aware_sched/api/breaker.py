@@ -18,6 +18,7 @@ whichever process.
 
 from collections.abc import Callable
 import dataclasses
+import enum
 import threading
 
 from oslo_log import log as logging
@@ -40,6 +41,17 @@ BAD_ANSWERS = 3
 _MAX_AGE = 30 * 86_400.0
 
 _KEY = 'breaker'
+
+
+class Leave(enum.Enum):
+    """Whether Glance may be asked."""
+
+    #: Glance answers, as far as is known; or was not asked for a while.
+    GIVEN = 'given'
+    #: Glance did not answer a moment ago. This one is to see whether it is
+    #: back, and need not wait for that.
+    TO_PROBE = 'to probe'
+    REFUSED = 'refused'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,19 +93,20 @@ class GlanceBreaker:
         found = self._values.get(_KEY, _MAX_AGE, self._clock())
         return None if found is None else _outage(found)
 
-    def may_ask(self) -> bool:
+    def may_ask(self) -> Leave:
         """Return whether Glance may be asked.
 
-        During an outage that is true for one caller every :data:`RETRY`
-        seconds.
+        During an outage one caller may every :data:`RETRY` seconds.
         """
         outage = self.outage()
         if outage is None:
-            return True
-        if self._clock() < outage.retry_at:
-            return False
-        return self._values.claim(
-            f'{_KEY} {outage.since} {outage.retry_at}', self._patience + RETRY)
+            return Leave.GIVEN
+        late = self._clock() - outage.retry_at
+        if late < 0 or not self._values.claim(
+                f'{_KEY} {outage.since} {outage.retry_at}',
+                self._patience + RETRY):
+            return Leave.REFUSED
+        return Leave.TO_PROBE if late < RETRY else Leave.GIVEN
 
     def failed(self, cause: str, image_id: str, answered: bool) -> None:
         """Note that Glance is down.

@@ -25,6 +25,7 @@ import webob
 
 from cache_aware_sched.api import answers as answers_mod
 from cache_aware_sched.api import api_requests
+from cache_aware_sched.api import breaker as breaker_mod
 from cache_aware_sched.api import critical_records
 from cache_aware_sched.api import glance_seam
 from cache_aware_sched.api import holders
@@ -227,6 +228,28 @@ class TestFilter(SeamTestCase):
             self.assertEqual(202, self.send().status_int)
 
         self.assertEqual(0, self.call.call_count)
+
+    def test_the_one_that_probes_does_not_wait(self):
+        self.send()
+        self.call.side_effect = OUTAGE
+        self.send()
+        hangs, asked = threading.Event(), threading.Event()
+        self.addCleanup(hangs.set)
+
+        def hang(*args, **kwargs):
+            asked.set()
+            hangs.wait(30)
+
+        self.call.side_effect = hang
+        breaker = glance_seam.shared().breaker
+        now = time.time() + breaker_mod.RETRY + 0.5
+        # It would wait as long as the question hangs.
+        with mock.patch.object(breaker, '_clock', lambda: now), (
+                mock.patch.object(answers_mod, 'within', side_effect=(
+                    lambda seconds, context, ask: ask(context)))):
+            self.assertEqual(202, self.send().status_int)
+
+            self.assertTrue(asked.wait(30))
 
     def test_what_glance_answers_is_no_outage(self):
         self.send()

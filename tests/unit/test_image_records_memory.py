@@ -20,6 +20,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched.api import breaker as breaker_mod
+from cache_aware_sched.api.breaker import Leave
 from cache_aware_sched.api import memory as memory_mod
 from cache_aware_sched.api import records
 from cache_aware_sched.api import signing
@@ -512,7 +513,8 @@ class TestBreaker(base.TestCase):
     def test_nobody_asks_while_it_is_open(self):
         self.fails()
 
-        self.assertFalse(any(one.may_ask() for one in self.workers))
+        self.assertEqual({Leave.REFUSED},
+                         {one.may_ask() for one in self.workers})
         self.assertEqual('refused', self.workers[7].outage().cause)
 
     def test_one_of_eight_asks_when_it_is_time(self):
@@ -520,10 +522,19 @@ class TestBreaker(base.TestCase):
         for _attempt in range(3):
             self.now += breaker_mod.RETRY
 
-            asking = [one for one in self.workers if one.may_ask()]
+            asking = [one for one in self.workers
+                      if one.may_ask() is Leave.TO_PROBE]
 
             self.assertEqual(1, len(asking))
             self.fails(asking[0])
+
+    def test_a_while_after_the_last_attempt_one_asks_and_waits(self):
+        """Glance may be back for long: only it can tell."""
+        self.fails()
+        self.now += 2 * breaker_mod.RETRY
+
+        self.assertEqual([Leave.GIVEN, Leave.REFUSED],
+                         [one.may_ask() for one in self.workers[:2]])
 
     def test_it_closes_for_all(self):
         self.fails()
@@ -531,7 +542,8 @@ class TestBreaker(base.TestCase):
 
         self.workers[3].answered()
 
-        self.assertTrue(all(one.may_ask() for one in self.workers))
+        self.assertEqual({Leave.GIVEN},
+                         {one.may_ask() for one in self.workers})
         self.assertEqual([('begin', 0.0), ('end', 60.0)], self.told)
         begin, end = self.warnings()
         self.assertIn('Glance is down for nova-api: refused', begin)
