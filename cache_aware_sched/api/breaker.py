@@ -13,7 +13,7 @@
 """Keeps requests from waiting for a Glance that is down. No nova.
 
 While it is open, nobody asks Glance but one request every few seconds, of
-whichever process.
+whichever process of the host.
 """
 
 from collections.abc import Callable
@@ -39,8 +39,6 @@ BAD_ANSWERS = 3
 
 #: Seconds after which a state does not count, whatever it says.
 _MAX_AGE = 30 * 86_400.0
-
-_KEY = 'breaker'
 
 
 class Leave(enum.Enum):
@@ -72,16 +70,20 @@ class GlanceBreaker:
     """Knows whether Glance is down.
 
     :param values: shared by all that are to know
+    :param host: on which they are. Others ask for themselves: a host that
+        cannot reach Glance is to keep nobody else from it
     :param patience: seconds that a question takes at most
     :param clock: returns seconds since the epoch
     :param told: is called with what happened, ``begin`` or ``end``, and the
         seconds that the outage took; by one process only
     """
 
-    def __init__(self, values: values_mod.SignedValues, patience: float,
+    def __init__(self, values: values_mod.SignedValues, host: str,
+                 patience: float,
                  clock: Callable[[], float],
                  told: Callable[[str, float], None]) -> None:
         self._values = values
+        self._host, self._key = host, f'breaker {host}'
         self._patience = patience
         self._clock = clock
         self._told = told
@@ -90,7 +92,7 @@ class GlanceBreaker:
 
     def outage(self) -> Outage | None:
         """Return the outage, None if there is none."""
-        found = self._values.get(_KEY, _MAX_AGE, self._clock())
+        found = self._values.get(self._key, _MAX_AGE, self._clock())
         return None if found is None else _outage(found)
 
     def may_ask(self) -> Leave:
@@ -103,7 +105,7 @@ class GlanceBreaker:
             return Leave.GIVEN
         late = self._clock() - outage.retry_at
         if late < 0 or not self._values.claim(
-                f'{_KEY} {outage.since} {outage.retry_at}',
+                f'{self._key} {outage.since} {outage.retry_at}',
                 self._patience + RETRY):
             return Leave.REFUSED
         return Leave.TO_PROBE if late < RETRY else Leave.GIVEN
@@ -120,11 +122,12 @@ class GlanceBreaker:
         since = now if outage is None else outage.since
         self._set(Outage(since, now + RETRY, cause[:500]), now)
         if outage is None and self._values.claim(
-                f'{_KEY} begin', self._patience + RETRY):
+                f'{self._key} begin', self._patience + RETRY):
             LOG.warning(
-                'Glance is down for nova-api: %(cause)s. Servers boot from '
-                'the images that nova-api remembers, and from no others, '
-                'until Glance answers again.', {'cause': cause[:500]})
+                'Glance is down for nova-api on host %(host)s: %(cause)s. '
+                'Servers boot from the images that nova-api remembers, and '
+                'from no others, until Glance answers again.',
+                {'host': self._host, 'cause': cause[:500]})
             self._told('begin', 0.0)
 
     def answered(self) -> None:
@@ -135,12 +138,13 @@ class GlanceBreaker:
         if outage is None:
             return
         now = self._clock()
-        self._values.delete(_KEY)
-        if self._values.claim(f'{_KEY} end {outage.since}',
+        self._values.delete(self._key)
+        if self._values.claim(f'{self._key} end {outage.since}',
                               self._patience + RETRY):
             LOG.warning(
-                'Glance is back for nova-api: it was down for %(seconds).0f '
-                'seconds.', {'seconds': now - outage.since})
+                'Glance is back for nova-api on host %(host)s: it was down '
+                'for %(seconds).0f seconds.',
+                {'host': self._host, 'seconds': now - outage.since})
             self._told('end', max(0.0, now - outage.since))
 
     def _is_down(self, image_id: str) -> bool:
@@ -150,7 +154,7 @@ class GlanceBreaker:
             return len(self._bad) >= BAD_ANSWERS
 
     def _set(self, outage: Outage, now: float) -> None:
-        self._values.set(_KEY, dataclasses.asdict(outage), now)
+        self._values.set(self._key, dataclasses.asdict(outage), now)
 
 
 def _outage(signed: signing.Signed) -> Outage | None:

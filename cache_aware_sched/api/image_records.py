@@ -153,7 +153,8 @@ def _started() -> critical_records.CriticalRecords | None:
         memory_mod.RememberedImages(values, memory_mod.MemoryLimits(
             options.image_record_max_age, question=2 * timeout)),
         breaker_mod.GlanceBreaker(
-            values, timeout, time.time, outage_notification.send),
+            values, CONF.host, timeout, time.time,
+            outage_notification.send),
         holders_mod.ImageHolders(), timeout)
     glance_seam.share(answers)
     _critical = critical_records.CriticalRecords(answers, options)

@@ -20,6 +20,8 @@ from tests.cloud import settings as settings_mod
 OUR_WEIGHER = 'cache_aware_sched.scheduler.weights.ImageCacheWeigher'
 #: What a scheduler that has it says of each request.
 OUR_WEIGHER_LOGS = 'INFO cache_aware_sched.scheduler.decisions'
+IMAGE_CACHE_FILTER = (
+    'cache_aware_sched.scheduler.filters.ImageCacheFilter')
 OUR_FILTER = 'cache_aware_sched.scheduler.filters.ImageAntiAffinityFilter'
 
 #: What a service of nova logs when it is ready, as a debug message.
@@ -169,6 +171,15 @@ def with_image_records(paste: str) -> str:
     return paste.replace(
         'authtoken keystonecontext', 'authtoken keystonecontext image_records'
     ) + IMAGE_RECORDS
+
+
+def image_cache_filter() -> conf.Conf:
+    """Return what nova-scheduler needs to heed the hint "require"."""
+    return {'filter_scheduler': {
+        'available_filters': ['nova.scheduler.filters.all_filters',
+                              OUR_FILTER, IMAGE_CACHE_FILTER],
+        'enabled_filters': ','.join([*FILTERS, 'ImageCacheFilter',
+                                     'ImageAntiAffinityFilter'])}}
 
 
 def image_records(settings: settings_mod.Settings) -> conf.Conf:

@@ -500,10 +500,10 @@ class TestBreaker(base.TestCase):
         self.workers = [self.worker() for _worker in range(8)]
         self.breaker = self.workers[0]
 
-    def worker(self):
+    def worker(self, host='api1'):
         return breaker_mod.GlanceBreaker(
             values_mod.SignedValues(values_mod.SharedValues(
-                MemcachedRegion(self.kept)), SECRET), 4.0,
+                MemcachedRegion(self.kept)), SECRET), host, 4.0,
             lambda: self.now, lambda what, seconds: self.told.append(
                 (what, seconds)))
 
@@ -516,6 +516,12 @@ class TestBreaker(base.TestCase):
         self.assertEqual({Leave.REFUSED},
                          {one.may_ask() for one in self.workers})
         self.assertEqual('refused', self.workers[7].outage().cause)
+
+    def test_other_hosts_ask_for_themselves(self):
+        """This one may be cut off, and Glance be well."""
+        self.fails()
+
+        self.assertIs(Leave.GIVEN, self.worker('api2').may_ask())
 
     def test_one_of_eight_asks_when_it_is_time(self):
         self.fails()
@@ -546,7 +552,7 @@ class TestBreaker(base.TestCase):
                          {one.may_ask() for one in self.workers})
         self.assertEqual([('begin', 0.0), ('end', 60.0)], self.told)
         begin, end = self.warnings()
-        self.assertIn('Glance is down for nova-api: refused', begin)
+        self.assertIn('for nova-api on host api1: refused', begin)
         self.assertIn('it was down for 60 seconds', end)
 
     def test_one_warning_for_one_outage(self):

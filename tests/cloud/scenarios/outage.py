@@ -22,8 +22,6 @@ from tests.cloud import openstack_conf
 from tests.cloud import running
 from tests.cloud import scenario
 
-FILTER = 'cache_aware_sched.scheduler.filters.ImageCacheFilter'
-
 #: Of each image.
 SERVERS = 20
 
@@ -96,12 +94,7 @@ def outage_restart(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
 
 def _filters() -> conf.Conf:
     return {
-        'filter_scheduler': {
-            'available_filters': ['nova.scheduler.filters.all_filters',
-                                  openstack_conf.OUR_FILTER, FILTER],
-            'enabled_filters': ','.join([
-                *openstack_conf.FILTERS, 'ImageCacheFilter',
-                'ImageAntiAffinityFilter'])},
+        **openstack_conf.image_cache_filter(),
         'cache_aware_sched': {
             # It shall not be the weigher that sends servers there.
             'image_cache_weight_multiplier': -100.0,

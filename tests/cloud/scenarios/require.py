@@ -14,7 +14,6 @@
 from tests.cloud import openstack_conf
 from tests.cloud import scenario
 
-FILTER = 'cache_aware_sched.scheduler.filters.ImageCacheFilter'
 HINTS = {'image_cache': 'require'}
 SERVERS = 3
 
@@ -26,12 +25,8 @@ REFUSED = 'No host is left'
 def require(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     """They go to the one host that holds it, or to none."""
     client = cloud.client
-    cloud.schedulers.restart(options={'filter_scheduler': {
-        'available_filters': ['nova.scheduler.filters.all_filters',
-                              openstack_conf.OUR_FILTER, FILTER],
-        'enabled_filters': ','.join([
-            *openstack_conf.FILTERS, 'ImageCacheFilter',
-            'ImageAntiAffinityFilter'])},
+    cloud.schedulers.restart(options={
+        **openstack_conf.image_cache_filter(),
         # It shall not be the weigher that sends servers there.
         'cache_aware_sched': {'image_cache_weight_multiplier': -100.0}})
     second = cloud.computes.with_libvirt[1]
