@@ -120,7 +120,8 @@ class FetchRun:
                     for copy in waiting:
                         self._end(copy, FetchOutcome.NOT_TRIED, self.stopped)
                     waiting = []
-                elif not self._may_start():
+                # It may find that this run has to stop.
+                elif not self._may_start() and not self.stopped:
                     waiting = self._start(waiting)
                 if waiting or self._running:
                     self._sleep(TURN_SECONDS)
@@ -221,8 +222,10 @@ class FetchRun:
         error = one.answer.exception()
         said = '' if error else one.answer.result()
         known = self._hosts.get(one.copy.host)
-        if self._has(one.copy) or (said in _THERE and known
-                                   and not known.knows_all):
+        # What is renewed was reported before: of that only its host can tell.
+        told = said in _THERE or not one.copy.renews
+        if told and self._has(one.copy) or (said in _THERE and known
+                                            and not known.knows_all):
             there = (FetchOutcome.RENEWED if one.copy.renews
                      else FetchOutcome.EXISTING)
             return there if said == 'existing' else FetchOutcome.CACHED, ''

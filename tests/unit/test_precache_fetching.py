@@ -330,6 +330,40 @@ class FetchRunTests(FetchRunTestCase):
         self.assertEqual(FetchOutcome.NOT_TRIED, self.outcome(results, 'b'))
         self.assertEqual([('a', IMAGE)], self.hosts.asked)
 
+    def test_renewal_that_fails(self):
+        """The report shows the image before and after: it tells nothing."""
+        for name, answer in (('a', 'error'), ('b', TimeoutError('no answer')),
+                             ('c', 'unsupported')):
+            self.hosts.behaviour[name] = (1.0, answer)
+            self.hosts.hold(name, IMAGE)
+            self.hosts.hold(name, OTHER_IMAGE)
+
+        results = self.run_copies(*(
+            dataclasses.replace(copy(name, image), renews=True)
+            for image in (IMAGE, OTHER_IMAGE) for name in 'abc'))
+
+        self.assertEqual({FetchOutcome.FAILED},
+                         {one.outcome for one in results.values()})
+        self.assertIn('nova-compute log', results['a', IMAGE].reason)
+        self.assertIn('no answer', results['b', IMAGE].reason)
+        # One time-out for each host.
+        self.assertIn(('a', OTHER_IMAGE), self.hosts.asked)
+        self.assertNotIn(('b', OTHER_IMAGE), self.hosts.asked)
+
+    def test_run_that_is_stopped_while_it_may_go_on(self):
+        """As one whose controller has lost its lock."""
+        def stop_later():
+            if self.told:
+                self.run_.stop('another controller is active')
+            return ''
+
+        self.closed = stop_later
+
+        results = self.run_copies(*map(copy, 'abc'), slots=1)
+
+        self.assertEqual([('a', IMAGE)], self.hosts.asked)
+        self.assertEqual(FetchOutcome.NOT_TRIED, self.outcome(results, 'b'))
+
 
 class FetchRunPropertiesTests(base.TestCase):
 
