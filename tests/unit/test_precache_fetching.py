@@ -311,12 +311,40 @@ class FetchRunTests(FetchRunTestCase):
         """Nothing was fetched, so there is no rate to keep to."""
         for name in 'abc':
             self.hosts.behaviour[name] = (1.0, 'existing')
-            self.hosts.hold(name, IMAGE)
+            self.hosts.hosts[name] = CacheHost(name, knows_all=False)
 
-        self.run_copies(*(dataclasses.replace(copy(name), renews=True)
-                          for name in 'abc'), slots=1, slot_rate=1)
+        self.run_copies(*map(copy, 'abc'), slots=1, slot_rate=1)
 
         self.assertLess(self.hosts.now, GIB)
+
+    def test_fetches_do_not_wait_for_renewals(self):
+        """Nor the other way round: they need no slot, and share no host."""
+        renewed = [f'renewed{number:02}' for number in range(25)]
+        for name in renewed:
+            self.hosts.hosts[name] = CacheHost(name)
+            self.hosts.hold(name, IMAGE)
+            self.hosts.behaviour[name] = (30.0, 'existing')
+
+        self.run_copies(
+            *(dataclasses.replace(copy(name), renews=True)
+              for name in renewed), *map(copy, 'abc'), slots=1)
+
+        asked = [host for host, _image in self.hosts.asked]
+        self.assertLess(asked.index('c'), asked.index('renewed10'))
+        self.assertEqual(fetching.RENEWALS + 1, self.hosts.most)
+        self.assertEqual(set(), self.locks.held)
+
+    def test_renewals_do_not_wait_for_a_slot(self):
+        self.hosts.hold('b', IMAGE)
+        self.hosts.behaviour['b'] = (1.0, 'existing')
+        self.locks.held.add('slot 0')
+        self.closed = lambda: self.told and self.locks.held.discard('slot 0')
+
+        results = self.run_copies(
+            copy('a'), dataclasses.replace(copy('b'), renews=True), slots=1)
+
+        self.assertEqual(FetchOutcome.RENEWED, self.outcome(results, 'b'))
+        self.assertEqual(['b', 'a'], [host for host, _i in self.hosts.asked])
 
     def test_renewal(self):
         """Also on a host that has no room for anything else."""
