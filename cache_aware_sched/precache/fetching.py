@@ -132,15 +132,17 @@ class FetchRun:
 
     def _start(self, waiting: list[PlannedCopy]) -> list[PlannedCopy]:
         """Have hosts asked for what may start; return what still waits."""
-        slot = self._free_slot()
-        renewals = RENEWALS - sum(one.copy.renews for one in self._running)
-        if not self._is_news and slot is None and not (
-                renewals and any(copy.renews for copy in waiting)):
-            return waiting
-        self._is_news = False
-        left = []
+        slot = (None if all(copy.renews for copy in waiting)
+                else self._free_slot())
+        renewals = any(copy.renews for copy in waiting) and (
+            RENEWALS - sum(one.copy.renews for one in self._running))
+        is_news, self._is_news = self._is_news, False
+        left: list[PlannedCopy] = []
         busy = {one.copy.host for one in self._running}
-        for copy in waiting:
+        for number, copy in enumerate(waiting):
+            if not (is_news or renewals or slot is not None):
+                left += waiting[number:]
+                break
             if found := self._passed_over(copy):
                 self._end(copy, *found)
                 continue
