@@ -50,6 +50,8 @@ CONFIRM_SECONDS = 180.0
 #: one, and fetches do not wait for them.
 RENEWALS = 10
 
+_GIB = 2 ** 30
+
 
 class FetchRun:
     """Fetches the copies of a plan.
@@ -257,7 +259,9 @@ class FetchRun:
         servers have taken the room since the plan was made.
         """
         known = self._hosts.get(copy.host)
-        return (known is not None and known.knows_all and known.room <= 0
+        # It reports whole GiB: up to one more may be free.
+        return (known is not None and known.knows_all
+                and (known.room <= 0 or known.room + _GIB <= copy.takes)
                 and not (copy.evicts or copy.renews))
 
     def _end(self, copy: PlannedCopy, outcome: FetchOutcome, reason: str = '',

@@ -392,6 +392,19 @@ class FetchRunTests(FetchRunTestCase):
         self.assertEqual([('a', IMAGE)], self.hosts.asked)
         self.assertEqual(FetchOutcome.NOT_TRIED, self.outcome(results, 'b'))
 
+    def test_room_that_others_have_taken(self):
+        """Hosts report whole GiB; what is below that they can tell."""
+        for name, room in (('a', 2 * GIB), ('b', 3 * GIB), ('c', 2 * GIB)):
+            self.hosts.hosts[name] = CacheHost(name, room=room, evicts=True)
+
+        results = self.run_copies(
+            *(dataclasses.replace(copy(name), takes=3 * GIB)
+              for name in 'ab'),
+            dataclasses.replace(copy('c'), takes=3 * GIB, evicts=True))
+
+        self.assertEqual([('b', IMAGE), ('c', IMAGE)], self.hosts.asked)
+        self.assertIn('no room', results['a', IMAGE].reason)
+
 
 class FetchRunPropertiesTests(base.TestCase):
 
