@@ -87,7 +87,8 @@ def carry_out(app: Any, acting: Any, plan: Any, how: tuple[Any, Any],
         except KeyboardInterrupt:
             fleet_access.say(app, [*(
                 f'{one.copy.host} goes on to fetch image {one.copy.image_id}.'
-                for one in results if one.outcome is FetchOutcome.BEGUN),
+                for one in results if one.outcome is FetchOutcome.BEGUN
+                and not one.copy.renews),
                 summary(results)])
             raise
     fleet_access.say(app, [summary(results)])
@@ -130,9 +131,10 @@ def _shown(app: Any, total: int) -> Iterator[Callable[[CopyResult], None]]:
     """
     def say(result: CopyResult) -> None:
         if result.outcome is FetchOutcome.FAILED:
+            what = 'renewed' if result.copy.renews else 'there'
             fleet_access.say(app, [
                 f'{result.copy.host}: image {result.copy.image_id} is not '
-                f'there: {result.reason}.'])
+                f'{what}: {result.reason}.'])
 
     if (not app.stderr.isatty() or not app.options.verbose_level
             or importlib.util.find_spec('rich') is None):

@@ -27,6 +27,9 @@ from cache_aware_sched import service_account
 #: (``api_limit_max``, glance 30): a table is worth no longer wait.
 SECONDS, PAGES, PAGE = 5, 20, 1000
 
+#: Images that are asked for one by one if they are on later pages, where more
+#: than a table depends on them. Judgement: an answer takes some milliseconds.
+SINGLE = 1000
 
 #: What Glance itself says of an image (its schema "image", glance 30); all
 #: else that it says are properties.
@@ -70,14 +73,16 @@ def names(wanted: Collection[str]) -> dict[str, str]:
             for image_id, record in records(wanted, _NAMES).items() if record}
 
 
-def records(wanted: Collection[str], what: str = '',
+def records(wanted: Collection[str], what: str = '', single: int = 0,
             ) -> dict[str, GlanceImage | None]:
     """Return the images that Glance shows to nova's own account.
 
     :param wanted: ids; asks for no more pages when all are found
     :param what: goes wrong if Glance does not answer
+    :param single: so many of those that are on none of the pages that are read
+        are asked for one by one
     :returns: None for an image that Glance has no more, or does not show; what
-        is on none of the pages that were read is missing
+        was not found is missing
     :raises GlanceSilent: if Glance does not answer
     """
     what = what or 'Glance does not list its images'
@@ -94,6 +99,8 @@ def records(wanted: Collection[str], what: str = '',
                          if image['id'] in missing)
             if len(found) == len(missing):
                 break
+        for image_id in sorted(missing - found.keys())[:single]:
+            found[image_id] = _single(glance, image_id, what)
     except GlanceSilent:
         raise
     except Exception as error:
@@ -118,6 +125,16 @@ def _pages(glance: Any, what: str) -> Iterator[list[Any] | None]:
             return
 
 
+def _single(glance: Any, image_id: str, what: str) -> GlanceImage | None:
+    answer = glance.get(_address(image_id))
+    return (None if answer.status_code == 404
+            else _record(_body(answer, what)))
+
+
+def _address(image_id: str) -> str:
+    return f'/v2/images/{urllib.parse.quote(image_id, safe="")}'
+
+
 def _record(image: Mapping[str, Any]) -> GlanceImage:
     return GlanceImage(
         image.get('name') or '', image.get('owner') or '',
@@ -133,8 +150,7 @@ def describe(image_id: str) -> dict[str, Any]:
     """
     what = f'Glance does not describe image {image_id}'
     try:
-        said = _body(_adapter().get(
-            f'/v2/images/{urllib.parse.quote(image_id, safe="")}'), what)
+        said = _body(_adapter().get(_address(image_id)), what)
         return {
             **{name: value for name, value in said.items() if name in _FIELDS},
             'properties': {

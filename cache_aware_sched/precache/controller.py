@@ -75,8 +75,10 @@ class Controller:
         announced = self._reading.announced(self._expected, known.fleet)
         from cache_aware_sched.precache import inputs
         from cache_aware_sched.precache import planning
-        self.notes = silent or list(
-            inputs.in_vain(known, self.choice, announced))
+        self.notes = silent
+        if known.described or not silent:
+            self.notes.extend(
+                inputs.in_vain(known, self.choice, announced))
         plan = planning.make(known, self._options, self.choice, announced,
                              self._reading.cap())
         return dataclasses.replace(

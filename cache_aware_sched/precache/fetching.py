@@ -21,10 +21,11 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import concurrent.futures
-import dataclasses
 import time
 from typing import Any
 
+from cache_aware_sched.precache import asked
+from cache_aware_sched.precache.asked import AskedCopy
 from cache_aware_sched.precache.coordination import Locks
 from cache_aware_sched.precache.pace import Pace
 from cache_aware_sched.precache.plan import PlannedCopy
@@ -44,24 +45,12 @@ TURN_SECONDS = 0.5
 #: ([DEFAULT] update_resources_interval).
 CONFIRM_SECONDS = 180.0
 
+#: Copies that are renewed at a time. Judgement: a host is done in a moment,
+#: and fetches nothing. So they need no slot, of which a limit may leave only
+#: one, and fetches do not wait for them.
+RENEWALS = 10
 
-@dataclasses.dataclass(slots=True)
-class _Running:
-    """A copy that a host was asked for.
-
-    :param answer: of the host
-    :param slot: its lock, None once it was given back
-    :param frees_slot_at: no sooner
-    :param answered_at: None before
-    """
-
-    copy: PlannedCopy
-    answer: 'concurrent.futures.Future[str]'
-    started: float
-    host_lock: Any
-    slot: Any
-    frees_slot_at: float
-    answered_at: float | None = None
+_GIB = 2 ** 30
 
 
 class FetchRun:
@@ -90,7 +79,7 @@ class FetchRun:
         self._may_start, self._tell = may_start, tell
         self._max_failures = max_failures
         self._clock, self._sleep = clock, sleep
-        self._running: list[_Running] = []
+        self._running: list[AskedCopy] = []
         self._slots: list[tuple[float, Any]] = []
         self._results: list[CopyResult] = []
         self._unanswered: set[str] = set()
@@ -120,7 +109,8 @@ class FetchRun:
                     for copy in waiting:
                         self._end(copy, FetchOutcome.NOT_TRIED, self.stopped)
                     waiting = []
-                elif not self._may_start():
+                # It may find that this run has to stop.
+                elif not self._may_start() and not self.stopped:
                     waiting = self._start(waiting)
                 if waiting or self._running:
                     self._sleep(TURN_SECONDS)
@@ -144,52 +134,65 @@ class FetchRun:
 
     def _start(self, waiting: list[PlannedCopy]) -> list[PlannedCopy]:
         """Have hosts asked for what may start; return what still waits."""
-        slot = self._free_slot()
-        if slot is None and not self._is_news:
-            return waiting
-        self._is_news = False
-        left = []
+        slot = (None if all(copy.renews for copy in waiting)
+                else self._free_slot())
+        renewals = any(copy.renews for copy in waiting) and (
+            RENEWALS - sum(one.copy.renews for one in self._running))
+        is_news, self._is_news = self._is_news, False
+        left: list[PlannedCopy] = []
         busy = {one.copy.host for one in self._running}
-        for copy in waiting:
-            if copy.host in self._unanswered:
-                self._end(copy, FetchOutcome.FAILED,
-                          'the host did not answer for another image')
+        for number, copy in enumerate(waiting):
+            if not (is_news or renewals or slot is not None):
+                left += waiting[number:]
+                break
+            if found := self._passed_over(copy):
+                self._end(copy, *found)
                 continue
-            if copy.renews and copy.host in self._hosts and (
-                    not self._has(copy)):
-                self._end(copy, FetchOutcome.NOT_TRIED,
-                          'the image is not there any more')
-                continue
-            if self._has(copy) and not copy.renews:
-                self._end(copy, FetchOutcome.EXISTING)
-                continue
-            if self._failed[copy.host] > self._max_failures:
-                self._end(copy, FetchOutcome.NOT_TRIED,
-                          f'more than {self._max_failures} have failed there')
-                continue
-            if self._is_full(copy):
-                self._end(copy, FetchOutcome.NOT_TRIED,
-                          'the host has no room any more')
-                continue
-            host_lock = (None if slot is None or copy.host in busy
-                         else self._locks.acquire(f'host {copy.host}'))
-            # Of a host that another command uses, all images wait.
-            busy.add(copy.host)
+            host_lock = None
+            if copy.host not in busy and (
+                    renewals if copy.renews else slot is not None):
+                host_lock = self._locks.acquire(f'host {copy.host}')
+                # Of a host that another command uses, all images wait.
+                busy.add(copy.host)
             if host_lock is None:
                 left.append(copy)
                 continue
             now = self._clock()
-            self._running.append(_Running(
-                copy, self._ask(copy), now, host_lock, slot,
+            self._running.append(AskedCopy(
+                copy, self._ask(copy), now, host_lock,
+                None if copy.renews else slot,
                 now + self._pace.seconds(copy.size)))
-            slot = self._free_slot()
+            if copy.renews:
+                renewals -= 1
+            else:
+                slot = self._free_slot()
         if slot is not None:
             slot.release()
         return left
 
+    def _passed_over(self, copy: PlannedCopy,
+                     ) -> tuple[FetchOutcome, str] | None:
+        """Return why a host is not asked for a copy, None if it may be."""
+        if copy.host in self._unanswered:
+            return (FetchOutcome.FAILED,
+                    'the host did not answer for another image')
+        if copy.renews:
+            if copy.host in self._hosts and not self._has(copy):
+                return (FetchOutcome.NOT_TRIED,
+                        'the image is not there any more')
+        elif self._has(copy):
+            return FetchOutcome.EXISTING, ''
+        if self._failed[copy.host] > self._max_failures:
+            return (FetchOutcome.NOT_TRIED,
+                    f'more than {self._max_failures} have failed there')
+        if self._is_full(copy):
+            return FetchOutcome.NOT_TRIED, 'the host has no room any more'
+        return None
+
     def _free_slot(self) -> Any | None:
         """Return the lock of a slot, None if there is none."""
-        if len(self._running) + len(self._slots) >= self._pace.slots:
+        fetches = sum(not one.copy.renews for one in self._running)
+        if fetches + len(self._slots) >= self._pace.slots:
             return None
         return self._locks.first_free('slot', self._pace.slots)
 
@@ -201,32 +204,36 @@ class FetchRun:
                 continue
             if one.answered_at is None:
                 one.answered_at = now
-                self._read_at = min(self._read_at, now - REPORT_SECONDS + 1)
+                if not one.copy.renews:  # the report shows no change
+                    self._read_at = min(
+                        self._read_at, now - REPORT_SECONDS + 1)
             outcome, reason = self._judge(one, now - one.answered_at)
             if outcome is not None:
                 self._running.remove(one)
                 one.host_lock.release()
-                self._slots.append((
-                    now if outcome in _FETCHED_NOTHING else one.frees_slot_at,
-                    one.slot))
+                if one.slot is not None:
+                    self._slots.append((
+                        now if outcome is FetchOutcome.EXISTING
+                        else one.frees_slot_at, one.slot))
                 self._end(one.copy, outcome, reason,
                           one.answered_at - one.started)
 
-    def _judge(self, one: _Running, since: float,
+    def _judge(self, one: AskedCopy, since: float,
                ) -> tuple[FetchOutcome | None, str]:
         """Return what became of a copy, None if it is too early to say.
 
         :param since: seconds since the host has answered
         """
-        error = one.answer.exception()
-        said = '' if error else one.answer.result()
+        error, said = one.answer.exception(), one.said
         known = self._hosts.get(one.copy.host)
-        if self._has(one.copy) or (said in _THERE and known
-                                   and not known.knows_all):
+        # What is renewed was reported before: of that only its host can tell.
+        told = said in asked.THERE or not one.copy.renews
+        if (told and self._has(one.copy)) or (
+                said in asked.THERE and known and not known.knows_all):
             there = (FetchOutcome.RENEWED if one.copy.renews
                      else FetchOutcome.EXISTING)
             return there if said == 'existing' else FetchOutcome.CACHED, ''
-        if said in _THERE and since < CONFIRM_SECONDS:
+        if said in asked.THERE and since < CONFIRM_SECONDS:
             return None, ''
         # A report may be on its way that shows it after all.
         if error and since < REPORT_SECONDS:
@@ -235,10 +242,9 @@ class FetchRun:
             self._unanswered.add(one.copy.host)
             arrives = known is not None and report.image_key(
                 one.copy.image_id) in known.arriving
-            return FetchOutcome.FAILED, f'{_words(error)}' + (
+            return FetchOutcome.FAILED, one.why + (
                 '; the image still arrives there' if arrives else '')
-        return FetchOutcome.FAILED, _SAID.get(said, (
-            f'the host says {said!r} and does not report the image'))
+        return FetchOutcome.FAILED, one.why
 
     def _has(self, copy: PlannedCopy) -> bool:
         """Return whether a host reports an image."""
@@ -253,7 +259,9 @@ class FetchRun:
         servers have taken the room since the plan was made.
         """
         known = self._hosts.get(copy.host)
-        return (known is not None and known.knows_all and known.room <= 0
+        # It reports whole GiB: up to one more may be free.
+        return (known is not None and known.knows_all
+                and (known.room <= 0 or known.room + _GIB <= copy.takes)
                 and not (copy.evicts or copy.renews))
 
     def _end(self, copy: PlannedCopy, outcome: FetchOutcome, reason: str = '',
@@ -278,20 +286,7 @@ class FetchRun:
     def _give_back(self) -> None:
         for one in self._running:
             one.host_lock.release()
-            one.slot.release()
+            if one.slot is not None:
+                one.slot.release()
         for _frees_at, slot in self._slots:
             slot.release()
-
-
-#: What nova-compute says of an image that is there, and of others
-#: (nova.compute.manager, cache_images, nova 34.0.0).
-_THERE = ('cached', 'existing')
-_FETCHED_NOTHING = (FetchOutcome.EXISTING, FetchOutcome.RENEWED)
-_SAID = {
-    'error': 'the host could not fetch it: its nova-compute log says why',
-    'unsupported': 'its compute driver cannot fetch ahead of time',
-}
-
-
-def _words(error: BaseException) -> str:
-    return (str(error).partition('\n')[0] or type(error).__name__)[:300]

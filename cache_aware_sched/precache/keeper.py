@@ -184,8 +184,12 @@ class LockKeeper:
         return future
 
     def _wait(self, future: 'concurrent.futures.Future[Any]') -> None:
-        if not self._is_stuck:
-            concurrent.futures.wait([future], PATIENCE)
+        if not self._is_stuck and not concurrent.futures.wait(
+                [future], PATIENCE).done:
+            # It is done later all the same; the next one waits for nothing.
+            self._is_stuck = True
+            if not future.cancel():
+                self._is_stuck = False
 
     def _call(self, do: Callable[[], _T], patience: float,
               undo: Callable[[Any], None] = lambda _result: None) -> _T:
@@ -226,9 +230,13 @@ class LockKeeper:
     def _beat(self) -> None:
         """Give a sign of life, and see which locks are still held."""
         now = self._clock()
-        for lock in self._owed:
-            lock.release()
-        self._owed = []
+        while self._owed:
+            lock = self._owed.pop(0)
+            try:
+                lock.release()
+            except Exception:  # of the driver, whichever it is
+                self._owed.append(lock)
+                break  # one that can never be must not keep this from beating
         is_late = False
         if self._coordinator.requires_beating:
             lease = float(self._coordinator.heartbeat())

@@ -61,6 +61,7 @@ class PlannedCopy:
     :param size: bytes that Glance sends
     :param evicts: whether the host is to evict images for it
     :param renews: whether it is there, and only to count as used
+    :param takes: bytes of the room of the host that it was planned for
     """
 
     image_id: str
@@ -69,6 +70,7 @@ class PlannedCopy:
     size: int
     evicts: bool = False
     renews: bool = False
+    takes: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
     names = {image: said.name for image, said in shown.items()}
     return PrecachePlan(
         tuple(PlannedCopy(image := ids[fetch.image], fetch.zone, fetch.host,
-                          sent.get(image) or fetch.size, fetch.evicts)
+                          sent.get(image) or fetch.size, fetch.evicts,
+                          takes=fetch.size)
               for fetch in found.fetches),
         tuple(_lines(found, ids, names, sent, rate)), rate,
         tuple(inputs.doubts(known)),

@@ -99,12 +99,20 @@ class PlanReader:
 def _described(wanted: Collection[str]) -> tuple[
         dict[str, glance.GlanceImage | None], list[str]]:
     try:
-        return glance.records(wanted), []
+        found = glance.records(wanted, single=glance.SINGLE)
     except glance.GlanceSilent as error:
-        return {}, [
-            f'{error}. Only images in precache_images that some host holds '
-            'can be planned: who owns the others, and how large they are, is '
-            'not known.']
+        return {}, [f'{error}. {_ONLY_HELD}']
+    if missing := len(set(wanted) - found.keys() - {''}):
+        return found, [
+            f'Glance has so many images that {missing:,} of those that are '
+            f'asked for were not looked at. {_ONLY_HELD}']
+    return found, []
+
+
+#: What can be done about images of which Glance tells nothing.
+_ONLY_HELD = (
+    'Only images in precache_images that some host holds can be planned '
+    'then: who owns the others, and how large they are, is not known.')
 
 
 def choice() -> PrecacheChoice:

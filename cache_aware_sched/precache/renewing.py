@@ -83,5 +83,6 @@ class RenewedCopies:
 
     def note(self, result: CopyResult, now: datetime.datetime) -> None:
         """Note what became of a copy, now."""
-        if result.outcome in (FetchOutcome.CACHED, FetchOutcome.RENEWED):
+        if self._every and result.outcome in (
+                FetchOutcome.CACHED, FetchOutcome.RENEWED):
             self._last[result.copy.host, result.copy.image_id] = now

@@ -60,7 +60,7 @@ class Watch:
         self._say, self._unreadable = say, unreadable
         self._sleep = sleep
         self._lock: Any = None
-        self._waits = False
+        self._waits = self._has_planned = False
 
     def run(self) -> bool:
         """Make rounds until the process is ended, or one.
@@ -101,9 +101,13 @@ class Watch:
     def _round(self) -> bool:
         try:
             plan = self._plan()
-        except self._unreadable as error:
+        except (self._unreadable, ValueError) as error:
+            # At first an argument is wrong: a zone may lose its hosts later.
+            if isinstance(error, ValueError) and not self._has_planned:
+                raise
             self._say(f'Nothing is done: {error}')
             return False
+        self._has_planned = True
         if plan.doubts:
             self._say('Nothing is done, because the inputs look wrong.')
             return False

@@ -61,7 +61,7 @@ class PrecacheTestCase(base.CloudTestCase):
         for host in self.computes:
             self.report(host)
 
-    def records(self, wanted):
+    def records(self, wanted, single):
         """Answer as Glance would, of which this cloud has a part only."""
         return {**dict.fromkeys(wanted), **{image['id']: glance.GlanceImage(
             image['name'], OWNER, image['size'], 0, True)

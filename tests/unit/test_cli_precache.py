@@ -53,7 +53,7 @@ class PrecacheCommandTestCase(test_cli_host.HostCommandTestCase):
         self.useFixture(fixtures.MockPatchObject(
             fleet_access, 'now_utc', return_value=NOW))
         self.useFixture(fixtures.MockPatchObject(
-            glance, 'records', side_effect=lambda wanted: {
+            glance, 'records', side_effect=lambda wanted, single: {
                 image: self.images.get(image) for image in wanted}))
         self.set(precache_owners=[CLOUD])
         self.image(IMAGE)
@@ -285,6 +285,16 @@ class PlanShowTests(PrecacheCommandTestCase):
         self.assertEqual(0, status)
         self.assertIn('Glance does not answer', err)
         self.assertIn('Nothing is to be fetched.', err)
+
+    def test_glance_has_too_many_images(self):
+        self.boots(200)
+        self.boots(200, OTHER_IMAGE)
+        found = {IMAGE: self.images[IMAGE]}
+        with mock.patch.object(glance, 'records', return_value=found):
+            _status, _out, err = self.execute('plan')
+
+        self.assertIn('1 of those that are asked for were not looked at', err)
+        self.assertIn('To fetch 3 times', err)
 
     def test_inputs_that_look_wrong(self):
         self.boots(200)

@@ -37,6 +37,7 @@ class GlanceTestCase(base.TestCase):
         super().setUp()
         self.asked = []
         self.pages = {}
+        self.single = None
         self.status = 200
         self.delay = 0.0
         test = self
@@ -46,13 +47,17 @@ class GlanceTestCase(base.TestCase):
             def do_GET(self):
                 test.asked.append(self.path)
                 time.sleep(test.delay)
-                query = urllib.parse.parse_qs(
-                    urllib.parse.urlsplit(self.path).query)
-                body = json.dumps(test.pages.get(
-                    query.get('marker', [''])[0], {'images': []})).encode()
+                url = urllib.parse.urlsplit(self.path)
+                query = urllib.parse.parse_qs(url.query)
+                body, status = test.pages.get(query.get('marker', [''])[0], {
+                    'images': []}), test.status
+                if test.single is not None and url.path != '/v2/images':
+                    body = test.single.get(url.path.rpartition('/')[2])
+                    status = 200 if body else 404
+                body = json.dumps(body).encode()
                 # A client that waits no longer has hung up.
                 with contextlib.suppress(BrokenPipeError):
-                    self.send_response(test.status)
+                    self.send_response(status)
                     self.send_header('Content-Type', 'application/json')
                     self.send_header('Content-Length', str(len(body)))
                     self.end_headers()
@@ -142,6 +147,19 @@ class TestNames(GlanceTestCase):
         self.page(('y', 'y'), marker='1', next='1')
 
         self.assertEqual({}, glance.records([IMAGE]))
+
+    def test_images_on_pages_that_are_not_read_are_asked_for_singly(self):
+        self.page(('x', 'x'), next='1')
+        self.page(('y', 'y'), marker='1', next='1')
+        self.single = {IMAGE: {'id': IMAGE, 'name': 'old', 'owner': 'cloud'}}
+
+        found = glance.records([IMAGE, OTHER_IMAGE], single=1)
+
+        self.assertEqual('old', found.pop(IMAGE).name)
+        self.assertEqual({}, found)
+        self.assertEqual({OTHER_IMAGE: None}, glance.records(
+            [OTHER_IMAGE], single=1))
+        self.assertEqual(2 * glance.PAGES + 2, len(self.asked))
 
     def test_glance_is_down(self):
         self.set_nova(group='glance', endpoint_override='http://127.0.0.1:1')

@@ -311,12 +311,40 @@ class FetchRunTests(FetchRunTestCase):
         """Nothing was fetched, so there is no rate to keep to."""
         for name in 'abc':
             self.hosts.behaviour[name] = (1.0, 'existing')
-            self.hosts.hold(name, IMAGE)
+            self.hosts.hosts[name] = CacheHost(name, knows_all=False)
 
-        self.run_copies(*(dataclasses.replace(copy(name), renews=True)
-                          for name in 'abc'), slots=1, slot_rate=1)
+        self.run_copies(*map(copy, 'abc'), slots=1, slot_rate=1)
 
         self.assertLess(self.hosts.now, GIB)
+
+    def test_fetches_do_not_wait_for_renewals(self):
+        """Nor the other way round: they need no slot, and share no host."""
+        renewed = [f'renewed{number:02}' for number in range(25)]
+        for name in renewed:
+            self.hosts.hosts[name] = CacheHost(name)
+            self.hosts.hold(name, IMAGE)
+            self.hosts.behaviour[name] = (30.0, 'existing')
+
+        self.run_copies(
+            *(dataclasses.replace(copy(name), renews=True)
+              for name in renewed), *map(copy, 'abc'), slots=1)
+
+        asked = [host for host, _image in self.hosts.asked]
+        self.assertLess(asked.index('c'), asked.index('renewed10'))
+        self.assertEqual(fetching.RENEWALS + 1, self.hosts.most)
+        self.assertEqual(set(), self.locks.held)
+
+    def test_renewals_do_not_wait_for_a_slot(self):
+        self.hosts.hold('b', IMAGE)
+        self.hosts.behaviour['b'] = (1.0, 'existing')
+        self.locks.held.add('slot 0')
+        self.closed = lambda: self.told and self.locks.held.discard('slot 0')
+
+        results = self.run_copies(
+            copy('a'), dataclasses.replace(copy('b'), renews=True), slots=1)
+
+        self.assertEqual(FetchOutcome.RENEWED, self.outcome(results, 'b'))
+        self.assertEqual(['b', 'a'], [host for host, _i in self.hosts.asked])
 
     def test_renewal(self):
         """Also on a host that has no room for anything else."""
@@ -329,6 +357,53 @@ class FetchRunTests(FetchRunTestCase):
         self.assertEqual(FetchOutcome.RENEWED, self.outcome(results, 'a'))
         self.assertEqual(FetchOutcome.NOT_TRIED, self.outcome(results, 'b'))
         self.assertEqual([('a', IMAGE)], self.hosts.asked)
+
+    def test_renewal_that_fails(self):
+        """The report shows the image before and after: it tells nothing."""
+        for name, answer in (('a', 'error'), ('b', TimeoutError('no answer')),
+                             ('c', 'unsupported')):
+            self.hosts.behaviour[name] = (1.0, answer)
+            self.hosts.hold(name, IMAGE)
+            self.hosts.hold(name, OTHER_IMAGE)
+
+        results = self.run_copies(*(
+            dataclasses.replace(copy(name, image), renews=True)
+            for image in (IMAGE, OTHER_IMAGE) for name in 'abc'))
+
+        self.assertEqual({FetchOutcome.FAILED},
+                         {one.outcome for one in results.values()})
+        self.assertIn('nova-compute log', results['a', IMAGE].reason)
+        self.assertIn('no answer', results['b', IMAGE].reason)
+        # One time-out for each host.
+        self.assertIn(('a', OTHER_IMAGE), self.hosts.asked)
+        self.assertNotIn(('b', OTHER_IMAGE), self.hosts.asked)
+
+    def test_run_that_is_stopped_while_it_may_go_on(self):
+        """As one whose controller has lost its lock."""
+        def stop_later():
+            if self.told:
+                self.run_.stop('another controller is active')
+            return ''
+
+        self.closed = stop_later
+
+        results = self.run_copies(*map(copy, 'abc'), slots=1)
+
+        self.assertEqual([('a', IMAGE)], self.hosts.asked)
+        self.assertEqual(FetchOutcome.NOT_TRIED, self.outcome(results, 'b'))
+
+    def test_room_that_others_have_taken(self):
+        """Hosts report whole GiB; what is below that they can tell."""
+        for name, room in (('a', 2 * GIB), ('b', 3 * GIB), ('c', 2 * GIB)):
+            self.hosts.hosts[name] = CacheHost(name, room=room, evicts=True)
+
+        results = self.run_copies(
+            *(dataclasses.replace(copy(name), takes=3 * GIB)
+              for name in 'ab'),
+            dataclasses.replace(copy('c'), takes=3 * GIB, evicts=True))
+
+        self.assertEqual([('b', IMAGE), ('c', IMAGE)], self.hosts.asked)
+        self.assertIn('no room', results['a', IMAGE].reason)
 
 
 class FetchRunPropertiesTests(base.TestCase):

@@ -200,6 +200,41 @@ class KeeperTests(KeeperTestCase):
         self.server.away = None
         self.wait(lambda: not self.server.held)
 
+    def test_what_can_never_be_given_back_keeps_no_other_lock_from_living(
+            self):
+        """As with a connection of its own that was lost."""
+        locks = self.locks()
+        lock, other = locks.acquire('slot 0'), locks.acquire('slot 1')
+        lock.lock.release = mock.Mock(side_effect=tooz.ToozError('lost'))
+        lock.release()
+        beats = self.coordinator.beats
+
+        self.wait(lambda: self.coordinator.beats > beats + 5)
+
+        self.assertTrue(other.is_held())
+        self.assertLess(1, lock.lock.release.call_count)
+
+    def test_locks_are_not_waited_for_one_by_one(self):
+        """As after Ctrl-C, while the server hangs."""
+        locks = self.locks()
+        held = [locks.acquire(f'slot {number}') for number in range(20)]
+        self.server.answers.clear()
+        waited = []
+        wait = concurrent.futures.wait
+
+        def count(futures, timeout):
+            waited.append(timeout)
+            return wait(futures, timeout)
+
+        with mock.patch.object(concurrent.futures, 'wait', count):
+            for lock in held:
+                lock.release()
+
+        self.assertEqual(1, len(waited))
+        self.server.answers.set()
+        self.wait(lambda: not self.server.held)
+        self.wait(lambda: locks.acquire('slot 0'))
+
     def test_a_lock_is_not_trusted_while_its_server_is_away(self):
         lock = self.locks().acquire('watch')
         self.server.away = tooz.ToozError('connection refused')

@@ -109,3 +109,6 @@ class RenewedCopiesTests(base.TestCase):
         renewals = renewing.RenewedCopies(0 * HOUR)
 
         self.assertEqual((), renewals.due(self.copies, NOW))
+        renewals.note(
+            CopyResult(self.copies[0], FetchOutcome.CACHED), NOW)
+        self.assertEqual({}, renewals._last)  # it would grow for ever

@@ -76,6 +76,17 @@ class WatchTests(base.TestCase):
             'Nothing is done: the API database is away',
             'Nothing is done, because the inputs look wrong.'], self.said)
 
+    def test_zone_that_has_no_hosts_any_more(self):
+        """At first it is a wrong argument, later it is an outage."""
+        gone = ValueError('no host is in the availability zone')
+        self.plans = [plan('a'), gone, plan('b')]
+        self.assertRaises(_Ended, self.make().run)
+        self.assertEqual([plan('a'), plan('b')], self.carried)
+        self.assertEqual(1, len(self.said))
+
+        self.plans = [gone, plan('b')]
+        self.assertRaises(ValueError, self.make().run)
+
     def test_another_is_active(self):
         self.locks.held.add('watch')
         self.plans = [plan('a')]
