@@ -62,14 +62,16 @@ def outage(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
             'nova', '1 critical image looked up'), 90.0)
 
     cloud.control.stop('glance')
-    _play(cloud, facts, 'Glance stopped', images, hosts)
+    _play(cloud, facts, 'Glance stopped', images)
+    facts[f'Glance stopped: {SERVERS} of one on two hosts, at once'] = (
+        _boot_at_once(cloud, images['golden'], hosts[:2]))
     cloud.control.start('glance')
     facts['Glance stopped: normal again'] = _normal(
         cloud, images['later1'], hosts[0])
 
     cloud.processes.freeze('glance')
     try:
-        _play(cloud, facts, 'Glance hung', images, hosts)
+        _play(cloud, facts, 'Glance hung', images)
     finally:
         cloud.processes.thaw('glance')
     facts['Glance hung: normal again'] = _normal(
@@ -102,7 +104,7 @@ def _filters() -> conf.Conf:
 
 
 def _play(cloud: scenario.Cloud, facts: scenario.Facts, what: str,
-          images: dict[str, str], hosts: list[str]) -> None:
+          images: dict[str, str]) -> None:
     """Boot in an outage what can be booted, and what cannot."""
     said = cloud.processes.times_said('nova', BEGIN)
     start = time.monotonic()
@@ -114,8 +116,6 @@ def _play(cloud: scenario.Cloud, facts: scenario.Facts, what: str,
 
     facts[f'{what}: {SERVERS} of a critical image, in turn'] = _boot_in_turn(
         cloud, images['critical'])
-    facts[f'{what}: {SERVERS} of one on two hosts, at once'] = _boot_at_once(
-        cloud, images['golden'], hosts[:2])
 
     start = time.monotonic()
     status = _status(cloud, images['nowhere'])
