@@ -94,6 +94,21 @@ def outage_restart(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     facts['a boot after the restart'] = f'{seconds:.1f} s'
 
 
+@scenario.scenario(name='outage-keystone', order=103, computes=1)
+def outage_keystone(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
+    """Keystone is down as well, and who has a token still boots servers."""
+    client, host = cloud.client, cloud.computes.with_libvirt[0]
+    golden = client.images.upload('golden')
+    cloud.control.restart_api(openstack_conf.image_records(cloud.settings))
+    client.servers.boot('before', golden, host=host)
+
+    cloud.control.stop('glance', 'keystone')
+    _server, seconds = client.servers.boot('after', golden, host=host)
+
+    facts['a boot with a token that was used before'] = f'{seconds:.1f} s'
+    cloud.control.start('keystone', 'glance')
+
+
 def _filters() -> conf.Conf:
     return {
         **openstack_conf.image_cache_filter(),
