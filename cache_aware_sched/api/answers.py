@@ -149,9 +149,11 @@ class ImageAnswers:
             return
         if isinstance(error, (exception.ImageNotFound,
                               exception.ImageNotAuthorized)):
+            # Glance on PostgreSQL finds no id in upper case: that says nothing
+            # of the image to others.
             self.memory.is_refused(
-                asker, image_id, isinstance(error, exception.ImageNotFound),
-                self._clock())
+                asker, image_id, isinstance(error, exception.ImageNotFound)
+                and image_id == image_ids.canonical(image_id), self._clock())
         else:
             # As HTTP 429: it says nothing about who may have the image.
             self.memory.is_silent(asker, image_id)

@@ -143,6 +143,22 @@ class TestSeam(SeamTestCase):
 
         self.assertEqual(IMAGE, self.get()['id'])
 
+    def test_an_id_in_upper_case_that_glance_does_not_find(self):
+        self.start()
+        image_id = 'abcdef' + IMAGE[6:]
+        self.image.update(id=image_id, visibility='public')
+        glance.API().get(self.context, image_id)
+        self.context.project_id = 'another'
+        self.call.side_effect = glanceclient.exc.HTTPNotFound()
+        self.assertRaises(exception.ImageNotFound, glance.API().get,
+                          self.context, image_id.upper())
+
+        memory = glance_seam.shared().memory
+        self.assertIsNone(memory.find(
+            records.Asker('another'), image_id, time.time()))
+        self.assertIsNotNone(memory.find(
+            records.Asker('others'), image_id, time.time()))
+
     def test_only_plain_questions_are_answered(self):
         self.start()
         self.get()
