@@ -262,7 +262,7 @@ class TestFilter(SeamTestCase):
         # It would wait as long as the question hangs.
         with mock.patch.object(breaker, '_clock', lambda: now), (
                 mock.patch.object(answers_mod, 'within', side_effect=(
-                    lambda seconds, context, ask: ask(context)))):
+                    lambda seconds, context, ask, _learn: ask(context)))):
             self.assertEqual(202, self.send().status_int)
 
             self.assertTrue(asked.wait(30))
@@ -313,6 +313,28 @@ class TestFilter(SeamTestCase):
         thawed.set()
         self.assertTrue(ended.wait(10))
         self.assertEqual(2, len(attempts))
+
+    def test_a_refusal_that_nobody_waited_for(self):
+        self.send()
+        thawed = threading.Event()
+        self.addCleanup(thawed.set)
+
+        def hang(*args, **kwargs):
+            thawed.wait(30)
+            raise glanceclient.exc.HTTPNotFound()
+
+        self.call.side_effect = hang
+        self.assertEqual(202, self.send().status_int)
+        memory = glance_seam.shared().memory
+        refused = threading.Event()
+        self.useFixture(fixtures.MockPatchObject(
+            memory, 'is_refused', side_effect=lambda *given: (
+                type(memory).is_refused(memory, *given), refused.set())))
+
+        thawed.set()
+
+        self.assertTrue(refused.wait(10))
+        self.assertEqual(503, self.send().status_int)
 
     def test_what_nova_has_done_is_not_done_twice(self):
         """As if it went on without an image of which there is an outage."""
