@@ -171,6 +171,29 @@ class TestSeam(SeamTestCase):
             self.assertRaises(exception.GlanceConnectionFailed,
                               glance.API().get, self.context, IMAGE, **more)
 
+    def test_an_error_of_its_own(self):
+        self.start()
+        for name in ('asks', 'remember', 'is_refused'):
+            memory = glance_seam.shared().memory
+            with mock.patch.object(memory, name, side_effect=KeyError(name)):
+                self.call.side_effect = lambda *args, **kwargs: self.image
+                self.assertEqual(IMAGE, self.get()['id'], name)
+                self.call.side_effect = glanceclient.exc.HTTPNotFound()
+                self.assertRaises(exception.ImageNotFound, self.get)
+
+        [line] = self.errors()
+        self.assertIn("KeyError('asks')", line)
+
+    def test_no_thread_can_be_started(self):
+        self.start()
+        token = glance_seam.begin(api_requests.ApiRequest(
+            api_requests.RequestKind.BOOT, image=IMAGE))
+        self.addCleanup(glance_seam.end, token)
+
+        with mock.patch.object(threading.Thread, 'start',
+                               side_effect=RuntimeError("can't start")):
+            self.assertEqual(IMAGE, self.get()['id'])
+
     def test_a_context_without_a_project(self):
         self.start()
         self.context.project_id = None
@@ -488,6 +511,17 @@ class TestCriticalRecords(SeamTestCase):
 
         self.assertIn('Critical images are remembered only as soon as',
                       self.warnings()[-1])
+
+    def test_no_thread_can_be_started(self):
+        critical = critical_records.CriticalRecords(
+            glance_seam.shared(), CONF.cache_aware_sched)
+
+        with mock.patch.object(threading.Thread, 'start',
+                               side_effect=RuntimeError("can't start")):
+            critical.refresh_if_due()
+
+        self.assertTrue(any("can't start" in line
+                            for line in self.warnings()))
 
     def test_it_is_done_from_time_to_time(self):
         done = threading.Event()
