@@ -107,9 +107,8 @@ class ImageAnswers:
             if leave is breaker_mod.Leave.REFUSED:
                 raise self._down(asked, image_id)
         try:
-            return self._from_glance(
-                asker, image_id,
-                lambda: self._within(asker, context, image_id, ask))
+            return self._from_glance(asker, image_id, lambda: self._within(
+                asker, context, image_id, ask))
         except Exception as error:
             if is_outage(error):
                 raise self._down(asked, image_id) from error
@@ -176,7 +175,8 @@ class ImageAnswers:
         if not self._learn_refusal(asker, image_id, error):
             # As HTTP 429: it says nothing about who may have the image.
             self.memory.is_silent(asker, image_id)
-        self.breaker.answered()
+        if glance_outage.is_from_glance(error):
+            self.breaker.answered()
 
     def _learn_refusal(self, asker: records.Asker, image_id: str,
                        error: Exception) -> bool:

@@ -19,6 +19,7 @@ from unittest import mock
 
 import fixtures
 import glanceclient.exc
+from keystoneauth1 import exceptions as ksa_exc
 from nova import exception
 from nova.image import glance
 import webob
@@ -300,6 +301,18 @@ class TestFilter(SeamTestCase):
             # nova-api makes an answer of it
             self.assertRaises(exception.NovaException, self.send)
             self.assertIsNone(glance_seam.shared().breaker.outage())
+
+    def test_what_keystone_answers_ends_no_outage(self):
+        self.send()
+        breaker = glance_seam.shared().breaker
+        breaker.failed('no', IMAGE, False)
+        self.call.side_effect = ksa_exc.ServiceUnavailable()
+
+        with mock.patch.object(breaker, 'may_ask',
+                               return_value=breaker_mod.Leave.GIVEN):
+            self.assertRaises(ksa_exc.ServiceUnavailable, self.send)
+
+        self.assertIsNotNone(breaker.outage())
 
     def test_each_way_in_which_it_is_down(self):
         self.send()
