@@ -55,3 +55,12 @@ def is_answer(error: BaseException) -> bool:
     return isinstance(error, _ANSWERS) or (
         isinstance(error, glanceclient.exc.HTTPException)
         and str(error).startswith(_TIMED_OUT))
+
+
+def is_from_glance(error: BaseException) -> bool:
+    """Return whether Glance answered, whatever it said.
+
+    Not an error of Keystone, or of this host: nova hands those on as they are.
+    """
+    return isinstance(error, (glanceclient.exc.HTTPException,
+                              exception.NovaException))

@@ -39,6 +39,11 @@ LOG = logging.getLogger(__name__)
 #: if that is not known.
 Question = Callable[[nova_context.RequestContext], tuple[dict[str, Any], str]]
 
+_REFUSALS = exception.ImageNotFound, exception.ImageNotAuthorized
+
+#: Learns from an answer, an image or an error, that nobody waited for.
+Learner = Callable[[tuple[dict[str, Any], str] | Exception], None]
+
 
 class GlanceIsDown(exception.Forbidden):
     """Ends a request that cannot be answered without Glance.
@@ -102,8 +107,8 @@ class ImageAnswers:
             if leave is breaker_mod.Leave.REFUSED:
                 raise self._down(asked, image_id)
         try:
-            return self._from_glance(
-                asker, image_id, lambda: within(self._timeout, context, ask))
+            return self._from_glance(asker, image_id, lambda: self._within(
+                asker, context, image_id, ask))
         except Exception as error:
             if is_outage(error):
                 raise self._down(asked, image_id) from error
@@ -116,10 +121,24 @@ class ImageAnswers:
         def run() -> None:
             # All that goes wrong has been learnt from.
             with contextlib.suppress(Exception):
-                self._from_glance(asker, image_id, lambda: within(
-                    self._timeout, context, ask))
+                self._from_glance(asker, image_id, lambda: self._within(
+                    asker, context, image_id, ask))
 
         threading.Thread(target=run, daemon=True, name='glance-probe').start()
+
+    def _within(self, asker: records.Asker,
+                context: nova_context.RequestContext, image_id: str,
+                ask: Question) -> tuple[dict[str, Any], str]:
+        """Ask, and learn from an answer that nobody waited for."""
+        asked_at = self._clock()
+
+        def learn(answer: tuple[dict[str, Any], str] | Exception) -> None:
+            if isinstance(answer, Exception):
+                self._learn_refusal(asker, image_id, answer)
+            else:
+                self._learn_image(asker, image_id, answer, asked_at)
+
+        return within(self._timeout, context, ask, learn)
 
     def _from_glance(self, asker: records.Asker, image_id: str,
                      ask: Callable[[], tuple[dict[str, Any], str]],
@@ -129,33 +148,47 @@ class ImageAnswers:
         if asker.project:
             self.memory.asks(asker, image_id, asked_at)
         try:
-            image, visibility = ask()
+            answer = ask()
         except Exception as error:
             self._learn_error(asker, image_id, error)
             raise
         self.breaker.answered()
+        self._learn_image(asker, image_id, answer, asked_at)
+        return answer[0]
+
+    def _learn_image(self, asker: records.Asker, image_id: str,
+                     answer: tuple[dict[str, Any], str],
+                     asked_at: float) -> None:
         record = records.RememberedImage(
-            image, records.visibility_of(image, visibility), asked_at)
+            answer[0], records.visibility_of(*answer), asked_at)
         if asker.project or record.is_open:
             self.memory.remember(asker, image_id, record, self._clock())
-        return image
 
     def _learn_error(self, asker: records.Asker, image_id: str,
                      error: Exception) -> None:
         if is_outage(error):
             self.memory.is_silent(asker, image_id)
-            self.breaker.failed(_cause(error), image_id,
+            self.breaker.failed(str(error).partition('\n')[0]
+                                or type(error).__name__, image_id,
                                 glance_outage.is_answer(error))
             return
-        if isinstance(error, (exception.ImageNotFound,
-                              exception.ImageNotAuthorized)):
-            self.memory.is_refused(
-                asker, image_id, isinstance(error, exception.ImageNotFound),
-                self._clock())
-        else:
+        if not self._learn_refusal(asker, image_id, error):
             # As HTTP 429: it says nothing about who may have the image.
             self.memory.is_silent(asker, image_id)
-        self.breaker.answered()
+        if glance_outage.is_from_glance(error):
+            self.breaker.answered()
+
+    def _learn_refusal(self, asker: records.Asker, image_id: str,
+                       error: Exception) -> bool:
+        """Learn from an error; return whether it refuses the image."""
+        is_refusal = isinstance(error, _REFUSALS)
+        if is_refusal:
+            # Glance on PostgreSQL finds no id in upper case: that says nothing
+            # of the image to others.
+            self.memory.is_refused(
+                asker, image_id, isinstance(error, exception.ImageNotFound)
+                and image_id == image_ids.canonical(image_id), self._clock())
+        return is_refusal
 
     def _from_memory(self, asked: api_requests.ApiRequest,
                      context: nova_context.RequestContext,
@@ -199,7 +232,8 @@ def is_outage(error: Exception) -> bool:
 
 
 def within(seconds: float, context: nova_context.RequestContext,
-           ask: Question) -> tuple[dict[str, Any], str]:
+           ask: Question, learn: Learner | None = None,
+           ) -> tuple[dict[str, Any], str]:
     """Ask, and wait no longer than that.
 
     A question that hangs goes on in its thread until ``[glance] timeout``, but
@@ -207,6 +241,7 @@ def within(seconds: float, context: nova_context.RequestContext,
     it has to. nova gets the credentials from the context for each attempt
     (GlanceClientWrapper.call, nova 31.3.1 to 34.0.0).
 
+    :param learn: is given an answer that comes later
     :raises GlanceHangs: if it takes longer
     """
     done: list[tuple[dict[str, Any], str]] = []
@@ -228,6 +263,8 @@ def within(seconds: float, context: nova_context.RequestContext,
             done.append(ask(own))
         except Exception as error:
             failed.append(error)
+        if late.is_set() and learn is not None:
+            learn(*done, *failed)
 
     thread = threading.Thread(target=run, daemon=True, name='glance')
     thread.start()
@@ -261,7 +298,3 @@ def has_image(context: nova_context.RequestContext, server: str,
 
 def _is_same(image_id: str, other: str) -> bool:
     return image_ids.canonical(image_id) == image_ids.canonical(other)
-
-
-def _cause(error: Exception) -> str:
-    return str(error).partition('\n')[0] or type(error).__name__

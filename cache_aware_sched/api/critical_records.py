@@ -75,8 +75,14 @@ class CriticalRecords:
             if time.monotonic() < self._due:
                 return
             self._due = time.monotonic() + INTERVAL
-        threading.Thread(target=self._refresh_safely, daemon=True,
-                         name='critical-images').start()
+        try:
+            threading.Thread(target=self._refresh_safely, daemon=True,
+                             name='critical-images').start()
+        except RuntimeError as error:
+            # As many threads as may be. The request can do without.
+            once.warning(LOG, ('thread',),
+                         'The critical images are looked up later: %(error)s.',
+                         {'error': error})
 
     def refresh(self) -> bool:
         """Look at all the images; return whether Glance told of each.

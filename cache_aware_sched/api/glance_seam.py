@@ -130,8 +130,39 @@ def _get(self: glance.API, context: Any, id_or_uri: str,
         return _original(self, context, id_or_uri,
                          include_locations=include_locations,
                          show_deleted=show_deleted)
-    return answers.image(_asked.get(), context, id_or_uri,
-                         lambda own: ask_glance(self, own, id_or_uri))
+    told: list[tuple[dict[str, Any], str] | Exception] = []
+
+    def ask(own: Any) -> tuple[dict[str, Any], str]:
+        try:
+            answer = ask_glance(self, own, id_or_uri)
+        except Exception as error:
+            told.append(error)
+            raise
+        told.append(answer)
+        return answer
+
+    try:
+        return answers.image(_asked.get(), context, id_or_uri, ask)
+    except answers_mod.GlanceIsDown:
+        raise
+    except Exception as error:
+        if error in told:
+            raise
+        _note_fault(error)
+    if not told:
+        return _original(self, context, id_or_uri)
+    if isinstance(told[0], Exception):
+        raise told[0]
+    return told[0][0]
+
+
+def _note_fault(error: Exception) -> None:
+    once.error(
+        LOG, ('fault', type(error).__name__),
+        'What nova-api remembers of images is not used, for an error of this '
+        'package; Glance answers alone: %(error)s. Report it.',
+        {'error': repr(error)[:300]})
+    LOG.debug('The error in full.', exc_info=error)
 
 
 def _noting(translate: Callable[..., dict[str, Any]],

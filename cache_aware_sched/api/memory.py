@@ -157,6 +157,9 @@ class RememberedImages:
         return record if record and record.is_of(image_id) else None
 
     def _forget(self, scope: str, image_id: str, now: float) -> bool:
+        # A server may drop the small note before the large record, and the
+        # record may be of a host whose clock is ahead.
+        self._values.delete(_key('record', scope, image_id))
         return self._values.set(_key('forgotten', scope, image_id), 1, now)
 
     def _forgotten(self, scope: str, image_id: str, now: float) -> float:

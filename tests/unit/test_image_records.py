@@ -19,6 +19,7 @@ from unittest import mock
 
 import fixtures
 import glanceclient.exc
+from keystoneauth1 import exceptions as ksa_exc
 from nova import exception
 from nova.image import glance
 import webob
@@ -143,6 +144,22 @@ class TestSeam(SeamTestCase):
 
         self.assertEqual(IMAGE, self.get()['id'])
 
+    def test_an_id_in_upper_case_that_glance_does_not_find(self):
+        self.start()
+        image_id = 'abcdef' + IMAGE[6:]
+        self.image.update(id=image_id, visibility='public')
+        glance.API().get(self.context, image_id)
+        self.context.project_id = 'another'
+        self.call.side_effect = glanceclient.exc.HTTPNotFound()
+        self.assertRaises(exception.ImageNotFound, glance.API().get,
+                          self.context, image_id.upper())
+
+        memory = glance_seam.shared().memory
+        self.assertIsNone(memory.find(
+            records.Asker('another'), image_id, time.time()))
+        self.assertIsNotNone(memory.find(
+            records.Asker('others'), image_id, time.time()))
+
     def test_only_plain_questions_are_answered(self):
         self.start()
         self.get()
@@ -154,6 +171,29 @@ class TestSeam(SeamTestCase):
         for more in ({'include_locations': True}, {'show_deleted': False}):
             self.assertRaises(exception.GlanceConnectionFailed,
                               glance.API().get, self.context, IMAGE, **more)
+
+    def test_an_error_of_its_own(self):
+        self.start()
+        for name in ('asks', 'remember', 'is_refused'):
+            memory = glance_seam.shared().memory
+            with mock.patch.object(memory, name, side_effect=KeyError(name)):
+                self.call.side_effect = lambda *args, **kwargs: self.image
+                self.assertEqual(IMAGE, self.get()['id'], name)
+                self.call.side_effect = glanceclient.exc.HTTPNotFound()
+                self.assertRaises(exception.ImageNotFound, self.get)
+
+        [line] = self.errors()
+        self.assertIn("KeyError('asks')", line)
+
+    def test_no_thread_can_be_started(self):
+        self.start()
+        token = glance_seam.begin(api_requests.ApiRequest(
+            api_requests.RequestKind.BOOT, image=IMAGE))
+        self.addCleanup(glance_seam.end, token)
+
+        with mock.patch.object(threading.Thread, 'start',
+                               side_effect=RuntimeError("can't start")):
+            self.assertEqual(IMAGE, self.get()['id'])
 
     def test_a_context_without_a_project(self):
         self.start()
@@ -246,7 +286,7 @@ class TestFilter(SeamTestCase):
         # It would wait as long as the question hangs.
         with mock.patch.object(breaker, '_clock', lambda: now), (
                 mock.patch.object(answers_mod, 'within', side_effect=(
-                    lambda seconds, context, ask: ask(context)))):
+                    lambda seconds, context, ask, _learn: ask(context)))):
             self.assertEqual(202, self.send().status_int)
 
             self.assertTrue(asked.wait(30))
@@ -261,6 +301,18 @@ class TestFilter(SeamTestCase):
             # nova-api makes an answer of it
             self.assertRaises(exception.NovaException, self.send)
             self.assertIsNone(glance_seam.shared().breaker.outage())
+
+    def test_what_keystone_answers_ends_no_outage(self):
+        self.send()
+        breaker = glance_seam.shared().breaker
+        breaker.failed('no', IMAGE, False)
+        self.call.side_effect = ksa_exc.ServiceUnavailable()
+
+        with mock.patch.object(breaker, 'may_ask',
+                               return_value=breaker_mod.Leave.GIVEN):
+            self.assertRaises(ksa_exc.ServiceUnavailable, self.send)
+
+        self.assertIsNotNone(breaker.outage())
 
     def test_each_way_in_which_it_is_down(self):
         self.send()
@@ -297,6 +349,28 @@ class TestFilter(SeamTestCase):
         thawed.set()
         self.assertTrue(ended.wait(10))
         self.assertEqual(2, len(attempts))
+
+    def test_a_refusal_that_nobody_waited_for(self):
+        self.send()
+        thawed = threading.Event()
+        self.addCleanup(thawed.set)
+
+        def hang(*args, **kwargs):
+            thawed.wait(30)
+            raise glanceclient.exc.HTTPNotFound()
+
+        self.call.side_effect = hang
+        self.assertEqual(202, self.send().status_int)
+        memory = glance_seam.shared().memory
+        refused = threading.Event()
+        self.useFixture(fixtures.MockPatchObject(
+            memory, 'is_refused', side_effect=lambda *given: (
+                type(memory).is_refused(memory, *given), refused.set())))
+
+        thawed.set()
+
+        self.assertTrue(refused.wait(10))
+        self.assertEqual(503, self.send().status_int)
 
     def test_what_nova_has_done_is_not_done_twice(self):
         """As if it went on without an image of which there is an outage."""
@@ -450,6 +524,17 @@ class TestCriticalRecords(SeamTestCase):
 
         self.assertIn('Critical images are remembered only as soon as',
                       self.warnings()[-1])
+
+    def test_no_thread_can_be_started(self):
+        critical = critical_records.CriticalRecords(
+            glance_seam.shared(), CONF.cache_aware_sched)
+
+        with mock.patch.object(threading.Thread, 'start',
+                               side_effect=RuntimeError("can't start")):
+            critical.refresh_if_due()
+
+        self.assertTrue(any("can't start" in line
+                            for line in self.warnings()))
 
     def test_it_is_done_from_time_to_time(self):
         done = threading.Event()

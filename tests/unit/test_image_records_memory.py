@@ -439,6 +439,25 @@ class TestForgetting(MemoryTestCase):
 
         self.assertFalse(self.knows(OWNER))
 
+    def test_a_host_whose_clock_is_behind(self):
+        self.given(MEMBER, at=160.0)
+
+        self.memory.is_refused(MEMBER, IMAGE, False, 150.0)
+
+        self.assertFalse(self.knows(MEMBER))
+
+    def test_a_server_drops_the_note(self):
+        for asker, visibility in ((MEMBER, 'shared'), (OWNER, 'public')):
+            self.given(asker, visibility)
+            before = set(self.kept)
+
+            self.memory.is_refused(MEMBER, IMAGE, True, 150.0)
+
+            for key in set(self.kept) - before:
+                del self.kept[key]
+            self.assertFalse(self.knows(MEMBER), visibility)
+            self.kept.clear()
+
     def test_it_is_given_again(self):
         self.given(OWNER, at=100.0)
         self.memory.is_refused(OWNER, IMAGE, False, 150.0)
