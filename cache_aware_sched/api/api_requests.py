@@ -31,7 +31,8 @@ HINTS = ('os:scheduler_hints', 'OS-SCH-HNT:scheduler_hints')
 
 #: Some clients have the id of their project before it, which nova-api allows.
 _PATHS = r'/(?:[^/]+/)?'
-_CREATE = re.compile(rf'{_PATHS}servers/?(?:\.json)?')
+#: A boot by its older name is one too.
+_CREATE = re.compile(rf'{_PATHS}(?:servers|os-volumes_boot)/?(?:\.json)?')
 _ACTION = re.compile(rf'{_PATHS}servers/([^/]+)/action/?(?:\.json)?')
 _PRECACHE = re.compile(rf'{_PATHS}os-aggregates/[^/]+/images/?(?:\.json)?')
 

@@ -33,6 +33,10 @@ LOG = logging.getLogger(__name__)
 #: what was said of them. The oldest goes first.
 MAX_VALUES = 20_000
 
+#: Characters of these values together. Judgement: a record has about 2,000; of
+#: an image with all the properties that Glance allows 50,000.
+MAX_CHARS = 64 * 2 ** 20
+
 #: Of what keeps the records for a process only.
 PROCESS_BACKENDS = frozenset({
     'dogpile.cache.null', 'dogpile.cache.memory',
@@ -68,6 +72,7 @@ class ProcessValues:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[str, str] = {}
+        self._chars = 0
         self._claims: dict[str, float] = {}
 
     def get(self, key: str, max_age: float) -> object:
@@ -81,16 +86,20 @@ class ProcessValues:
     def set(self, key: str, value: str) -> bool:
         """Keep a value; return True."""
         with self._lock:
-            self._values.pop(key, None)
+            self._drop(key)
             self._values[key] = value
-            while len(self._values) > MAX_VALUES:
-                del self._values[next(iter(self._values))]
+            self._chars += len(value)
+            while len(self._values) > MAX_VALUES or self._chars > MAX_CHARS:
+                self._drop(next(iter(self._values)))
         return True
 
     def delete(self, key: str) -> None:
         """Keep a value no more."""
         with self._lock:
-            self._values.pop(key, None)
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        self._chars -= len(self._values.pop(key, ''))
 
     def claim(self, key: str, seconds: float) -> bool:
         """Return whether nobody else has claimed a key within that time."""

@@ -37,6 +37,7 @@ class TestKind(base.TestCase):
         for path, kind in (
                 ('/servers', (RequestKind.BOOT, '')),
                 ('/servers/', (RequestKind.BOOT, '')),
+                ('/os-volumes_boot', (RequestKind.BOOT, '')),
                 ('/0f3a/servers', (RequestKind.BOOT, '')),
                 ('/servers/5c2e/action', (RequestKind.REBUILD, '5c2e')),
                 ('/0f3a/servers/5c2e/action', (RequestKind.REBUILD, '5c2e')),

@@ -152,6 +152,20 @@ class TestSigning(base.TestCase):
 
 class TestValues(base.TestCase):
 
+    def test_not_more_than_so_many_characters(self):
+        """A user may give an image as many properties as Glance allows."""
+        values = values_mod.ProcessValues()
+        large = 'x' * (values_mod.MAX_CHARS // 3)
+        for key in 'abcb':
+            values.set(key, large)
+
+        self.assertEqual([large] * 3, [values.get(key, 1.0) for key in 'abc'])
+        values.set('d', 'y')
+        self.assertEqual(large, values.get('a', 1.0))
+        values.set('e', large)
+        self.assertIsNone(values.get('a', 1.0))
+        self.assertEqual('y', values.get('d', 1.0))
+
     def test_a_process_forgets_the_oldest(self):
         values = values_mod.ProcessValues()
         for number in range(values_mod.MAX_VALUES + 1):
