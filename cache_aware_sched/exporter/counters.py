@@ -89,6 +89,11 @@ class EventCounters:
             'hours of their eviction there.')
         self.fetches = counter(
             'fetches', 'Images that came into the cache of a host.')
+        self.outages = counter(
+            'glance_outages', 'Outages of Glance that a nova-api has noticed, '
+            'with the filter image_records.')
+        self.outage_seconds = counter(
+            'glance_outage_seconds', 'How long those took that are over.')
         self.seconds = prometheus_client.Histogram(
             f'{PREFIX}_boot_seconds', 'From the request for a server to '
             'ACTIVE.', ['cache'], buckets=BUCKETS, registry=registry)
@@ -167,6 +172,16 @@ class EventCounters:
         """Count an eviction that a host tells of."""
         with self._lock:
             self._evicted(host, image, size, reason, at)
+
+    def outage(self, seconds: float | None) -> None:
+        """Count an outage of Glance that a nova-api tells of.
+
+        :param seconds: that it took; None at its begin
+        """
+        if seconds is None:
+            self.outages.inc()
+        else:
+            self.outage_seconds.inc(max(0.0, seconds))
 
     def _evicted(self, host: str, image: str, size: int, reason: str,
                  at: datetime.datetime) -> None:

@@ -12,6 +12,8 @@
 
 """Listens to ``image_cache.hit``, ``.miss`` and ``.evict`` of all cells.
 
+And to ``glance_outage.begin`` and ``.end`` of nova-api.
+
 In a pool of its own: oslo.messaging gives each pool a copy of all messages,
 so nobody else loses any, as Ceilometer. The queue of the pool stays when the
 exporter ends, so what hosts send meanwhile is counted later.
@@ -22,6 +24,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
+import math
 from typing import Any
 
 from nova.objects import cell_mapping
@@ -37,7 +40,13 @@ from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
 
+#: What nova-api tells (api/outage_notification.py).
+OUTAGE = 'glance_outage'
+
 POOL = 'cache-aware-sched-exporter'
+
+#: The default of [DEFAULT] transport_url (oslo.messaging 17).
+NO_URL = 'rabbit://'
 
 #: Where nova sends notifications to (nova.rpc and nova.conf.rpc, nova
 #: 34.0.0).
@@ -65,7 +74,7 @@ class ImageCacheEvents:
     """
 
     filter_rule = oslo_messaging.NotificationFilter(
-        event_type=r'^image_cache\.')
+        event_type=r'^(image_cache|glance_outage)\.')
 
     def __init__(self, counters: EventCounters) -> None:
         self._counters = counters
@@ -76,8 +85,12 @@ class ImageCacheEvents:
     def info(self, context: Any, publisher_id: str, event_type: str,
              payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Count a notification, in either form."""
+        what, _dot, action = event_type.rpartition('.')
         try:
-            self._count(event_type.rpartition('.')[2],
+            if what == OUTAGE:
+                self._count_outage(action, payload)
+                return
+            self._count(action,
                         payload.get('nova_object.data', payload),
                         _time(metadata.get('timestamp')))
         except Exception as error:
@@ -102,6 +115,14 @@ class ImageCacheEvents:
         elif action in ('hit', 'miss'):
             self._counters.booted(data['instance_uuid'] or '', data['host'],
                                   image, action == 'hit', at)
+
+    def _count_outage(self, action: str, data: Mapping[str, Any]) -> None:
+        self.received += 1
+        if action == 'begin':
+            self._counters.outage(None)
+        elif action == 'end':
+            seconds = float(data['seconds'])
+            self._counters.outage(seconds if math.isfinite(seconds) else 0.0)
 
     def _is_second(self, key: Seen, at: datetime.datetime) -> bool:
         before = self._seen.get(key)
@@ -142,7 +163,7 @@ def _register_options() -> None:
 
 
 def transport_urls(api: nova_databases.Database) -> Sequence[str | None]:
-    """Return where the cells send notifications to.
+    """Return where the cells and nova-api send notifications to.
 
     :returns: None stands for what nova.conf has; with secrets
     :raises nova_databases.Unreadable: if the API database does not answer
@@ -152,9 +173,11 @@ def transport_urls(api: nova_databases.Database) -> Sequence[str | None]:
         return [None]
     urls = (cell_mapping.CellMapping.format_mq_url(row.transport_url)
             for row in api.select(sa.select(_CELL_MAPPINGS)))
-    # cell0 has no nova-compute, and its transport is none:///.
+    # nova-api sends to what this nova.conf has. cell0 has no nova-compute, and
+    # its transport is none:///.
     return list(dict.fromkeys(
-        url for url in urls if url and not url.startswith('none:')))
+        url for url in (*urls, CONF.transport_url)
+        if url and url != NO_URL and not url.startswith('none:')))
 
 
 def listeners(urls: Iterable[str | None],

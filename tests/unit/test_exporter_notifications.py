@@ -60,6 +60,17 @@ class NotificationTests(exported.ExporterTestCase):
         self.assertEqual((1, 1), self.boots())
         self.assertEqual({(): 1}, self.values('fetches_total'))
 
+    def test_outages_of_glance(self):
+        for action, seconds in (('begin', 0.0), ('end', 1260.5),
+                                ('begin', 0.0), ('end', float('nan')),
+                                ('end', 'long'), ('end', -5)):
+            self.events.info(None, 'api.a', f'glance_outage.{action}',
+                             {'host': 'a', 'seconds': seconds}, {})
+
+        self.assertEqual({(): 2}, self.values('glance_outages_total'))
+        self.assertEqual({(): 1260.5},
+                         self.values('glance_outage_seconds_total'))
+
     def test_both_forms_are_one_boot(self):
         for versioned in (False, True):
             self.tell('hit', versioned=versioned)
@@ -191,6 +202,12 @@ class TransportTests(exported.ExporterTestCase):
             ['rabbit://a/', 'rabbit://b/'],
             self.urls('none:///', 'rabbit://a/', 'rabbit://b/', 'rabbit://a/',
                       None))
+
+    def test_that_of_nova_api(self):
+        self.set_nova(transport_url='rabbit://api/')
+
+        self.assertEqual(['rabbit://a/', 'rabbit://api/'],
+                         self.urls('rabbit://a/'))
 
     def test_template(self):
         self.set_nova(transport_url='rabbit://user:secret@c:5672/nova')
