@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 
+from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import fail
 from cache_aware_sched.checks.check import ok
 from cache_aware_sched.checks.check import Outcome
@@ -36,6 +37,14 @@ def _pipelines(api: ApiConf) -> Outcome:
             'admin/outage.html#image-records.')
     if not having:
         return skipped(f'{FILTER} is in no pipeline of {api.paste}')
+    if api.bad:
+        return fail(f'nova-api does not start: {check.listed(api.bad)}',
+                    'Mend these values in the nova.conf of nova-api.')
+    if not api.has_filter:
+        return fail(
+            f'{api.paste} has no section [filter:{FILTER}]',
+            'Add it, with paste.filter_factory = '
+            'cache_aware_sched.api.image_records:filter_factory.')
     if any(CONTEXT not in one or one.index(FILTER) < one.index(CONTEXT)
            for one in having):
         return fail(f'{FILTER} is before {CONTEXT}', mend)

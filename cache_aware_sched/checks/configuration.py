@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 import configparser
+import contextlib
 import importlib.metadata
 import os
 import re
@@ -145,8 +146,10 @@ def api() -> ApiConf:
     values = _Values()
     paste = _found(values.get('wsgi', 'api_paste_config', '') or '')
     backend = values.get('cache', 'backend', '')
+    values.check_ours()
     return ApiConf(
         paste=paste, pipelines=tuple(_pipelines(paste)) if paste else (),
+        has_filter=_has_filter(paste), bad=tuple(dict.fromkeys(values.bad)),
         each_process=values_mod.each_process(
             values.get(_OURS, 'image_record_secret', ''),
             values.get('cache', 'enabled', False), backend),
@@ -165,14 +168,23 @@ def _found(name: str) -> str:
         return ''
 
 
-def _pipelines(path: str) -> list[str]:
-    """Return the pipelines of the API that an api-paste.ini has."""
+def _parsed(path: str) -> configparser.RawConfigParser:
+    """Return what is in an api-paste.ini, as far as it can be read."""
     # As it is: the defaults of paste are not those of oslo.config.
     parser = configparser.RawConfigParser(strict=False)
-    try:
+    with contextlib.suppress(OSError, configparser.Error, UnicodeError):
         parser.read(path)
-    except (OSError, configparser.Error, UnicodeError):
-        return []
+    return parser
+
+
+def _has_filter(path: str) -> bool:
+    """Return whether an api-paste.ini says what image_records is."""
+    return bool(path) and _parsed(path).has_section('filter:image_records')
+
+
+def _pipelines(path: str) -> list[str]:
+    """Return the pipelines of the API that an api-paste.ini has."""
+    parser = _parsed(path)
     return [parser[name]['keystone'] for name in parser.sections()
             if name.startswith(_PIPELINES) and 'keystone' in parser[name]]
 

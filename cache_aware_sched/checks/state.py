@@ -106,6 +106,8 @@ class ApiConf:
 
     :param paste: the path of the latter; '' if there is none
     :param pipelines: the lines with the names of the filters
+    :param has_filter: whether it says what the filter is
+    :param bad: options of which the value cannot be read
     :param each_process: why image records are of one process only; '' if they
         are not
     :param backend: of ``[cache]``
@@ -115,6 +117,8 @@ class ApiConf:
 
     paste: str = ''
     pipelines: tuple[str, ...] = ()
+    has_filter: bool = True
+    bad: tuple[str, ...] = ()
     each_process: str = ''
     backend: str = ''
     backend_seconds: int | None = None

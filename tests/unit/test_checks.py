@@ -587,6 +587,9 @@ class TestApiChecks(ChecksTestCase):
             'image_records authtoken keystonecontext app',))
         self.api(SKIPPED, 'in no pipeline', 'CAS401', pipelines=('app',))
         self.api(SKIPPED, 'no api-paste.ini', 'CAS401', paste='')
+        self.api(FAIL, 'no section [filter:image_records]', 'CAS401',
+                 has_filter=False)
+        self.api(FAIL, 'does not start: max_age', 'CAS401', bad=('max_age',))
         self.assert_finds(SKIPPED, 'no nova.conf', 'CAS401', api=None)
 
     def test_shared(self):
