@@ -17,6 +17,7 @@ import contextlib
 import os
 import shutil
 import stat
+from typing import Any
 
 import nova.conf
 from nova import utils
@@ -183,21 +184,19 @@ def _check_usable(part: str, converts: bool) -> None:
         raise CopyFailed(Trouble.UNFIT, why)
 
 
-def _unfit(info: object) -> str | None:
+def _unfit(info: Any) -> str | None:
     """Return what is wrong with a file; None if nothing is.
 
     :param info: an oslo_utils.imageutils.QemuImgInfo
     """
-    kind = getattr(info, 'file_format', None)
+    kind = info.file_format
     if kind is None:
         return 'qemu-img does not tell its format'
-    if getattr(info, 'backing_file', None):
+    if info.backing_file:
         return 'it has a backing file'
-    try:
-        if info.format_specific['data']['data-file']:  # type: ignore[attr-defined]
-            return 'it has a data file'
-    except (AttributeError, KeyError, TypeError):
-        pass
+    specific = info.format_specific or {}
+    if specific.get('data', {}).get('data-file'):
+        return 'it has a data file'
     if CONF.force_raw_images and kind != 'raw':
         return f'it is {kind}, and [DEFAULT] force_raw_images is set here'
     return None

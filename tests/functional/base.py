@@ -42,6 +42,7 @@ logging.getLogger('nova.thread_pool_factory').setLevel(logging.WARNING)
 GIB = 2 ** 30
 WEIGHER = 'cache_aware_sched.scheduler.weights.ImageCacheWeigher'
 FILTER = 'cache_aware_sched.scheduler.filters.ImageAntiAffinityFilter'
+CACHE_FILTER = 'cache_aware_sched.scheduler.filters.ImageCacheFilter'
 ALL_WEIGHERS = 'nova.scheduler.weights.all_weighers'
 ALL_FILTERS = 'nova.scheduler.filters.all_filters'
 STOCK_FILTERS = ['ComputeFilter', 'ComputeCapabilitiesFilter',
@@ -112,6 +113,13 @@ class CloudTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         self.flags(group='cache_aware_sched',
                    image_cache_weight_multiplier=self.MULTIPLIER)
         self.flags(group='quota', instances=-1, cores=-1, ram=-1)
+
+    def enable_image_cache_filter(self):
+        """Have the schedulers heed the hint "require"."""
+        self.flags(group='filter_scheduler',
+                   available_filters=[ALL_FILTERS, FILTER, CACHE_FILTER],
+                   enabled_filters=[*STOCK_FILTERS, 'ImageCacheFilter',
+                                    'ImageAntiAffinityFilter'])
 
     def set(self, **options):
         """Set options of this package."""

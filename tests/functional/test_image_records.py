@@ -32,7 +32,6 @@ from cache_aware_sched.api import image_records
 from cache_aware_sched.virt import fake
 # isort: on
 
-FILTER = 'cache_aware_sched.scheduler.filters.ImageCacheFilter'
 OUTAGE = exception.GlanceConnectionFailed(
     server='http://glance:9292', reason='refused')
 PIPELINE = 'authtoken keystonecontext'
@@ -50,10 +49,7 @@ class ImageRecordsTestCase(base.CloudTestCase):
 
     def configure(self):
         super().configure()
-        self.flags(group='filter_scheduler',
-                   available_filters=[base.ALL_FILTERS, base.FILTER, FILTER],
-                   enabled_filters=[*base.STOCK_FILTERS, 'ImageCacheFilter',
-                                    'ImageAntiAffinityFilter'])
+        self.enable_image_cache_filter()
         with open(base.api_paste()) as file:
             paste = file.read().replace(
                 PIPELINE, f'{PIPELINE} image_records') + PASTE

@@ -22,7 +22,6 @@ from cache_aware_sched import nova_databases
 from cache_aware_sched.virt import fake
 # isort: on
 
-FILTER = 'cache_aware_sched.scheduler.filters.ImageCacheFilter'
 REQUIRE = {'image_cache': 'require'}
 
 
@@ -33,10 +32,7 @@ class RequireTestCase(base.CloudTestCase):
 
     def configure(self):
         super().configure()
-        self.flags(group='filter_scheduler',
-                   available_filters=[base.ALL_FILTERS, base.FILTER, FILTER],
-                   enabled_filters=[*base.STOCK_FILTERS, 'ImageCacheFilter',
-                                    'ImageAntiAffinityFilter'])
+        self.enable_image_cache_filter()
 
     def setUp(self):
         super().setUp()
