@@ -104,7 +104,7 @@ class RememberedImages:
         elif record.is_active:
             if record.visibility and not record.is_open:
                 self._close(image_id, now)
-            encoded = record.encode()
+            encoded = record.encode() if record.is_for(asker) else None
             if encoded is not None:
                 self._values.set(
                     _key('record', record.scope(asker), image_id), encoded,

@@ -87,6 +87,15 @@ class RememberedImage:
         return bool(self.image.get('status') in GONE
                     or self.image.get('deleted'))
 
+    def is_for(self, asker: Asker) -> bool:
+        """Return whether it may be remembered for who was given it.
+
+        Not a private image of another project: Glance gave it to a role of
+        this user, that others in the project need not have.
+        """
+        return (self.visibility != 'private' or asker.is_admin
+                or self.image.get('owner') == asker.project)
+
     def is_of(self, image_id: str) -> bool:
         """Return whether it is what was asked for."""
         return (image_ids.canonical(str(self.image.get('id')))

@@ -72,8 +72,8 @@ class SeamTestCase(base.TestCase):
             'cache_aware_sched.api.glance_seam._original', None))
         self.context.auth_token = 'a token'
         self.image = GlanceModel(
-            id=IMAGE, status='active', owner='owner', name='x', size=1,
-            visibility='private')
+            id=IMAGE, status='active', owner=self.context.project_id, name='x',
+            size=1, visibility='private')
         self.call = self.useFixture(fixtures.MockPatchObject(
             glance.GlanceClientWrapper, 'call',
             side_effect=lambda *args, **kwargs: self.image)).mock

@@ -273,12 +273,17 @@ class MemoryTestCase(base.TestCase):
 class TestMemory(MemoryTestCase):
 
     def test_for_those_who_were_given_it(self):
-        for visibility in ('private', 'shared'):
-            self.given(MEMBER, visibility)
+        self.given(MEMBER, 'shared')
 
-            self.assertTrue(self.knows(MEMBER))
-            self.assertFalse(self.knows(OWNER))
-            self.assertFalse(self.knows(records.Asker('stranger')))
+        self.assertTrue(self.knows(MEMBER))
+        self.assertFalse(self.knows(OWNER))
+        self.assertFalse(self.knows(records.Asker('stranger')))
+
+    def test_a_private_image_that_a_role_of_another_project_sees(self):
+        """Others in that project need not have the role."""
+        self.given(MEMBER, 'private')
+
+        self.assertFalse(self.knows(MEMBER))
 
     def test_for_all(self):
         for visibility in ('public', 'community'):
@@ -377,7 +382,8 @@ class TestWhoMayHaveIt(MemoryTestCase):
                     by == asker and what in ('missing', 'refused')):
                 return False
             if what in ('public', 'community') or (
-                    what in ('private', 'shared')
+                    (what == 'shared' or (what == 'private' and (
+                        by.is_admin or by == OWNER)))
                     and by.project == asker.project
                     and (asker.is_admin or not by.is_admin)):
                 return True
