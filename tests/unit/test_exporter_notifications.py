@@ -14,11 +14,13 @@
 
 import threading
 
+import fixtures
 from nova.db.api import models as api_models
 import oslo_messaging
 from oslo_messaging import conffixture
 import sqlalchemy as sa
 
+from cache_aware_sched.api import outage_notification
 from cache_aware_sched.exporter import notifications
 from cache_aware_sched import nova_databases
 from tests.unit import exported
@@ -177,6 +179,23 @@ class NotificationTests(exported.ExporterTestCase):
         self.wait_for(lambda: self.boots() == (1, 0))
         self.wait_for(lambda: theirs == ['compute.instance.create.end',
                                          'image_cache.hit'])
+
+    def test_outages_that_nova_api_tells_of(self):
+        [ours] = notifications.listeners([None], self.events)
+        ours.start()
+        self.addCleanup(ours.wait)
+        self.addCleanup(ours.stop)
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova.rpc.LEGACY_NOTIFIER', oslo_messaging.Notifier(
+                oslo_messaging.get_notification_transport(nova_databases.CONF),
+                driver='messaging', topics=['notifications'])))
+
+        outage_notification.send('begin', 0.0)
+        outage_notification.send('end', 12.3456)
+
+        self.wait_for(lambda: self.values('glance_outage_seconds_total') == {
+            (): 12.346})
+        self.assertEqual({(): 1}, self.values('glance_outages_total'))
 
     def wait_for(self, condition):
         for _round in range(600):

@@ -21,6 +21,7 @@ import time
 
 from cache_aware_sched import report
 from tests.cloud import conf
+from tests.cloud import disk
 from tests.cloud import images
 from tests.cloud import moving
 from tests.cloud import procfs
@@ -118,6 +119,10 @@ def neighbour(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     large = client.images.upload('large', size=LARGE)
     play.hold(first, golden, large)
     play.hold(second, lost, large)
+    east, west = (client.images.upload(name, 256 * disk.MIB)
+                  for name in ('east', 'west'))
+    play.hold(second, east)
+    play.hold(third, west)
     migrant, _ = client.servers.boot('migrant', moved, host=first)
     victim, _ = client.servers.boot('victim', lost, host=first)
     shelved, _ = client.servers.boot('shelved', golden, host=first)
@@ -130,6 +135,7 @@ def neighbour(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
     cloud.computes.restart(second, third, options=CUT)
     client.disable([first])
     _boots(play, facts, golden, absent)
+    _cross(play, facts, east, west)
 
     client.disable([second])
     client.sdk.compute.unshelve_server(shelved.id)
@@ -172,6 +178,20 @@ def _boots(play: _Play, facts: scenario.Facts, golden: str,
     assert not failed, failed
     facts['failed builds that the host counts'] = failed
     client.servers.delete(refused.id)
+
+
+def _cross(play: _Play, facts: scenario.Facts, east: str, west: str) -> None:
+    """Two hosts copy from each other at the same time."""
+    client = play.client
+    wanted = {play.second: west, play.third: east}
+    found = client.servers.wait([
+        client.servers.request(f'on-{host}', image_id, host=host)
+        for host, image_id in wanted.items()])
+    assert {one.status for one in found} == {'ACTIVE'}, found
+    for host, image_id in wanted.items():
+        play.check_copied(host, image_id)
+    facts['two hosts copy from each other'] = 'both have the image'
+    client.servers.delete(*(one.id for one in found))
 
 
 def _moves(play: _Play, facts: scenario.Facts, migrant: servers.Server,

@@ -13,10 +13,12 @@
 """Servers that boot while Glance is down, or hangs."""
 
 import collections
+from concurrent import futures
 import time
 
 from openstack import exceptions
 
+from cache_aware_sched.api import breaker
 from tests.cloud import conf
 from tests.cloud import openstack_conf
 from tests.cloud import running
@@ -30,7 +32,11 @@ SERVERS = 20
 SOON = 10.0
 
 #: Processes of nova-api.
-WORKERS = 4
+WORKERS = 8
+
+#: What nova says of each attempt to ask a Glance that is down, and how many
+#: attempts a question has ([glance] num_retries).
+ATTEMPT, ATTEMPTS = 'Error contacting glance server', 4
 
 BEGIN, END = 'Glance is down for nova-api', 'Glance is back for nova-api'
 
@@ -63,6 +69,8 @@ def outage(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
 
     cloud.control.stop('glance')
     _play(cloud, facts, 'Glance stopped', images)
+    facts[f'Glance stopped: questions for {WORKERS} requests at once'] = (
+        _questions(cloud, images['unknown']))
     facts[f'Glance stopped: {SERVERS} of one on two hosts, at once'] = (
         _boot_at_once(cloud, images['golden'], hosts[:2]))
     cloud.control.start('glance')
@@ -76,6 +84,9 @@ def outage(cloud: scenario.Cloud, facts: scenario.Facts) -> None:
         cloud.processes.thaw('glance')
     facts['Glance hung: normal again'] = _normal(
         cloud, images['later2'], hosts[0])
+
+    facts['Glance stopped while they are asked for'] = _stop_in_the_middle(
+        cloud, images['critical'])
 
 
 @scenario.scenario(name='outage-restart', order=103, computes=1)
@@ -140,6 +151,34 @@ def _play(cloud: scenario.Cloud, facts: scenario.Facts, what: str,
     told = cloud.processes.times_said('nova', BEGIN) - said
     assert told == 1, f'{told} warnings'
     facts[f'{what}: warnings of {WORKERS} processes'] = told
+
+
+def _questions(cloud: scenario.Cloud, image_id: str) -> str:
+    """Ask all processes at once when it is time to; see one ask Glance."""
+    time.sleep(breaker.RETRY + 1.0)
+    before = cloud.processes.times_said('nova', ATTEMPT)
+    with futures.ThreadPoolExecutor(WORKERS) as pool:
+        found = set(pool.map(lambda _number: _status(cloud, image_id),
+                             range(WORKERS)))
+    attempts = cloud.processes.times_said('nova', ATTEMPT) - before
+    assert found == {503}, found
+    assert attempts == ATTEMPTS, attempts
+    return f'1, of {attempts} attempts'
+
+
+def _stop_in_the_middle(cloud: scenario.Cloud, image_id: str) -> str:
+    """Stop Glance while servers are asked for."""
+    servers = cloud.client.servers
+    with futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(servers.request_at_once, [
+            f'guest{number}' for number in range(SERVERS)], image_id)
+        running.wait_for('no server was asked for',
+                         lambda: bool(servers.all()), 60.0, 0.02)
+        cloud.control.stop('glance')
+        ids = asked.result()
+    found = servers.wait(ids, within=300.0)
+    assert {one.status for one in found} == {'ACTIVE'}, found
+    return f'{len(found)} of {SERVERS} ACTIVE'
 
 
 def _boot_in_turn(cloud: scenario.Cloud, image_id: str) -> str:
