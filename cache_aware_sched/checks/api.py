@@ -55,7 +55,7 @@ def _pipelines(api: ApiConf) -> Outcome:
 
 
 def _shared(api: ApiConf) -> Outcome:
-    if not any(FILTER in api.filter_names(line) for line in api.pipelines):
+    if not api.remembers:
         return skipped(f'{FILTER} is in no pipeline of {api.paste}')
     mend = ('Set [cache_aware_sched] image_record_secret to the same 64 '
             'random characters on all hosts of nova-api, [cache] enabled = '

@@ -35,6 +35,7 @@ from cache_aware_sched.checks.state import SchedulerConf
 from cache_aware_sched import conf as our_conf
 from cache_aware_sched.config import CONF
 from cache_aware_sched import masking
+from cache_aware_sched.neighbours import sources
 from cache_aware_sched import report
 
 _OURS = our_conf.GROUP.name
@@ -128,6 +129,7 @@ def compute() -> ComputeConf:
     """Return what the configuration says to nova-compute."""
     values = _Values()
     values.check_ours()
+    images_type = values.get('libvirt', 'images_type', '')
     return ComputeConf(
         source=source(),
         driver=values.get(None, 'compute_driver', '') or '',
@@ -137,7 +139,8 @@ def compute() -> ComputeConf:
             point.name for point in importlib.metadata.entry_points(
                 group=_MANAGERS))),
         fetches_from_hosts=values.get(_OURS, 'fetch_from_hosts', '')
-        == 'outage',
+        == sources.OUTAGE,
+        images_type='' if images_type in sources.FILES else images_type,
         bad=tuple(dict.fromkeys(values.bad)))
 
 

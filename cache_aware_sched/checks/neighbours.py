@@ -17,6 +17,7 @@ from cache_aware_sched.checks.check import ok
 from cache_aware_sched.checks.check import Outcome
 from cache_aware_sched.checks.check import SetUpCheck
 from cache_aware_sched.checks.check import skipped
+from cache_aware_sched.checks.check import warn
 from cache_aware_sched.checks.state import SetUp
 
 
@@ -26,6 +27,11 @@ def _reached(set_up: SetUp) -> Outcome | None:
     if not set_up.compute.fetches_from_hosts:
         return ok(f'{set_up.compute.source} does not have fetch_from_hosts = '
                   'outage')
+    if set_up.compute.images_type:
+        return warn(
+            'fetch_from_hosts = outage has no effect with [libvirt] '
+            f'images_type = {set_up.compute.images_type}',
+            'Leave fetch_from_hosts unset on such hosts.')
     found = set_up.reached
     if found is None:
         return skipped('not tried: use --reach-hosts on a compute host, as '

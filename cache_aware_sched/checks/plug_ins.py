@@ -109,9 +109,14 @@ def _filter_last(conf: SchedulerConf, _: SetUp) -> Outcome | None:
                     f'Put {FILTER} last in enabled_filters {RESTART}.')
 
 
-def _requiring(conf: SchedulerConf, _: SetUp) -> Outcome:
+def _requiring(conf: SchedulerConf, set_up: SetUp) -> Outcome:
     if REQUIRING in conf.enabled:
         return ok(f'{REQUIRING} is enabled')
+    if set_up.api is not None and set_up.api.remembers:
+        return warn(
+            f'nova-api asks for it in an outage of Glance, and {REQUIRING} is '
+            'not enabled: servers also go to hosts without their image',
+            f'Put {REQUIRING} before {FILTER} in enabled_filters {RESTART}.')
     if REQUIRING in conf.filters:
         return warn(
             f'{REQUIRING} is available, but not enabled: the hint '

@@ -74,6 +74,7 @@ class ComputeConf:
     :param asks_for_cap: whether it is meant to cap servers
     :param available_managers: that can be loaded here
     :param fetches_from_hosts: whether it copies images from other hosts
+    :param images_type: of [libvirt], if no image can be copied with it
     """
 
     source: str = 'nova.conf'
@@ -84,6 +85,7 @@ class ComputeConf:
     manager: str = 'age'
     available_managers: tuple[str, ...] = ()
     fetches_from_hosts: bool = False
+    images_type: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,6 +125,12 @@ class ApiConf:
     backend: str = ''
     backend_seconds: int | None = None
     max_age: int = 0
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the filter image_records is in a pipeline."""
+        return any('image_records' in self.filter_names(line)
+                   for line in self.pipelines)
 
     @staticmethod
     def filter_names(line: str) -> list[str]:

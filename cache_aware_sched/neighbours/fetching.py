@@ -34,11 +34,6 @@ from cache_aware_sched.virt import glance_down
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-NEVER, OUTAGE = 'never', 'outage'
-
-#: ``[libvirt] images_type`` with which disks are files made from base files.
-FILES = ('default', 'qcow2', 'raw', 'flat')
-
 #: Hosts from which a copy may fail. Judgement: what fails three times is
 #: hardly a matter of the host that sends.
 MAX_FAILED = 3
@@ -102,7 +97,7 @@ class Neighbours:
                 'Host %(host)s copies no images from other hosts: '
                 '[cache_aware_sched] fetch_from_hosts = %(value)s has no '
                 'effect with [libvirt] images_type = %(type)s.',
-                {'host': self._host(), 'value': OUTAGE,
+                {'host': self._host(), 'value': sources.OUTAGE,
                  'type': CONF.libvirt.images_type})
 
     @property
@@ -112,11 +107,11 @@ class Neighbours:
 
     @property
     def _is_set(self) -> bool:
-        return bool(CONF.cache_aware_sched.fetch_from_hosts == OUTAGE)
+        return bool(CONF.cache_aware_sched.fetch_from_hosts == sources.OUTAGE)
 
     @property
     def _are_files(self) -> bool:
-        return CONF.libvirt.images_type in FILES
+        return CONF.libvirt.images_type in sources.FILES
 
     def fetch(self, fetch: Callable[[], object], wanted: WantedImage) -> bool:
         """Have an image fetched from Glance, or from another host.

@@ -19,6 +19,12 @@ import ipaddress
 import random
 import re
 
+#: The value of fetch_from_hosts with which images are copied.
+OUTAGE = 'outage'
+
+#: ``[libvirt] images_type`` with which disks are files made from base files.
+FILES = ('default', 'qcow2', 'raw', 'flat')
+
 #: What ssh and rsync are given must never look like an option or a path.
 _HOST_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,252}')
 

@@ -121,8 +121,11 @@ class TestCatalog(ChecksTestCase):
             self.assertIn(one.why, page)
 
     def test_all_is_well(self):
+        filters = 'ComputeFilter', plug_ins.REQUIRING, plug_ins.FILTER
+        scheduler = dataclasses.replace(
+            SCHEDULER, filters=filters, enabled=filters)
         found = check.run(catalog.ALL, state.SetUp(
-            SCHEDULER, COMPUTE, of_cloud(
+            scheduler, COMPUTE, of_cloud(
                 host(), schedulers=('ctl',)), '34.0.0', ('34',), '1.0',
             TestApiChecks.CONF))
 
@@ -271,6 +274,11 @@ class TestSchedulerChecks(ChecksTestCase):
         self.conf(OK, 'is not wanted', 'CAS118')
         self.conf(WARN, 'available, but not enabled', 'CAS118',
                   filters=filters)
+        for names, level in (('app', OK), ('image_records app', WARN)):
+            self.assert_finds(
+                level, 'hosts without' if level is WARN else 'not wanted',
+                'CAS118', scheduler=SCHEDULER,
+                api=state.ApiConf(pipelines=(names,)))
         self.conf(OK, 'is enabled', 'CAS118', filters=filters, enabled=(
             'ComputeFilter', plug_ins.REQUIRING, plug_ins.FILTER))
         self.conf(WARN, plug_ins.REQUIRING, 'CAS109', filters=filters,
@@ -397,6 +405,8 @@ class TestComputeChecks(ChecksTestCase):
         for level, text, compute, reached in (
                 (SKIPPED, 'no nova.conf', None, None),
                 (OK, 'does not have fetch_from_hosts', COMPUTE, None),
+                (WARN, 'no effect with [libvirt] images_type = rbd',
+                 dataclasses.replace(outage, images_type='rbd'), None),
                 (SKIPPED, 'use --reach-hosts', outage, None),
                 (SKIPPED, 'no other host that is up', outage,
                  state.ReachedHost('nova')),

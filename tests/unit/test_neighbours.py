@@ -319,7 +319,7 @@ class TestFetch(FetchTestCase):
                       'images_type = rbd', line)
 
     def test_disks_that_are_files(self):
-        for images_type in fetching.FILES:
+        for images_type in sources.FILES:
             self.set_nova('libvirt', images_type=images_type)
             self.neighbours.start()
 
