@@ -33,6 +33,10 @@ LOG = logging.getLogger(__name__)
 #: Judgement.
 RETRY = 3.0
 
+#: Seconds since Glance did not answer for which a request need not wait to see
+#: whether it does: then all is to be normal.
+KNOWN = 10.0
+
 #: Images in a row for which Glance answers HTTP 500 and the like before it is
 #: taken for down. One of them may be at fault itself. Judgement.
 BAD_ANSWERS = 3
@@ -108,7 +112,7 @@ class GlanceBreaker:
                 f'{self._key} {outage.since} {outage.retry_at}',
                 self._patience + RETRY):
             return Leave.REFUSED
-        return Leave.TO_PROBE if late < RETRY else Leave.GIVEN
+        return Leave.TO_PROBE if late < KNOWN - RETRY else Leave.GIVEN
 
     def failed(self, cause: str, image_id: str, answered: bool) -> None:
         """Note that Glance is down.

@@ -319,6 +319,8 @@ class HangTests(ImageRecordsTestCase):
         return self.failing(show)
 
     def test_a_remembered_image(self):
+        self.useFixture(fixtures.MockPatchObject(
+            breaker_mod, 'RETRY', 600.0))
         self.useFixture(self.hang())
 
         for _server in range(3):

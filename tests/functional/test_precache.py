@@ -162,7 +162,8 @@ class RenewalTests(PrecacheTestCase):
         super().setUp()
         self.expect = ('--expect', f'{self.public}=20', '--min-copies', '2')
         for host in self.HOSTS:
-            self.cache(host, self.public)
+            # As large as Glance sends: a file that grew would be arriving.
+            self.cache(host, self.public, 2 * GIB)
             self.age(host, hours=30)
             self.report(host)
 

@@ -258,6 +258,7 @@ class TestFilter(SeamTestCase):
                          self.seen[1]['os:scheduler_hints'])
         self.assertNotIn('os:scheduler_hints', self.seen[0])
 
+    @mock.patch.object(breaker_mod, 'RETRY', 600.0)
     def test_the_next_ones_do_not_ask_glance(self):
         self.send()
         self.call.side_effect = OUTAGE

@@ -576,7 +576,7 @@ class TestBreaker(base.TestCase):
     def test_a_while_after_the_last_attempt_one_asks_and_waits(self):
         """Glance may be back for long: only it can tell."""
         self.fails()
-        self.now += 2 * breaker_mod.RETRY
+        self.now += breaker_mod.KNOWN
 
         self.assertEqual([Leave.GIVEN, Leave.REFUSED],
                          [one.may_ask() for one in self.workers[:2]])
