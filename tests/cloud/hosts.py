@@ -113,7 +113,8 @@ class Hosts:
             check=False, timeout=60, env=self._processes.environment)
         if done.returncode:
             raise service_mod.Failed(
-                f'{" ".join(command)} on {name}: {done.stderr.strip()}')
+                f'{" ".join(command)} on {name}: {done.stderr.strip()} '
+                f'{done.stdout.strip()}')
         return done.stdout.strip()
 
     def environment(self) -> dict[str, str]:
