@@ -121,6 +121,13 @@ class Client:
             if one.host in hosts:
                 compute.disable_service(one)
 
+    def force_down(self, hosts: Collection[str]) -> None:
+        """Have hosts count as down."""
+        compute = self.sdk.compute
+        for one in compute.services(binary='nova-compute'):
+            if one.host in hosts:
+                compute.update_service_forced_down(one, forced=True)
+
     def precache(self, aggregate: str, *image_ids: str) -> None:
         """Have the hosts of an aggregate fetch images; return at once."""
         answer = self.sdk.compute.post(

@@ -42,8 +42,7 @@ class Moving:
     def fail(self, host: str) -> None:
         """Have a host fail, and nova know that."""
         self._cloud.computes.kill(host)
-        for one in self._sdk.services(binary='nova-compute', host=host):
-            self._sdk.update_service_forced_down(one, forced=True)
+        self._cloud.client.force_down([host])
 
     def repair(self, host: str) -> None:
         """Bring a failed host back."""

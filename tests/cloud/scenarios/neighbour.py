@@ -51,6 +51,8 @@ class _Play(moving.Moving):
         self.first, self.second, self.third, *others = (
             cloud.computes.with_libvirt)
         self.client.disable(others)
+        # They report too, and nobody can log in on them.
+        self.client.force_down(cloud.computes.fakes)
 
     def hold(self, host: str, *image_ids: str) -> None:
         """Have a host fetch images while Glance is there."""
