@@ -94,7 +94,7 @@ def _up(arguments: argparse.Namespace, say: running.Say) -> int:
 
 
 def _run(arguments: argparse.Namespace, say: running.Say) -> int:
-    chosen = _chosen(arguments.scenarios)
+    chosen = _chosen(arguments.scenarios, arguments.without)
     if arguments.list:
         showing.scenarios(chosen)
         return 0
@@ -140,18 +140,24 @@ def _run_here(cloud: cloud_mod.Cloud,
     return status
 
 
-def _chosen(names: Sequence[str]) -> list[scenario_mod.Scenario]:
+def _chosen(names: Sequence[str], without: Sequence[str],
+            ) -> list[scenario_mod.Scenario]:
     """Return scenarios by their names, all for none.
 
-    :raises service.Failed: if there is none of a name
+    :param without: the names of those to leave out
+    :raises service.Failed: if there is none of a name, or none is left
     """
     every = scenarios_mod.load()
-    unknown = set(names) - {one.name for one in every}
+    unknown = {*names, *without} - {one.name for one in every}
     if unknown:
         raise service_mod.Failed(
             f'There is no scenario {", ".join(sorted(unknown))}; there are '
             f'{", ".join(one.name for one in every)}.')
-    return [one for one in every if not names or one.name in names]
+    chosen = [one for one in every if (not names or one.name in names)
+              and one.name not in without]
+    if not chosen:
+        raise service_mod.Failed('No scenario is left to play.')
+    return chosen
 
 
 def _play(cloud: cloud_mod.Cloud,

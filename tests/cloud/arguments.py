@@ -54,6 +54,8 @@ def parse(words: list[str]) -> argparse.Namespace:
              'is the default)')
     one.add_argument('scenarios', nargs='*', metavar='SCENARIO',
                      help='by default all')
+    one.add_argument('--without', action='append', default=[],
+                     metavar='SCENARIO', help='leave this one out')
     one.add_argument('--keep', action='store_true',
                      help='leave the cloud running')
     one.add_argument('--yes', action='store_true',

@@ -257,6 +257,26 @@ class TestCommandLine(PlayingTestCase):
         self.assertIn('smoke', out)
         self.assertNotIn('hard-cap', out)
 
+    def test_some_scenarios_are_left_out(self):
+        _status, out = self.call('--list', '--without', 'smoke',
+                                 '--without', 'known')
+
+        self.assertIn('hard-cap', out)
+        self.assertNotIn('smoke', out)
+        self.assertNotIn('known', out)
+
+    def test_no_such_scenario_to_leave_out(self):
+        status, out = self.call('--list', '--without', 'nonsense')
+
+        self.assertEqual(1, status)
+        self.assertIn('There is no scenario nonsense', out)
+
+    def test_all_scenarios_are_left_out(self):
+        status, out = self.call('--list', 'smoke', '--without', 'smoke')
+
+        self.assertEqual(1, status)
+        self.assertIn('No scenario is left to play', out)
+
     def test_no_such_scenario(self):
         status, out = self.call('--list', 'smoke', 'nonsense')
 
