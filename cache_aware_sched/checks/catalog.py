@@ -18,11 +18,12 @@ from cache_aware_sched.checks import computes
 from cache_aware_sched.checks import critical
 from cache_aware_sched.checks import neighbours
 from cache_aware_sched.checks import plug_ins
+from cache_aware_sched.checks import raw_disks
 from cache_aware_sched.checks import scheduler
 
 ALL = tuple(sorted(
     (*scheduler.CHECKS, *plug_ins.CHECKS, *computes.CHECKS, *critical.CHECKS,
-     *neighbours.CHECKS, *cloud.CHECKS, *api.CHECKS),
+     *neighbours.CHECKS, *raw_disks.CHECKS, *cloud.CHECKS, *api.CHECKS),
     key=lambda one: one.code))
 
 #: Codes of checks that are no more: none may be given to another check.

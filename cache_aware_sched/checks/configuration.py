@@ -44,6 +44,10 @@ _FILTERS = 'filter_scheduler'
 _PIPELINES = 'composite:openstack_compute_api_'
 _MANAGERS = 'cache_aware_sched.image_cache_managers'
 
+#: ``[libvirt] images_type`` of nova.virt.libvirt.imagebackend.Flat (nova
+#: 31.3.1 to 34.0.0).
+_RAW_DISKS = ('raw', 'flat')
+
 #: How oslo.config 9.7.2 to 10.7.0 writes where a value is from.
 _LOCATION = re.compile(
     r" from LocationInfo\(location=<[^>]*>, detail='([^']*)'\)")
@@ -141,6 +145,7 @@ def compute() -> ComputeConf:
         fetches_from_hosts=values.get(_OURS, 'fetch_from_hosts', '')
         == sources.OUTAGE,
         images_type='' if images_type in sources.FILES else images_type,
+        has_raw_disks=images_type in _RAW_DISKS,
         bad=tuple(dict.fromkeys(values.bad)))
 
 

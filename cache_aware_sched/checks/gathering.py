@@ -12,6 +12,7 @@
 
 """Gathers what the checks look at: from nova.conf and nova's databases."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
@@ -25,6 +26,7 @@ from cache_aware_sched.checks import reaching
 from cache_aware_sched.checks.state import CloudState
 from cache_aware_sched.checks.state import Overfull
 from cache_aware_sched.checks.state import SetUp
+from cache_aware_sched.checks.state import TriedCopy
 from cache_aware_sched.fleet import capped
 from cache_aware_sched.fleet import hosts as fleet_hosts
 from cache_aware_sched.fleet import images as fleet_images
@@ -37,14 +39,17 @@ _SCHEDULER = 'nova-scheduler'
 
 def from_files(scheduler: str | None, compute: str | None,
                api: str | None = None,
-               asking: reaching.Asking | None = None) -> SetUp:
+               asking: reaching.Asking | None = None,
+               try_copy: Callable[[], TriedCopy] | None = None) -> SetUp:
     """Return what files in the format of nova.conf say; no database is asked.
 
     :param asking: given to try to log in on another host, if ``compute`` says
         that images are copied from there
+    :param try_copy: given to try a copy, if ``compute`` says that disks are
+        copies of their images
     :raises cache_aware_sched.nova_databases.Unreadable: if one cannot be read
     """
-    schedulers = computes = apis = reached = None
+    schedulers = computes = apis = reached = copied = None
     if scheduler is not None:
         nova_databases.configure([scheduler])
         schedulers = configuration.scheduler()
@@ -53,12 +58,14 @@ def from_files(scheduler: str | None, compute: str | None,
         computes = configuration.compute()
         if asking and computes.fetches_from_hosts:
             reached = reaching.reach(asking)
+        if try_copy and computes.has_raw_disks:
+            copied = try_copy()
     if api is not None:
         nova_databases.configure([api])
         apis = configuration.api()
     return dataclasses.replace(
         _here(), scheduler=schedulers, compute=computes, api=apis,
-        reached=reached)
+        reached=reached, copied=copied)
 
 
 def from_cloud(config_files: Sequence[str],

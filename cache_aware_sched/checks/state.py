@@ -75,6 +75,7 @@ class ComputeConf:
     :param available_managers: that can be loaded here
     :param fetches_from_hosts: whether it copies images from other hosts
     :param images_type: of [libvirt], if no image can be copied with it
+    :param has_raw_disks: whether disks are copies of their images
     """
 
     source: str = 'nova.conf'
@@ -86,6 +87,7 @@ class ComputeConf:
     available_managers: tuple[str, ...] = ()
     fetches_from_hosts: bool = False
     images_type: str = ''
+    has_raw_disks: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,6 +101,32 @@ class ReachedHost:
 
     user: str
     host: str = ''
+    error: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TriedCopy:
+    """A small copy from the image cache to the disks of instances.
+
+    :param path: the directory of the instances
+    :param kind: of its file system
+    :param shares: whether the copy shared all of its blocks
+    :param reflinks: whether the file system can have that
+    :param own_device: whether the image cache is on another one
+    :param disks: how many there are of instances, as far as can be read
+    :param disk_bytes: that they have
+    :param shared_bytes: that others have too
+    :param error: why nothing was copied; '' if it was
+    """
+
+    path: str
+    kind: str = ''
+    shares: bool = False
+    reflinks: bool = False
+    own_device: bool = False
+    disks: int = 0
+    disk_bytes: int = 0
+    shared_bytes: int = 0
     error: str = ''
 
 
@@ -235,6 +263,7 @@ class SetUp:
     :param tried: releases of nova that this package was tried with
     :param package: the version of this package here
     :param reached: None if it was not tried
+    :param copied: None if it was not tried
     """
 
     scheduler: SchedulerConf | None = None
@@ -245,3 +274,4 @@ class SetUp:
     package: str = ''
     api: ApiConf | None = None
     reached: ReachedHost | None = None
+    copied: TriedCopy | None = None

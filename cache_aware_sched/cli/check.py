@@ -28,6 +28,7 @@ from cache_aware_sched.checks import showing
 from cache_aware_sched.cli import compute_access
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.cli import plain
+from cache_aware_sched.cli import raw_disks
 
 OK, PARTIAL, FAILED, ERROR = 0, 1, 2, 255
 
@@ -64,6 +65,12 @@ class Check(fleet_access.FleetCommand, command.Command):
             help='With --compute, on a compute host, as the user of '
             'nova-compute: with fetch_from_hosts = outage, log in on another '
             'host over ssh. The conductor is asked for one.')
+        parser.add_argument(
+            '--try-copy', action='store_true',
+            help='With --compute, on a compute host, as the user of '
+            'nova-compute: with images_type = raw, copy 1 MiB from the image '
+            'cache to where the disks are, and see whether the copy shares '
+            'its blocks.')
         parser.add_argument(
             '-o', '--output', choices=('text', 'short', 'json'),
             default='text', help='short: only what is not well, a line each. '
@@ -139,7 +146,8 @@ def _gather(parsed_args: argparse.Namespace, now: datetime.datetime) -> Any:
         files = (parsed_args.scheduler, parsed_args.compute, parsed_args.api)
         if any(files):
             return gathering.from_files(
-                *files, _asking if parsed_args.reach_hosts else None)
+                *files, _asking if parsed_args.reach_hosts else None,
+                raw_disks.try_copy if parsed_args.try_copy else None)
         access = fleet_access.access(parsed_args)
         return gathering.from_cloud(
             access.config_files, access.cell_databases,

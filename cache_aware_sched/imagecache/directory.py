@@ -34,6 +34,7 @@ from cache_aware_sched.imagecache.entry import Kind
 from cache_aware_sched.imagecache import file_server
 from cache_aware_sched.imagecache import file_system
 from cache_aware_sched.imagecache.limits import Disk
+from cache_aware_sched.imagecache import shared_blocks
 from cache_aware_sched.imagecache import sharing
 from cache_aware_sched.imagecache.store import Removal
 from cache_aware_sched.imagecache.store import Store
@@ -167,6 +168,13 @@ class Directory(Store):
             return Disk(used=usage.used, available=usage.free)
         return None
 
+    def shared(self, entry: Entry) -> int:
+        """Return the bytes that disks, or other files, share with an entry."""
+        if not self.file_system().reflinks:
+            return 0
+        blocks = shared_blocks.of(self._path_of(entry.name))
+        return min(blocks.shared, entry.size) if blocks else 0
+
     def file_system(self) -> file_system.FileSystem:
         """Return whether it has reflinks, and a device of its own."""
         return self._reflinks.look(self.cache_dir, self.instances_path)
@@ -205,7 +213,7 @@ class Directory(Store):
         """
         try:
             with contextlib.ExitStack() as stack:
-                for name in _locks(entry):
+                for name in entry.lock_names:
                     stack.enter_context(self.lock(name, blocking=False))
                 removal = self._remove(entry, still_free)
         except lockutils.AcquireLockFailedException:
@@ -219,7 +227,7 @@ class Directory(Store):
                  'path': self._path_of(entry.name)})
             return Removal.FAILED
         if removal is not Removal.IN_USE:
-            self.remove_lock_files(*_locks(entry))
+            self.remove_lock_files(*entry.lock_names)
         return removal
 
     def _remove(self, entry: Entry,
@@ -287,13 +295,3 @@ class Directory(Store):
         """Return a file beside the one in which nova notes the hosts."""
         return os.path.join(self.instances_path,
                             f'image-cache-{self._host()}.json')
-
-
-def _locks(entry: Entry) -> list[str]:
-    """Return the names of nova's locks of a file, in one order for all.
-
-    It has none of the files of a fetch but that of the image.
-    """
-    sha1 = entry.sha1 or entry.name
-    return (sorted({entry.name, sha1}) if entry.kind is not Kind.TEMPORARY
-            else [sha1])

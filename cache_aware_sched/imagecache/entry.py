@@ -92,7 +92,7 @@ class Entry:
     :param name: of the file, without directory
     :param kind: what it is
     :param sha1: of the image id; None for swap and ephemeral disks
-    :param size: bytes on the disk, which are free when it is gone
+    :param size: bytes on the disk, those that it shares included
     :param used_ns: when it was last used: nanoseconds since the epoch, never
         later than now. nova keeps it as the time of modification: a boot sets
         it, and each pass of the manager while an instance uses the image.
@@ -103,6 +103,8 @@ class Entry:
     :param image_id: None if no one has told since the file was fetched
     :param boots: servers booted from the image on this host, each counting
         half as much after every half-life
+    :param shared: bytes of the size that stay when it is gone, as other files
+        have them too; only told where that decides
     """
 
     name: str
@@ -115,6 +117,7 @@ class Entry:
     length: int = 0
     image_id: str | None = None
     boots: float = 0.0
+    shared: int = 0
 
     def known(self, image_id: str | None, boots: float) -> 'Entry':
         """Return the entry with what is known of its image."""
@@ -126,6 +129,21 @@ class Entry:
     def last_used(self) -> float:
         """When it was last used, in seconds since the epoch."""
         return self.used_ns / 1e9
+
+    @property
+    def freed(self) -> int:
+        """The bytes of the disk that are free when it is gone."""
+        return self.size - self.shared
+
+    @property
+    def lock_names(self) -> list[str]:
+        """The names of nova's locks of the file, in one order for all.
+
+        It has none of the files of a fetch but that of the image.
+        """
+        sha1 = self.sha1 or self.name
+        return (sorted({self.name, sha1}) if self.kind is not Kind.TEMPORARY
+                else [sha1])
 
     @property
     def is_blank(self) -> bool:

@@ -104,9 +104,18 @@ class Evictor:
     def at_least(self, view: View) -> limits.Budget:
         """Return the account of the cache if everything were evicted."""
         budget = view.listing.budget(self.limits)
-        for entry in view.evictable():
+        for entry in self._sharing(budget, view.evictable()):
             budget.without(entry)
         return budget
+
+    def _sharing(self, budget: limits.Budget,
+                 free: list[Entry]) -> list[Entry]:
+        """Return entries with what each shares, if the disk is too full."""
+        if not budget.lacks and not any(
+                limit.is_of_disk for limit in budget.exceeded()):
+            return free
+        return [dataclasses.replace(entry, shared=self._store.shared(entry))
+                for entry in free]
 
     def evict_expired(self, view: View, outcome: EvictionResult) -> None:
         """Evict what the policy does not want to keep."""
@@ -128,9 +137,8 @@ class Evictor:
         budget.see(self._disk_now())
         recent = view.listing.recent()
         outcome.exceeded = limits.evict(
-            budget, self._order(
-                view.evictable(outcome.absent | outcome.stuck), recent,
-                first),
+            budget, self._order(self._sharing(budget, view.evictable(
+                outcome.absent | outcome.stuck)), recent, first),
             lambda entry, limit: self.evict(entry, limit.value, outcome),
             self._disk_now, recent)
         outcome.lacks = budget.lacks
@@ -185,10 +193,12 @@ class Evictor:
         if entry.kind is Kind.TEMPORARY:
             reason = _LEFT_BEHIND
         what = {'host': self._host, 'file': entry.name, 'size': entry.size,
-                'image': entry.image_id or 'unknown', 'reason': reason}
+                'image': entry.image_id or 'unknown', 'reason': reason,
+                'shared': (f', {entry.shared} of them shared with disks and '
+                           'not free' if entry.shared else '')}
         if self.is_dry_run:
             LOG.info('Host %(host)s would evict %(file)s (image %(image)s, '
-                     '%(size)d bytes): %(reason)s', what)
+                     '%(size)d bytes%(shared)s): %(reason)s', what)
             outcome.evicted.append((entry, reason))
             outcome.absent.add(entry.name)
             return True
@@ -197,7 +207,7 @@ class Evictor:
                 entry, lambda: self.evictable.still(entry)))
         if removal is store.Removal.REMOVED:
             LOG.info('Host %(host)s evicted %(file)s (image %(image)s, '
-                     '%(size)d bytes): %(reason)s', what)
+                     '%(size)d bytes%(shared)s): %(reason)s', what)
             outcome.evicted.append((entry, reason))
         else:
             LOG.debug('Host %(host)s did not evict %(file)s (image '

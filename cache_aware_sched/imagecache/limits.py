@@ -35,6 +35,11 @@ class Limit(enum.Enum):
     WATERMARK = 'image_cache_high_watermark_percent'
     FREE = 'image_cache_min_free_gb'
 
+    @property
+    def is_of_disk(self) -> bool:
+        """Whether it bounds the file system and not the cache."""
+        return self in (Limit.WATERMARK, Limit.FREE)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
@@ -188,8 +193,8 @@ class Budget:
     def without(self, entry: Entry) -> None:
         """Take account of an entry that was evicted."""
         self._bytes -= self._counted(entry.size)
-        self._used -= entry.size
-        self._available += entry.size
+        self._used -= entry.freed
+        self._available += entry.freed
         if _is_of_an_image(entry):
             self._files[entry.sha1] -= 1
             if not self._files[entry.sha1]:
@@ -271,8 +276,13 @@ def _victims(budget: Budget, entry: Entry, asking: list[Limit],
              last: Container[str]) -> Iterator[Entry]:
     """Return what is evicted with an entry for it to be of any use.
 
-    One file less is one image less only if no other file of it is left.
+    One file less is one image less only if no other file of it is left. A file
+    that others share all blocks of takes nothing of the disk.
     """
+    if all(limit.is_of_disk for limit in asking):
+        if entry.freed or not entry.shared:
+            yield entry
+        return
     if asking != [Limit.IMAGES]:
         yield entry
         return

@@ -76,6 +76,14 @@ class Store(abc.ABC):
     def disk(self) -> Disk | None:
         """Return how full the file system is; None if it has no bounds."""
 
+    def shared(self, entry: Entry) -> int:
+        """Return the bytes of an entry that stay when it is gone.
+
+        Other files have them too, as on a file system with reflinks; never
+        raises.
+        """
+        return 0
+
     def file_system(self) -> file_system.FileSystem:
         """Return what kind of a file system it is; never raises."""
         return file_system.FileSystem()

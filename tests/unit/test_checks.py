@@ -400,6 +400,32 @@ class TestComputeChecks(ChecksTestCase):
         # The other check does not wait for them.
         self.critical(OK, '', not_kept)
 
+    def test_raw_disks_share_blocks(self):
+        raw = dataclasses.replace(COMPUTE, has_raw_disks=True)
+        tried = state.TriedCopy('/i', kind='xfs')
+        for level, text, compute, copied in (
+                (SKIPPED, 'no nova.conf', None, None),
+                (OK, 'does not have images_type = raw', COMPUTE, None),
+                (SKIPPED, 'use --try-copy', raw, None),
+                (FAIL, 'nothing could be copied to /i: it is full', raw,
+                 dataclasses.replace(tried, error='it is full')),
+                (OK, '/i (xfs): a raw disk shares all blocks', raw,
+                 dataclasses.replace(tried, shares=True)),
+                (OK, '2 disks share 1.5 of 4.0 GiB', raw,
+                 dataclasses.replace(
+                     tried, shares=True, disks=2, disk_bytes=2 ** 32,
+                     shared_bytes=3 * 2 ** 29)),
+                (WARN, 'is on another file system', raw,
+                 dataclasses.replace(tried, reflinks=True, own_device=True)),
+                (WARN, 'cp does not use the reflinks', raw,
+                 dataclasses.replace(tried, reflinks=True)),
+                (WARN, 'has no reflinks', raw, tried)):
+            found = CHECKS['CAS214'].look(state.SetUp(
+                compute=compute, copied=copied))
+
+            self.assertIs(level, found.level)
+            self.assertIn(text, found.text)
+
     def test_other_hosts_can_be_reached(self):
         outage = dataclasses.replace(COMPUTE, fetches_from_hosts=True)
         for level, text, compute, reached in (

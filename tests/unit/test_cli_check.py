@@ -297,6 +297,22 @@ class TestFiles(base.TestCase):
         self.assertIn('the conductor does not tell', found['text'])
         self.assertIn('No reply on topic conductor', found['text'])
 
+    def test_copy_that_is_tried(self):
+        path = self.useFixture(fixtures.TempDir()).path
+        text = ('[DEFAULT]\ncompute_driver = cache_aware.LibvirtDriver\n'
+                'instances_path = {}\n[libvirt]\nimages_type = raw\n')
+        for where, expected in ((path, ''),
+                                (f'{path}/no', 'nothing could be copied')):
+            result = self.check('--compute', 'c.conf', '--try-copy',
+                                **{'c.conf': text.format(where)})
+
+            [found] = [one for one in json.loads(result.stdout)
+                       if one['code'] == 'CAS214']
+            self.assertNotEqual('skipped', found['level'])
+            self.assertIn(expected, found['text'])
+            self.assertIn(where, found['text'])
+        self.assertEqual([], os.listdir(path))
+
     def test_values_of_the_cap_that_cannot_be_read(self):
         text = ('[cache_aware_sched]\n'
                 'max_same_image_instances_per_host = -1\n')

@@ -11,6 +11,7 @@
 #    under the License.
 
 import collections
+import dataclasses
 
 import hypothesis
 from hypothesis import strategies as st
@@ -441,6 +442,33 @@ class TestExceeded(LimitsTestCase):
 
         self.assertEqual([], exceeded)
         self.assertEqual([Limit.WATERMARK], budget.asking())
+
+    def test_shared_bytes_are_not_free_when_it_is_gone(self):
+        """They are counted by the limit of size, which is of the files."""
+        entry = dataclasses.replace(file_of(A, 10), shared=7)
+        budget = Budget(Limits(max_bytes=5, min_free=18), [entry],
+                        Disk(90, 10))
+
+        budget.without(entry)
+
+        self.assertEqual([Limit.FREE], budget.exceeded())
+        budget.without(file_of(B, 5))
+        self.assertEqual([], budget.exceeded())
+
+    def test_what_frees_nothing_stays_if_only_the_disk_is_full(self):
+        entries = [dataclasses.replace(file_of(A, 10), shared=10),
+                   file_of(B, 10)]
+        for allowed, goes in ((Limits(high=1), [B]),
+                              (Limits(min_free=100), [B]),
+                              (Limits(min_free=100, max_images=1), [A, B]),
+                              (Limits(max_bytes=15), [A])):
+            removed = []
+
+            limits.evict(
+                Budget(allowed, entries, Disk(90, 10)), entries,
+                lambda file, limit, out=removed: not out.append(file.name))
+
+            self.assertEqual(goes, removed, allowed)
 
     def test_all_of_them(self):
         self.assert_exceeded(list(Limit), Budget(
