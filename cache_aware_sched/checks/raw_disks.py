@@ -52,6 +52,9 @@ def _shared(set_up: SetUp) -> Outcome | None:
             f'{where}: each raw disk is a copy of its image, as cp does not '
             'use the reflinks that the file system has',
             'Install coreutils 9.0 or later.')
+    if tried.reflinks is None:
+        return skipped(f'{where}: nobody tells whether a copy shares blocks '
+                       'there')
     return warn(
         f'{where}: each raw disk is a copy of its image, as the file system '
         'has no reflinks',

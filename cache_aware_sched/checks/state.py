@@ -111,7 +111,8 @@ class TriedCopy:
     :param path: the directory of the instances
     :param kind: of its file system
     :param shares: whether the copy shared all of its blocks
-    :param reflinks: whether the file system can have that
+    :param reflinks: whether the file system can have that; None if nobody
+        tells, as of one of another machine
     :param own_device: whether the image cache is on another one
     :param disks: how many there are of instances, as far as can be read
     :param disk_bytes: that they have
@@ -122,7 +123,7 @@ class TriedCopy:
     path: str
     kind: str = ''
     shares: bool = False
-    reflinks: bool = False
+    reflinks: bool | None = None
     own_device: bool = False
     disks: int = 0
     disk_bytes: int = 0

@@ -37,7 +37,7 @@ def try_copy() -> TriedCopy:
         return TriedCopy(instances, error=str(error))
     found = where.file_system()
     return TriedCopy(
-        instances, kind=kind, shares=shares, reflinks=bool(found.reflinks),
+        instances, kind=kind, shares=shares, reflinks=found.reflinks,
         own_device=bool(found.own_device), disks=len(disks),
         disk_bytes=sum(one.mapped for one in disks),
         shared_bytes=sum(one.shared for one in disks))

@@ -42,6 +42,8 @@ _DISK = 'disk'
 def shares(source: str, target: str) -> bool:
     """Copy a small file as nova does; return whether the copy shares it all.
 
+    Where the kernel does not tell, it does not.
+
     Both files are gone when this returns.
 
     :param source: a directory on the file system of the image cache

@@ -419,7 +419,9 @@ class TestComputeChecks(ChecksTestCase):
                  dataclasses.replace(tried, reflinks=True, own_device=True)),
                 (WARN, 'cp does not use the reflinks', raw,
                  dataclasses.replace(tried, reflinks=True)),
-                (WARN, 'has no reflinks', raw, tried)):
+                (WARN, 'has no reflinks', raw,
+                 dataclasses.replace(tried, reflinks=False)),
+                (SKIPPED, 'nobody tells', raw, tried)):
             found = CHECKS['CAS214'].look(state.SetUp(
                 compute=compute, copied=copied))
 
