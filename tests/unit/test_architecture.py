@@ -244,6 +244,11 @@ class TestDirections(base.TestCase):
         self.assert_loads_without(
             ('libvirt', 'guestfs'), f'{PACKAGE}.virt.libvirt')
 
+    def test_other_drivers_load_without_oslo_vmware(self):
+        self.assert_loads_without(
+            ('oslo_vmware', 'suds'), f'{PACKAGE}.virt.libvirt',
+            f'{PACKAGE}.virt.fake', 'nova.virt.cache_aware')
+
     def test_modules_load_on_their_own(self):
         """In whatever order nova comes upon them."""
         for name in ('scheduler.filters', 'virt.driver'):
