@@ -222,6 +222,9 @@ class ImageCache:
                  if entry.modified_ns > entry.used_ns}
         names.update(entry.name for entry in uses.entries(listing.entries))
         self._store.touch(*names)
+        self._store.unused(*(
+            entry.name for entry in listing.entries if entry.name not in (
+                view.in_use | outcome.absent)))
         log_lines.log_pass(self._host, view, outcome,
                            self._options.image_cache_dry_run)
         self._tell(outcome)

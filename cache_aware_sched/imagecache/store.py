@@ -92,6 +92,13 @@ class Store(abc.ABC):
     def touch(self, *names: str) -> None:
         """Note that entries are used now; what is not there is let be."""
 
+    def unused(self, *names: str) -> None:  # noqa: B027
+        """Note that nothing uses entries; called in each pass.
+
+        For a store that notes who is not used instead of each use: those that
+        date each use have nothing to do.
+        """
+
     @abc.abstractmethod
     def claim(self, sha1: str) -> None:
         """Note that an image is about to be used, for other processes.

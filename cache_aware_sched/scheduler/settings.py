@@ -23,6 +23,7 @@ from typing import Any
 
 from cache_aware_sched import aggregate_keys
 from cache_aware_sched import aggregates
+from cache_aware_sched import cap
 from cache_aware_sched import cap_sources
 from cache_aware_sched.config import CONF
 from cache_aware_sched import request as request_mod
@@ -30,6 +31,11 @@ from cache_aware_sched.scheduler.candidates import Setting
 
 _IMAGE_CACHE = aggregates.Numbers(
     aggregate_keys.IMAGE_CACHE, aggregate_keys.parse_multiplier)
+#: What a node says it is that is a cluster of VMware's
+#: (nova.virt.vmwareapi.host, nova 34.0.0: the name of the product), with the
+#: driver of this package or nova's own.
+CLUSTER = 'VMware vCenter Server'
+
 #: nova's own weighers say what is wrong with their values.
 _VCPUS = aggregates.Numbers(aggregate_keys.VCPUS, float, quiet=True)
 _MEMORY = aggregates.Numbers(aggregate_keys.MEMORY, float, quiet=True)
@@ -53,6 +59,7 @@ class HostSettings:
     def __init__(self, request: request_mod.Request, options: bool) -> None:
         self._caps = cap_sources.Caps(request, options)
         self._known: dict[aggregates.Key, Setting] = {}
+        self._clusters: dict[aggregates.Key, Setting] = {}
 
     @property
     def has_cap(self) -> bool:
@@ -73,29 +80,51 @@ class HostSettings:
         """
         known, found = self._known, []
         for host in host_states:
+            if host.hypervisor_type == CLUSTER:
+                found.append(self._of_cluster(host))
+                continue
             host_aggregates = host.aggregates
             # As aggregates.key() does, without a call for each of thousands.
             setting = known.get(id(host_aggregates[0])) if (
                 host_aggregates and len(host_aggregates) == 1) else None
-            found.append(setting or self.of(host))
+            found.append(setting or self._of_machine(host))
         return found
 
     def of(self, host_state: Any) -> Setting:
         """Return what nova.conf, the request and its aggregates set for it."""
-        host_aggregates = host_state.aggregates or ()
-        ids = aggregates.key(host_aggregates)
+        if host_state.hypervisor_type == CLUSTER:
+            return self._of_cluster(host_state)
+        return self._of_machine(host_state)
+
+    def _of_cluster(self, host_state: Any) -> Setting:
+        """Return what is set for a node that is many machines.
+
+        Whoever sets a cap means a machine, with which all its servers are
+        lost. nova cannot tell on which one of a cluster a server runs.
+        """
+        ids = aggregates.key(host_state.aggregates or ())
+        setting = self._clusters.get(ids)
+        if setting is None:
+            setting = self._clusters[ids] = self._made(
+                host_state)._replace(cap=cap.Cap())
+        return setting
+
+    def _of_machine(self, host_state: Any) -> Setting:
+        ids = aggregates.key(host_state.aggregates or ())
         setting = self._known.get(ids)
         if setting is None:
-            options = CONF.filter_scheduler
-            setting = self._known[ids] = Setting(
-                self._caps.of(host_aggregates),
-                multiplier(CONF.cache_aware_sched.image_cache_weight_multiplier,
-                           host_aggregates),
-                _packs(_VCPUS, options.cpu_weight_multiplier,
-                       host_aggregates),
-                _packs(_MEMORY, options.ram_weight_multiplier,
-                       host_aggregates))
+            setting = self._known[ids] = self._made(host_state)
         return setting
+
+    def _made(self, host_state: Any) -> Setting:
+        host_aggregates = host_state.aggregates or ()
+        options = CONF.filter_scheduler
+        return Setting(
+            self._caps.of(host_aggregates),
+            multiplier(CONF.cache_aware_sched.image_cache_weight_multiplier,
+                       host_aggregates),
+            _packs(_VCPUS, options.cpu_weight_multiplier, host_aggregates),
+            _packs(_MEMORY, options.ram_weight_multiplier, host_aggregates))
 
 
 def _packs(numbers: aggregates.Numbers[float], option: float,

@@ -137,7 +137,8 @@ class CriticalFetches:
             once.info(
                 LOG, ('not kept',),
                 'Host %(host)s does not fetch its critical images '
-                '(%(number)d): it makes disks from images in Ceph.',
+                '(%(number)d): it makes disks from images in Ceph, or its '
+                'compute driver cannot fetch ahead of time.',
                 {'host': self._host, 'number': len(wanted)})
             return LOOK_SECONDS
         missing = (_missing(wanted, self._driver.cached_files())

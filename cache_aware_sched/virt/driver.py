@@ -76,10 +76,20 @@ class CacheAwareMixin(abc.ABC):
 
         Called at least once a minute, from several threads; must take
         milliseconds. Kernels and ramdisks are images as well.
+
+        :raises cache_aware_sched.virt.host_report.CacheNotKnown: if it cannot
+            be told yet: then there is no report, and no error in the log
         """
 
     def caches_images(self) -> bool:
         """Return whether this host keeps images at all."""
+        return True
+
+    def is_one_machine(self) -> bool:
+        """Return whether the servers of a node are lost together.
+
+        A cluster is many machines: the same-image cap does not hold for it.
+        """
         return True
 
     def cache_facts(self, files: Collection[report.BaseFile],
@@ -134,7 +144,8 @@ class CacheAwareMixin(abc.ABC):
         :raises cache_aware_sched.virt.glance_down.ImageNotFetched: which does
             so too
         """
-        self._cache_late_check.admit(context, instance)
+        if self.is_one_machine():
+            self._cache_late_check.admit(context, instance)
         try:
             with (glance_down.sent_on(instance),
                   self._cache_starting(context, instance)):

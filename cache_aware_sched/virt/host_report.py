@@ -58,6 +58,10 @@ _NOVA_COUNTER = len('"num_os_type_": "1000000", ')
 _RESERVE = 12 * 1024
 
 
+class CacheNotKnown(Exception):
+    """A driver cannot tell yet what is in its cache."""
+
+
 class MeasuredFetch:
     """One fetch of an image.
 
@@ -127,6 +131,9 @@ class HostReport:
                 if text is not None:
                     stats[report.STATS_KEY] = text
                     resources['stats'] = stats
+        except CacheNotKnown as error:
+            LOG.debug('Host %(host)s does not report its image cache yet: '
+                      '%(error)s', {'host': self.host, 'error': error})
         except Exception:
             LOG.exception('Host %s does not report its image cache.',
                           self.host)

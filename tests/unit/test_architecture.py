@@ -133,8 +133,18 @@ class TestDirections(base.TestCase):
             of=[f'{PACKAGE}.scheduler', f'{PACKAGE}.virt'])
 
     def test_package_needs_no_test_tools(self):
+        """But for what of it is for tests, which nothing else needs."""
+        suites = f'{PACKAGE}.testing'
         self.assert_independent(
-            PACKAGE, of=['tests', 'nova.tests', 'unittest', 'hypothesis'])
+            *(name for name in modules()
+              if name != PACKAGE and not below(name, suites)),
+            of=['tests', 'nova.tests', 'unittest', 'hypothesis', suites])
+
+    def test_suites_need_no_checkout(self):
+        self.assert_independent(
+            f'{PACKAGE}.testing',
+            of=['tests', 'nova.tests', 'fixtures', 'hypothesis', 'oslotest',
+                'testtools', f'{PACKAGE}.virt', f'{PACKAGE}.scheduler'])
 
     def test_workloads_need_no_nova(self):
         for module in ('workload', 'input.options', 'input.trace',
@@ -233,6 +243,11 @@ class TestDirections(base.TestCase):
         """So that a mistake in nova.conf is told as such."""
         self.assert_loads_without(
             ('libvirt', 'guestfs'), f'{PACKAGE}.virt.libvirt')
+
+    def test_other_drivers_load_without_oslo_vmware(self):
+        self.assert_loads_without(
+            ('oslo_vmware', 'suds'), f'{PACKAGE}.virt.libvirt',
+            f'{PACKAGE}.virt.fake', 'nova.virt.cache_aware')
 
     def test_modules_load_on_their_own(self):
         """In whatever order nova comes upon them."""

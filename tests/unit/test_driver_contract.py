@@ -36,6 +36,7 @@ CONTRACT = {
     'cached_files': 'every cache-aware driver must have it',
     'cache_facts': 'a driver may have it',
     'caches_images': 'a driver may have it',
+    'is_one_machine': 'a driver may have it',
     'uses_fetched_images': 'a driver may have it',
     'image_fetched': 'a driver uses it around a fetch',
     'image_cache_changed': 'a driver calls it when an image is gone',

@@ -81,6 +81,12 @@ class TestHard(FilterTestCase):
 
         self.assertEqual(['h0', 'h1'], self.passing(hosts))
 
+    def test_cluster_has_no_cap(self):
+        hosts = [factories.host('a', 5), factories.host('b', 5)]
+        hosts[1].hypervisor_type = 'VMware vCenter Server'
+
+        self.assertEqual(['b'], self.passing(hosts))
+
     def test_order_is_kept(self):
         hosts = [factories.host('b'), factories.host('c', 2),
                  factories.host('a', 1)]

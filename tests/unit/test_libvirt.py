@@ -514,7 +514,7 @@ class TestNova(base.TestCase):
         from nova.virt import cache_aware
 
         self.assertIs(libvirt.LibvirtDriver, cache_aware.LibvirtDriver)
-        self.assertEqual(['FakeDriver', 'LibvirtDriver'],
+        self.assertEqual(['FakeDriver', 'LibvirtDriver', 'VMwareVCDriver'],
                          cache_aware.__all__)
         self.assertRaises(AttributeError, getattr, cache_aware, 'Other')
 

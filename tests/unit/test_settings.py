@@ -29,6 +29,45 @@ def aggregate(**metadata):
     return factories.aggregate(**metadata)
 
 
+class TestCluster(base.TestCase):
+    """A node that is many machines."""
+
+    def cluster(self, **fields):
+        host = factories.host(**fields)
+        host.hypervisor_type = settings.CLUSTER
+        return host
+
+    def test_no_cap(self):
+        self.set(max_same_image_instances_per_host=2,
+                 max_same_image_share_per_host=0.1)
+        capped = [aggregate(max_same_image_instances_per_host='1')]
+        made = settings.HostSettings(factories.request(), True)
+
+        for aggregates in ([], capped):
+            self.assertFalse(made.of(self.cluster(aggregates=aggregates)).cap)
+            self.assertTrue(made.of(factories.host(aggregates=aggregates)).cap)
+
+    def test_no_cap_among_machines(self):
+        self.set(max_same_image_instances_per_host=2)
+        in_one = [aggregate(other='1')]
+        hosts = [kind(aggregates=in_one) for kind in (
+            factories.host, self.cluster, factories.host, self.cluster)]
+
+        found = settings.HostSettings(
+            factories.request(), True).of_all(hosts)
+
+        self.assertEqual([True, False, True, False],
+                         [bool(one.cap) for one in found])
+
+    def test_multiplier_counts(self):
+        self.set(image_cache_weight_multiplier=2.5)
+
+        found = settings.HostSettings(factories.request(), True).of(
+            self.cluster(aggregates=[aggregate(**{IMAGE_CACHE: 4})]))
+
+        self.assertEqual(4, found.multiplier)
+
+
 class TestMultiplier(base.TestCase):
 
     def multiplier(self, *values):

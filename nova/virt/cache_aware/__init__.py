@@ -22,9 +22,10 @@ from typing import Any
 _MODULES = {
     'FakeDriver': 'cache_aware_sched.virt.fake',
     'LibvirtDriver': 'cache_aware_sched.virt.libvirt',
+    'VMwareVCDriver': 'cache_aware_sched.virt.vmware.driver',
 }
 
-__all__ = ['FakeDriver', 'LibvirtDriver']
+__all__ = ['FakeDriver', 'LibvirtDriver', 'VMwareVCDriver']
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,27 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The datastores of a cluster pass the suites, on nova's own fakes."""
+
+from cache_aware_sched.testing import managers
+from cache_aware_sched.testing import stores
+from tests.unit import base
+from tests.unit import vmware
+
+
+class TestDatastores(vmware.DatastoreStage, stores.StoreConformance,
+                     base.TestCase):
+    pass
+
+
+globals().update(managers.suites(
+    __name__, vmware.DatastoreStage, base.TestCase))
