@@ -89,7 +89,8 @@ class Evictor:
         protected_ids = self._protected.by_sha1()
         return Listing([
             entry.known(protected_ids.get(entry.sha1)
-                        or self._history.image_id(entry.sha1),
+                        or self._history.image_id(entry.sha1)
+                        or entry.image_id,
                         self._history.boots(entry.sha1, now))
             if entry.sha1 else entry for entry in self._store.entries(now)],
             fetching, self._store.disk(), now)
