@@ -14,12 +14,10 @@
 
 import contextlib
 import functools
-import hashlib
 import json
 import logging
 import os
 import shutil
-import struct
 import tempfile
 import time
 import traceback
@@ -27,7 +25,6 @@ from unittest import mock
 
 import fixtures
 from nova.compute import task_states
-from nova import exception
 from nova.image import glance
 from nova import objects
 from nova.privsep import fs as nova_fs
@@ -37,21 +34,29 @@ from oslo_concurrency import lockutils
 import oslo_messaging
 
 from cache_aware_sched.imagecache import directory
-from cache_aware_sched.imagecache import evictable
 from cache_aware_sched.imagecache import loading
 from cache_aware_sched.imagecache import log_lines
 from cache_aware_sched.imagecache import manager as manager_mod
+from cache_aware_sched.testing.directories import make_qcow2
+from cache_aware_sched.testing import fakes
+from cache_aware_sched.testing.stage import DAY
+from cache_aware_sched.testing.stage import GIB
+from cache_aware_sched.testing.stage import HOST
+from cache_aware_sched.testing.stage import HOUR
+from cache_aware_sched.testing.stage import image
+from cache_aware_sched.testing.stage import OTHER_HOST
+from cache_aware_sched.testing.stage import server
+from cache_aware_sched.testing.stage import SETTLED
+from cache_aware_sched.testing.stage import sha1
 from tests.unit import base
 from tests.unit import factories
 
-GIB = factories.GIB
-HOST, OTHER_HOST = 'host1', 'host2'
+# What the tests of managers take from here.
+__all__ = ['DAY', 'GIB', 'HOST', 'HOUR', 'OTHER_HOST', 'SETTLED', 'image',
+           'make_qcow2', 'server', 'sha1']
+
 #: Where Linux has a file system in memory.
 MEMORY = '/dev/shm'
-HOUR = 3600
-DAY = 24 * HOUR
-#: Seconds after which nothing was just used any more.
-SETTLED = 2 * evictable.GRACE_SECONDS
 
 
 class LargestFirst(manager_mod.BaseImageCacheManager):
@@ -61,26 +66,6 @@ class LargestFirst(manager_mod.BaseImageCacheManager):
         """Return the entries, the largest and oldest first."""
         return sorted(
             entries, key=lambda entry: (-entry.size, entry.used_ns))
-
-
-def image(number):
-    """Return the id of an image."""
-    return f'aaaaaaaa-0000-4000-8000-{number:012d}'
-
-
-def sha1(number):
-    """Return the name of an image's base file."""
-    return hashlib.sha1(image(number).encode()).hexdigest()
-
-
-def server(number=None, host=HOST, **fields):
-    """Return a server of an image."""
-    fields = {'id': 1, 'vm_state': 'active', 'task_state': None,
-              'kernel_id': None, 'ramdisk_id': None, 'os_type': None,
-              'deleted': False, **fields}
-    return objects.Instance(
-        uuid=factories.new_uuid(), host=host,
-        image_ref=None if number is None else image(number), **fields)
 
 
 def swap_disk(mib):
@@ -106,28 +91,6 @@ def _blank_disk(size, guest_format):
         encryption_options=None)
 
 
-#: The head of a qcow2 file of version 3 (QEMU, docs/interop/qcow2.rst): magic,
-#: version, offset and length of the name of the backing file, bits of a
-#: cluster, bytes of the disk; then tables, refcounts and features, and at last
-#: the length of all this. As qemu-img writes it, which test_backing shows.
-_HEAD = struct.Struct('>4sIQIIQIIQQIIQQQQII8x')
-
-
-def make_qcow2(path, backing=None, size=GIB):
-    """Write the head of a qcow2 file, which is all that is ever read of it.
-
-    :param backing: the path of its backing file
-    :returns: the path
-    """
-    name = os.fsencode(backing or '')
-    with open(path, 'wb') as file:
-        file.write(_HEAD.pack(
-            b'QFI\xfb', 3, _HEAD.size if name else 0, len(name), 16, size, 0,
-            2, 0x30000, 0x10000, 1, 0, 0, 0, 0, 0, 4, _HEAD.size - 8) + name)
-        file.truncate(0x30000)
-    return path
-
-
 @functools.cache
 def head_of_disk(backing):
     """Return the first bytes of a qcow2 disk."""
@@ -137,62 +100,11 @@ def head_of_disk(backing):
             return file.read(2048)
 
 
-class Database:
-    """What nova's database has of servers, without one."""
-
-    def __init__(self):
-        self.clear()
-
-    def clear(self):
-        self.servers = []
-        #: Block devices by the uuid of the server.
-        self.disks = {}
-        self.migrations = []
-        #: Metadata of the aggregates of all hosts, by name; None if nobody
-        #: answers.
-        self.aggregates = {}
-
-    def aggregates_of(self, context, host, key=None):
-        if self.aggregates is None:
-            raise exception.NovaException('no answer')
-        return [objects.Aggregate(name=name, metadata=metadata)
-                for name, metadata in self.aggregates.items()
-                if key in metadata]
-
-    def disks_of(self, context, uuids):
-        return {uuid: objects.BlockDeviceMappingList(objects=disks)
-                for uuid, disks in self.disks.items() if uuid in uuids}
-
-    def migrations_by(self, context, filters):
-        return objects.MigrationList(objects=[
-            migration for migration in self.migrations
-            if migration.status in filters['status'] and filters['host'] in (
-                migration.source_compute, migration.dest_compute)])
-
-    def servers_by(self, context, filters, expected_attrs=None,
-                   use_slave=False):
-        return objects.InstanceList(objects=[
-            one for one in self.servers
-            if one.uuid in filters.get('uuid', (one.uuid,))
-            and one.host in filters.get('host', (one.host,))
-            and one.deleted == filters.get('deleted', one.deleted)])
-
-
-class Glance:
-    """The image service, as far as it is asked how large an image is."""
-
-    def __init__(self):
-        self._images = {}
+class Glance(fakes.FakeGlance):
 
     def add(self, number, size, disk_format='raw'):
         """Have an image of so many bytes."""
-        self._images[image(number)] = {
-            'size': size, 'disk_format': disk_format}
-
-    def show(self, context, image_id):
-        if image_id not in self._images:
-            raise exception.ImageNotFound(image_id=image_id)
-        return dict(self._images[image_id])
+        self.put(image(number), size, disk_format)
 
 
 class MeddlingStore(directory.Directory):
@@ -219,7 +131,7 @@ class ManagerTestCase(base.TestCase):
         self.path = base.nova.conf.CONF.instances_path
         self.cache = os.path.join(self.path, '_base')
         os.mkdir(self.cache)
-        self.database = Database()
+        self.database = fakes.FakeDatabase()
         self.glance = Glance()
         for owner, name, answer in (
                 (objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',

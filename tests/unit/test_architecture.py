@@ -133,8 +133,18 @@ class TestDirections(base.TestCase):
             of=[f'{PACKAGE}.scheduler', f'{PACKAGE}.virt'])
 
     def test_package_needs_no_test_tools(self):
+        """But for what of it is for tests, which nothing else needs."""
+        suites = f'{PACKAGE}.testing'
         self.assert_independent(
-            PACKAGE, of=['tests', 'nova.tests', 'unittest', 'hypothesis'])
+            *(name for name in modules()
+              if name != PACKAGE and not below(name, suites)),
+            of=['tests', 'nova.tests', 'unittest', 'hypothesis', suites])
+
+    def test_suites_need_no_checkout(self):
+        self.assert_independent(
+            f'{PACKAGE}.testing',
+            of=['tests', 'nova.tests', 'fixtures', 'hypothesis', 'oslotest',
+                'testtools', f'{PACKAGE}.virt', f'{PACKAGE}.scheduler'])
 
     def test_workloads_need_no_nova(self):
         for module in ('workload', 'input.options', 'input.trace',

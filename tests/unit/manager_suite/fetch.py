@@ -32,30 +32,12 @@ MIB = 2 ** 20
 class FetchSuite:
     """Room is made before an image is fetched."""
 
-    def test_boot(self):
-        self.set(image_cache_max_size_gb=3)
-        names = self.put_images(1, 2, 3)
-        self.glance.add(4, GIB)
-
-        left = self.fetch(self.start(), 4)
-
-        self.assertEqual(self.wanted(names, 1), left)
-
     def test_pre_cache(self):
         self.set(image_cache_max_images=3)
         names = self.put_images(1, 2, 3)
         self.glance.add(4, GIB)
 
         self.assert_fetched_ahead(names, 1)
-
-    def test_room_that_is_there(self):
-        self.set(image_cache_max_size_gb=4, image_cache_max_images=4)
-        names = self.put_images(1, 2, 3)
-        self.glance.add(4, GIB)
-
-        left = self.fetch(self.start(), 4, ahead=True)
-
-        self.assertEqual(set(names), left)
 
     def test_no_limit_before_a_fetch(self):
         self.limit_disk(4000)
@@ -203,19 +185,6 @@ class FetchSuite:
 
         self.assert_left(*self.wanted(names, 2))
 
-    def test_image_of_which_no_server_was_made(self):
-        """It is evicted before what is of use to somebody."""
-        self.set(image_cache_max_size_gb=4)
-        names = self.put_images(1, 2, 3)
-        self.glance.add(5, MIB, 'qcow2')
-        manager = self.start()
-        with manager.cache.fetching(self.context, image(5)):
-            new = self.put(sha1(5), 3 * GIB, age=0)
-
-        manager.cache.fetched(image(5), in_vain=True)
-
-        self.assert_left(*names, *(() if self.evicts else (new,)))
-
     def test_room_is_no_larger_than_the_disk_of_the_server(self):
         self.set(image_cache_max_size_gb=4)
         names = self.put_images(1, 2, 3)
@@ -253,20 +222,6 @@ class FetchSuite:
         left = self.fetch(self.start(), 5, clones=True)
 
         self.assertEqual(self.wanted(names, 1), left)
-
-    def test_image_that_is_larger_than_glance_said(self):
-        """Room is made for what has come, as soon as it can be seen."""
-        self.set(image_cache_max_size_gb=4)
-        names = self.put_images(1, 2, 3)
-        self.glance.add(5, MIB, 'qcow2')
-        manager = self.start()
-
-        with manager.cache.fetching(self.context, image(5)):
-            self.assert_left(*names)
-            new = self.put(sha1(5), 3 * GIB, age=0)
-        manager.cache.fetched(image(5))
-
-        self.assert_left(*self.wanted(names, 2), new)
 
     def test_image_that_is_smaller_than_it_says(self):
         """A tenant can have nothing evicted by what an image says."""
@@ -396,19 +351,6 @@ class FetchSuite:
         self.assertEqual(
             set(names[:2] if self.evicts else names), left)
         self.assertIn('image_cache_max_size_gb', self.logged()[-1])
-
-    def test_concurrent_fetches(self):
-        self.set(image_cache_max_size_gb=4)
-        names = self.put_images(1, 2, 3)
-        for number in (4, 5):
-            self.glance.add(number, GIB)
-        manager = self.start()
-
-        with manager.cache.fetching(self.context, image(4)):
-            self.assert_left(*names)
-            left = self.fetch(manager, 5)
-
-        self.assertEqual(self.wanted(names, 1), left)
 
     def test_fetches_one_after_the_other(self):
         self.set(image_cache_max_size_gb=4)

@@ -29,22 +29,12 @@ from tests.unit.managers import sha1
 class InUseSuite:
     """What somebody needs stays, and what nobody needs goes for it."""
 
-    def test_image_of_a_server(self):
-        self.boot(1)
-
-        self.assert_stays(*self.put_images(1))
-
     def test_resized_copies_of_the_image_of_a_server(self):
         self.boot(1)
         names = [self.put(f'{sha1(1)}{ending}', 2 ** 20)
                  for ending in ('', '_5', '_20', f'_{20 * GIB}', '_sm')]
 
         self.assert_stays(*names)
-
-    def test_kernel_and_ramdisk(self):
-        self.boot(1, kernel_id=image(2), ramdisk_id=image(3))
-
-        self.assert_stays(*self.put_images(1, 2, 3, size=2 ** 20))
 
     def test_swap_disk(self):
         self.boot(1, disks=[managers.swap_disk(512)])

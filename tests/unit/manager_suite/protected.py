@@ -22,16 +22,6 @@ from tests.unit.managers import sha1
 
 class ProtectedSuite:
 
-    def test_protected_by_option(self):
-        self.set(protected_images=[image(1).upper()])
-
-        self.assert_stays(*self.put_images(1))
-
-    def test_protected_by_file(self):
-        self.protect(image(1))
-
-        self.assert_stays(*self.put_images(1))
-
     def test_resized_copy_is_protected(self):
         self.set(protected_images=[image(1)])
 
