@@ -90,9 +90,14 @@ class Group:
             return getattr(privileged, command)(self.name, *args)
         except (processutils.ProcessExecutionError, OSError,
                 subprocess.TimeoutExpired) as error:
-            # LVM explains itself on stderr, after its warnings.
-            told = str(getattr(error, 'stderr', '') or error).strip()
+            told = str(getattr(error, 'stderr', '') or error)
             raise LvmFailed(
-                f'LVM cannot do {command.removeprefix("lvm_")} in volume '
-                f'group {self.name}: {told.rpartition(chr(10))[2].strip()}'
-            ) from error
+                f'LVM cannot do "{command.removeprefix("lvm_")}" in volume '
+                f'group {self.name}: {_reason(told)}') from error
+
+
+def _reason(told: str) -> str:
+    """Return what of LVM's words explains a failure: its last line mostly."""
+    lines = [line.strip() for line in told.splitlines()]
+    return next((line for line in reversed(lines) if line and not (
+        line.startswith('Run `') or 'WARNING' in line)), told.strip())

@@ -217,8 +217,7 @@ class ThinVolumes(ImageVolumes):
 
     def lacks(self, needed: int) -> str:
         """Return why the pool has no room, after an ERROR that says more."""
-        # The last chance to see it: not as it was some seconds ago.
-        listing = self.group.look(anew=True)
+        listing = self.group.look()
         limit = (CONF.cache_aware_sched.image_cache_high_watermark_percent
                  if needed else 0) or FULL_PERCENT
         pool, cause = listing.volumes[self._pool], ('full', self._pool)

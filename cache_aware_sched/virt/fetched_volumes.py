@@ -22,7 +22,6 @@ import os
 
 from nova import context as nova_context
 from nova import exception
-from nova.virt.disk import api as disk_api
 from oslo_log import log as logging
 
 from cache_aware_sched.imagecache import image_cache
@@ -116,7 +115,7 @@ class FetchedVolumes:
             # Of a fetch that was killed: nobody else holds the lock.
             self._images.remove(volume)
         self._need(image_id, needed)
-        length = disk_api.get_disk_size(path)
+        length = os.stat(path).st_size  # nova lets raw files in only
         self._images.create(volume, length, volumes.tags(
             image_id, length, int(self._store.now() * 1000)))
         try:

@@ -71,7 +71,7 @@ class _StoredLvm(imagebackend.Lvm):
         image = self.volumes.image(name)
         if image is None:
             raise RuntimeError(f'image {name} was fetched and is not there')
-        self.verify_base_size('', size, base_size=image.length)
+        self.verify_base_size('', size or None, base_size=image.length)
         bytes_ = max(size or 0, image.length)
         self.volumes.create_disk(image, self.lv, bytes_)
         with self.remove_volume_on_error(self.path):
