@@ -12,13 +12,11 @@
 
 """A volume group, looked at and changed through LVM's commands."""
 
-import subprocess
 import threading
 import time
 from typing import Any
 
 from nova.virt.cache_aware import privileged
-from oslo_concurrency import processutils
 
 from cache_aware_sched.lvm import volumes
 
@@ -88,8 +86,9 @@ class Group:
     def _run(self, command: str, *args: Any) -> Any:
         try:
             return getattr(privileged, command)(self.name, *args)
-        except (processutils.ProcessExecutionError, OSError,
-                subprocess.TimeoutExpired) as error:
+        # Under eventlet oslo.concurrency has a TimeoutExpired of its own, and
+        # oslo.privsep raises whatever its daemon did.
+        except Exception as error:
             told = str(getattr(error, 'stderr', '') or error)
             raise LvmFailed(
                 f'LVM cannot do "{command.removeprefix("lvm_")}" in volume '

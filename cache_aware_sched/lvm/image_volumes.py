@@ -220,8 +220,8 @@ class ThinVolumes(ImageVolumes):
         listing = self.group.look()
         limit = (CONF.cache_aware_sched.image_cache_high_watermark_percent
                  if needed else 0) or FULL_PERCENT
-        pool, cause = listing.volumes[self._pool], ('full', self._pool)
         used = self.disk(listing).used
+        pool, cause = listing.volumes[self._pool], ('full', self._pool)
         if used + needed <= pool.size * limit // 100:
             once.forget(LOG, cause)
             return ''

@@ -206,6 +206,8 @@ def parse(text: str, name: str) -> VolumeGroup:
 
 def _volume(row: dict[str, Any], zeroes: set[str]) -> Volume:
     name = row['lv_name']
+    if not isinstance(name, str):
+        raise TypeError(f'the name of a volume is {name!r}')
     return Volume(
         name, int(row['lv_size']), row['pool_lv'], row['origin'],
         _percent(row['data_percent']), _percent(row['metadata_percent']),

@@ -25,7 +25,6 @@ from nova import context as nova_context
 from nova import exception
 from nova import objects
 import nova.privsep
-from nova.tests import fixtures as nova_fixtures
 from nova.virt import images
 from nova.virt.libvirt import utils as libvirt_utils
 from oslo_utils import units
@@ -114,7 +113,9 @@ class LvmCase(testtools.TestCase):
         self.useFixture(fixtures.MockPatch('os_vif.initialize'))
         self.useFixture(fixtures.MockPatch(
             'nova.privsep.qemu.QEMU_IMG_LIMITS', None))
-        self.useFixture(nova_fixtures.LibvirtFixture())
+        # No guest is started: only its disks are made.
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova.virt.libvirt.driver.libvirt', mock.MagicMock()))
         self.database = fakes.FakeDatabase()
         for owner, name, answer in (
                 (objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',

@@ -68,7 +68,6 @@ cat > /tmp/m/tmp/guest.sh <<'X'
 hostname guest
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:@TOOLS@/usr/sbin
 export DM_DISABLE_UDEV=1 LVM_SUPPRESS_FD_WARNINGS=1 HOME=/tmp
-export OS_NOVA_DISABLE_EVENTLET_PATCHING=1
 cd @CHECKOUT@ && exec @PYTHON@ -B -W ignore -m tests.lvm.guest @WORDS@
 X
 chroot /tmp/m /bin/sh /tmp/guest.sh
@@ -182,7 +181,8 @@ class Machine:
         [kernel] = (self.tools / 'boot').glob('vmlinuz-*')
         command = [
             'qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'Nehalem',
-            '-smp', '2', '-m', '1536', '-nodefaults', '-no-reboot', '-nographic',
+            '-smp', '2', '-m', '1536', '-nodefaults', '-no-reboot',
+            '-nographic',
             '-serial', 'stdio', '-kernel', str(kernel),
             '-initrd', str(self.state / 'initrd'), '-append',
             'console=ttyS0 loglevel=4 panic=-1', '-object',
