@@ -220,9 +220,10 @@ class ThinVolumes(ImageVolumes):
         listing = self.group.look()
         limit = (CONF.cache_aware_sched.image_cache_high_watermark_percent
                  if needed else 0) or FULL_PERCENT
-        used = self.disk(listing).used
+        worse = self._percent(listing)
         pool, cause = listing.volumes[self._pool], ('full', self._pool)
-        if used + needed <= pool.size * limit // 100:
+        data = int(pool.size * (pool.data_percent or 0) / 100)
+        if worse <= limit and data + needed <= pool.size * limit // 100:
             once.forget(LOG, cause)
             return ''
         once.error(

@@ -88,7 +88,8 @@ class VolumeStore(directory.Directory):
                 settled: float, patience: float, anew: bool) -> set[str]:
         """Return also the images of which disks are snapshots."""
         try:
-            origins = self._group.look().origins()
+            # nova makes and removes disks, and tells nobody.
+            origins = self._group.look(anew=True).origins()
         except OSError as error:
             raise backing.UnreadableDisk(self.path(), error) from error
         names = {entry.name for entry in entries}
