@@ -21,6 +21,7 @@ from cache_aware_sched import config
 from cache_aware_sched.imagecache import directory
 from cache_aware_sched.lvm import group as group_mod
 from cache_aware_sched.lvm import image_volumes
+from cache_aware_sched.lvm import settings
 from cache_aware_sched.lvm import store
 from cache_aware_sched import once
 
@@ -37,34 +38,14 @@ def store_of(host: Callable[[], str]) -> directory.Directory:
     options = config.checked()
     if options.lvm_image_store == 'file':
         return directory.Directory(host)
-    _check()
+    wrong = settings.contradiction(CONF)
+    if wrong:
+        raise exception.InvalidConfiguration(wrong)
     group = group_mod.Group(CONF.libvirt.images_volume_group)
     return store.VolumeStore(
         host, image_volumes.ThinVolumes(group, options.lvm_thin_pool)
         if options.lvm_image_store == 'thin'
         else image_volumes.CopiedVolumes(group))
-
-
-def _check() -> None:
-    """See that nova's options go with images in a volume group."""
-    kind = CONF.cache_aware_sched.lvm_image_store
-    wrong = ''
-    if CONF.libvirt.images_type != 'lvm':
-        wrong = (f'[libvirt] images_type is {CONF.libvirt.images_type!r}: set '
-                 f"it to 'lvm'")
-    elif not CONF.libvirt.images_volume_group:
-        wrong = '[libvirt] images_volume_group is not set: name the group'
-    elif CONF.ephemeral_storage_encryption.enabled:
-        wrong = ('[ephemeral_storage_encryption] enabled is set, and each '
-                 'disk then has a key of its own: unset it')
-    elif kind == 'thin' and CONF.libvirt.volume_clear != 'none':
-        wrong = (f'[libvirt] volume_clear is {CONF.libvirt.volume_clear!r}, '
-                 f'and to clear a snapshot fills the pool: set it to '
-                 f"'none', as a thin pool hands out zeroed blocks only")
-    if wrong:
-        raise exception.InvalidConfiguration(
-            f'[cache_aware_sched] lvm_image_store is {kind!r}, but {wrong}; '
-            f"or set lvm_image_store to 'file'.")
 
 
 def warn_of_no_limit() -> None:

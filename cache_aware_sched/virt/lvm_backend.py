@@ -58,7 +58,7 @@ class _StoredLvm(imagebackend.Lvm):
         if self.exists():
             return
         if self.volumes.image(name) is None and not os.path.exists(base):
-            kwargs.pop('safe', None)
+            kwargs.pop('safe', None)  # since 34: not for who fetches
             prepare_template(*args, target=base, **kwargs)
         with self.store.lock(name):
             if self.volumes.image(name) is None:

@@ -31,6 +31,7 @@ from oslo_utils import units
 import testtools
 
 from cache_aware_sched.imagecache import evictable
+from cache_aware_sched.lvm import group
 from cache_aware_sched.lvm import image_volumes
 from cache_aware_sched.lvm import volumes
 from cache_aware_sched import once
@@ -97,7 +98,7 @@ class LvmCase(testtools.TestCase):
         objects.register_all()
         nova.privsep.sys_admin_pctxt.set_client_mode(False)
         self.path = self.useFixture(fixtures.TempDir()).path
-        for group, options in (
+        for section, options in (
                 (None, {'instances_path': self.path, 'host': stage.HOST}),
                 ('oslo_concurrency', {'lock_path': self.path}),
                 ('libvirt', {'images_type': 'lvm', 'volume_clear': 'none',
@@ -107,7 +108,7 @@ class LvmCase(testtools.TestCase):
                     'image_cache_manager': 'lru',
                     'report_changes_at_once': False})):
             for name, value in options.items():
-                self.set(group, name, value)
+                self.set(section, name, value)
         # Each takes seconds here: the plug-ins of networks, and a Python for
         # each qemu-img.
         self.useFixture(fixtures.MockPatch('os_vif.initialize'))
@@ -274,6 +275,10 @@ class DiskCases:
             self.figures['MiB in the pool'] = round(used / MIB, 1)
             self.assertLess(used, 1.5 * 12 * MIB)
 
+
+class CacheCases:
+    """What becomes of images, which both ways do alike too."""
+
     def test_eviction_by_a_manager(self):
         self.set('cache_aware_sched', 'image_cache_max_images', 1)
         self.image(1)
@@ -337,7 +342,13 @@ class TestCopy(DiskCases, LvmCase):
     kind = 'copy'
 
 
-class TestThin(DiskCases, LvmCase):
+class MoreOfCopy(CacheCases, LvmCase):
+    """What is played with --all only, for the time that it takes."""
+
+    kind = 'copy'
+
+
+class TestThin(DiskCases, CacheCases, LvmCase):
 
     def test_full_pool(self):
         """It takes no image before another has gone."""
@@ -367,27 +378,8 @@ class TestThin(DiskCases, LvmCase):
                          self.image_volumes())
 
 
-class TestFile(LvmCase):
-    """nova's own way, to compare."""
-
-    kind = 'file'
-
-    def test_three_disks_of_an_image(self):
-        self.image(1)
-        driver = self.start()
-        for number in range(3):
-            start = time.monotonic()
-            instance = self.boot(driver, 1)
-            self.figures[f'disk {number + 1}'] = round(
-                time.monotonic() - start, 2)
-
-        self.assert_disk(instance, 1)
-        self.assertEqual([stage.sha1(1)], self.in_base())
-        self.assertEqual(set(), self.image_volumes())
-
-
-class MoreCases(LvmCase):
-    """What is played with --all only, for the time that it takes."""
+class MoreOfThin(LvmCase):
+    """What is played with --all only, too."""
 
     def test_disk_without_its_image_or_its_server(self):
         """A disk keeps its image, and needs none."""
@@ -491,3 +483,33 @@ class MoreCases(LvmCase):
         error = self.assertRaises(exception.InvalidConfiguration, self.start)
 
         self.assertIn('--zero y', str(error))
+
+
+class TimesOfFile(LvmCase):
+    """How long disks take; played by its name: ``-- Times``."""
+
+    kind = 'file'
+
+    def test_times(self):
+        self.image(1, 400, 160)
+        driver = self.start()
+        for what in ('first disk', 'second disk'):
+            run('sync')
+            start = time.monotonic()
+            self.boot(driver, 1, 500)
+            run('sync')
+            self.figures[what] = round(time.monotonic() - start, 1)
+        self.figures['MiB of _base'] = sum(
+            os.stat(os.path.join(self.path, '_base', name)).st_blocks // 2048
+            for name in self.in_base())
+        self.figures['MiB of the group'] = round(sum(
+            volume.used for volume in group.Group(GROUP).look().volumes
+            .values() if volume.name != POOL) / MIB)
+
+
+class TimesOfCopy(TimesOfFile):
+    kind = 'copy'
+
+
+class TimesOfThin(TimesOfFile):
+    kind = 'thin'

@@ -88,7 +88,8 @@ def make_group():
 def tests_in(suite, wanted):
     """Return the tests whose names a regular expression finds.
 
-    The loader finds MoreCases too, whose name does not begin with Test.
+    The loader finds every class; by default those are wanted whose names
+    begin with Test.
     """
     for one in suite:
         if isinstance(one, unittest.TestSuite):
