@@ -34,7 +34,7 @@ _PREFIX = 'i_'
 _NAME = re.compile(f'{_PREFIX}([0-9a-f]{{40}})', re.ASCII)
 
 #: Before the name of each of our tags.
-_TAG = 'cache_aware_sched.'
+_TAG = 'cache_aware_sched:'
 
 #: What LVM allows in a tag (lvm(8)), less what separates them in a report.
 _TAG_VALUE = re.compile('[A-Za-z0-9_+.=/!:&#-]{1,255}', re.ASCII)

@@ -204,7 +204,7 @@ class LvmCase(testtools.TestCase):
         for row in run('lvs', '--noheadings', '-o', 'lv_name,lv_tags',
                        GROUP).splitlines():
             name, _blank, tags = row.strip().partition(' ')
-            old = [tag for tag in tags.strip().split(',') if '.used=' in tag]
+            old = [tag for tag in tags.strip().split(',') if 'used=' in tag]
             if old:
                 run('lvchange', '-q', '--deltag', old[0], '--addtag',
                     volumes.used_tag(int(then * 1000)), f'{GROUP}/{name}')

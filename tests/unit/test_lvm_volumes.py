@@ -146,8 +146,8 @@ class TestImages(base.TestCase):
                 row(tags=()), row(f'{uuid}_disk', tags=complete()),
                 row('i_x', tags=complete()), row(f'{NAME}_', tags=complete()),
                 # Somebody else's, of whatever image.
-                row(tags=['cache_aware_sched.state=complete',
-                          f'cache_aware_sched.image={uuid}'])):
+                row(tags=['cache_aware_sched:state=complete',
+                          f'cache_aware_sched:image={uuid}'])):
             self.assertEqual([], list(parsed(wrong).images()))
 
     @hypothesis.given(strategies.text())
