@@ -34,6 +34,7 @@ from cache_aware_sched.checks.state import NO_CAP
 from cache_aware_sched.checks.state import SchedulerConf
 from cache_aware_sched import conf as our_conf
 from cache_aware_sched.config import CONF
+from cache_aware_sched.lvm import settings
 from cache_aware_sched import masking
 from cache_aware_sched.neighbours import sources
 from cache_aware_sched import report
@@ -134,6 +135,9 @@ def compute() -> ComputeConf:
     values = _Values()
     values.check_ours()
     images_type = values.get('libvirt', 'images_type', '')
+    wrong = '' if values.bad else settings.contradiction(CONF)
+    if wrong:
+        values.bad.append(wrong)
     return ComputeConf(
         source=source(),
         driver=values.get(None, 'compute_driver', '') or '',

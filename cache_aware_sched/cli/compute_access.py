@@ -104,7 +104,16 @@ def image_cache(parsed_args: argparse.Namespace) -> Any:
             f'command knows the image cache of {DRIVER} only. Run it on a '
             f'compute host, with the nova.conf of nova-compute '
             f'(--config-file).')
-    return loading.load(options.image_cache_manager).cache
+    manager = loading.load(options.image_cache_manager)
+    if options.lvm_image_store != 'file':
+        # LVM needs root, as which nova's daemon runs.
+        from nova import utils
+        from oslo_privsep import priv_context
+
+        from cache_aware_sched.lvm import choosing
+        priv_context.init(root_helper=utils.get_root_helper().split())
+        manager.store = choosing.store_of(this_host)
+    return manager.cache
 
 
 def directory() -> str:

@@ -23,6 +23,7 @@ from cache_aware_sched.conf import decision_log
 from cache_aware_sched.conf import fake
 from cache_aware_sched.conf import image_records
 from cache_aware_sched.conf import imagecache
+from cache_aware_sched.conf import lvm
 from cache_aware_sched.conf import outage
 from cache_aware_sched.conf import precache
 from cache_aware_sched.conf import scheduler
@@ -40,8 +41,8 @@ be the same everywhere: ``max_same_image_instances_per_host``,
 ``same_image_cap_policy``. The help of each other option names its service.
 """)
 
-_MODULES = (scheduler, decision_log, compute, imagecache, precache,
-            image_records, outage, fake)
+_MODULES = (scheduler, decision_log, compute, imagecache, lvm,
+            precache, image_records, outage, fake)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
@@ -66,6 +67,7 @@ def check(conf: cfg.ConfigOpts) -> None:
     """
     _check_each(conf)
     imagecache.check(conf[GROUP.name])
+    lvm.check(conf[GROUP.name])
 
 
 def _check_each(conf: cfg.ConfigOpts) -> None:

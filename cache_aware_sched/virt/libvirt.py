@@ -30,13 +30,16 @@ from nova import context as nova_context
 from nova import utils
 from nova.virt.libvirt import driver as libvirt_driver
 
-from cache_aware_sched.imagecache import directory
 from cache_aware_sched.imagecache import entry
+from cache_aware_sched.lvm import choosing
+from cache_aware_sched.lvm import store
 from cache_aware_sched.neighbours import fetching
 from cache_aware_sched import report
 from cache_aware_sched.virt import cached_files
+from cache_aware_sched.virt import fetched_volumes
 from cache_aware_sched.virt import host_report
 from cache_aware_sched.virt import image_backends
+from cache_aware_sched.virt import lvm_backend
 from cache_aware_sched.virt import managed
 
 CONF = nova.conf.CONF
@@ -51,8 +54,15 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
-        self._cache_directory = directory.Directory(
+        self._cache_directory = choosing.store_of(
             lambda: self.image_cache_manager.host)
+        self._volumes: fetched_volumes.FetchedVolumes | None = None
+        if isinstance(self._cache_directory, store.VolumeStore):
+            self._volumes = fetched_volumes.FetchedVolumes(
+                self._cache_directory,
+                lambda: self.image_cache_manager.cache)
+            self.image_backend.BACKEND['lvm'] = lvm_backend.backend(
+                self._cache_directory, self._volumes)
         self.image_cache_manager.store = self._cache_directory
         self._cached_files = cached_files.CachedFiles(self._cache_directory)
         self._neighbours = fetching.Neighbours(
@@ -62,7 +72,14 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
             self._fetch)
 
     def init_host(self, host: str) -> None:
-        """Start the image cache, and say what nova.conf has in vain."""
+        """Start the image cache, and say what nova.conf has in vain.
+
+        :raises nova.exception.InvalidConfiguration: if images cannot be kept
+            in the volume group
+        """
+        if self._volumes:
+            self._volumes.check()
+            choosing.warn_of_no_limit()
         super().init_host(host)
         self._neighbours.start()
 
@@ -97,12 +114,19 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         cache = self.image_cache_manager.cache
         try:
             with cache.using(image_id), self._cache_directory.lock(sha1):
-                if os.path.exists(path):
+                if self._volumes and self._volumes.image(sha1):
+                    return False  # using() has touched it
+                if not self._volumes and os.path.exists(path):
                     return bool(super().cache_image(context, image_id))
                 with (cache.fetching(context, image_id, ahead=True),
                       self.image_fetched(sha1) as fetch):
+                    if self._volumes:
+                        self._volumes.refuse_if_full(image_id)
                     fetched = bool(super().cache_image(context, image_id))
                     fetch.size = _bytes_on_disk(path)
+                    if self._volumes:
+                        self._volumes.take_in(context, image_id, sha1,
+                                              is_new=fetched, ahead=True)
         finally:
             self._cache_directory.remove_lock_files(sha1)
         cache.fetched(image_id)
@@ -133,7 +157,7 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         with self.image_used(image_id, instance) as boot:
             def watch(fetch: Callable[..., Any], *fetch_args: Any,
                       target: str, **fetch_kwargs: Any) -> None:
-                if os.path.normpath(target) != path:  # LVM: to the volume
+                if os.path.normpath(target) != path:
                     fetch(*fetch_args, target=target, **fetch_kwargs)
                     return
                 size_of = None
@@ -144,23 +168,39 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                         clones=CONF.libvirt.images_type == 'rbd',
                         size_of=size_of),
                       self._arriving(filename) as fetched):
+                    if self._volumes:
+                        self._volumes.refuse_if_full(image_id)
                     call = functools.partial(
                         fetch, *fetch_args, target=target, **fetch_kwargs)
                     # How fast another host sends says nothing of Glance.
                     if self._fetch(call, first=source, disk_bytes=size):
                         fetched.size = _bytes_on_disk(path)
-                if os.path.exists(path):
+                    if self._volumes:
+                        self._volumes.take_in(context, image_id, filename,
+                                              is_new=True)
+                if self._length(filename) is not None:
                     boot.hit = False
 
             watched = image_backends.WatchedBackend(image, watch)
             result = super()._try_fetch_image_cache(
                 watched, fetch_func, context, filename, image_id, instance,
                 size, *args, **kwargs)
-            boot.size = _length(path)
+            boot.size = self._length(filename)
             if (boot.hit is None and boot.size is not None
                     and watched.was_asked):
                 boot.hit = True
         return result
+
+    def _length(self, name: str) -> int | None:
+        """Return the bytes of an image, None if they cannot be told.
+
+        :param name: of its base file
+        """
+        with contextlib.suppress(OSError):
+            image = self._volumes and self._volumes.image(name)
+            return image.length if image else os.stat(os.path.join(
+                self._cache_directory.cache_dir, name)).st_size
+        return None
 
     def _fetch(self, call: functools.partial[Any], converts: bool = True,
                first: str | None = None,
@@ -197,14 +237,6 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
         if name is None or name.sha1 is None:
             return contextlib.nullcontext(host_report.MeasuredFetch())
         return self.image_fetched(name.sha1)
-
-
-def _length(path: str) -> int | None:
-    """Return the bytes of a file, None if it cannot be told."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None
 
 
 def _bytes_on_disk(path: str) -> int:

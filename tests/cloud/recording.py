@@ -24,8 +24,12 @@ STATUS = {playing.PASSED: 'success', playing.FAILED: 'fail',
           playing.SKIPPED: 'skip'}
 
 
-def record(results: Sequence[playing.Result]) -> None:
-    """Note each scenario as a test, and all as one run of stestr."""
+def record(results: Sequence[playing.Result],
+           prefix: str = 'tests.cloud.') -> None:
+    """Note each scenario as a test, and all as one run of stestr.
+
+    :param prefix: before the name of each
+    """
     factory, where = file.RepositoryFactory(), str(environment.CHECKOUT)
     if (environment.CHECKOUT / '.stestr').is_dir():
         repository = factory.open(where)
@@ -35,7 +39,7 @@ def record(results: Sequence[playing.Result]) -> None:
     inserter.startTestRun()
     end = datetime.datetime.now(datetime.UTC)
     for one in results:
-        name = f'tests.cloud.{one.name}'
+        name = f'{prefix}{one.name}'
         begin = end - datetime.timedelta(seconds=one.seconds)
         inserter.status(test_id=name, test_status='inprogress',
                         timestamp=begin)

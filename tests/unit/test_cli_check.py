@@ -92,6 +92,15 @@ class TestConfiguration(ConfiguredTestCase):
         self.assertEqual(('cache_aware.LibvirtDriver', 'age', 'soft'), (
             conf.driver, conf.manager, conf.cap.policy))
         self.assertLessEqual({'age', 'lru'}, set(conf.available_managers))
+        self.assertEqual((), conf.bad)
+
+    def test_compute_whose_disks_are_no_volumes(self):
+        self.set_nova(compute_driver='cache_aware.LibvirtDriver')
+        self.set(lvm_image_store='copy')
+
+        [bad] = configuration.compute().bad
+
+        self.assertIn('images_type', bad)
 
 
 class CheckCommandTestCase(test_cli_host.HostCommandTestCase,

@@ -24,6 +24,7 @@ from cache_aware_sched.conf import decision_log as conf_decision_log
 from cache_aware_sched.conf import fake as conf_fake
 from cache_aware_sched.conf import image_records as conf_image_records
 from cache_aware_sched.conf import imagecache as conf_imagecache
+from cache_aware_sched.conf import lvm as conf_lvm
 from cache_aware_sched.conf import opts
 from cache_aware_sched.conf import outage as conf_outage
 from cache_aware_sched.conf import precache as conf_precache
@@ -314,6 +315,31 @@ class TestOutageOptions(OptionsTestCase):
         self.assert_bounds(name, 1, 64)
 
 
+class TestLvmOptions(OptionsTestCase):
+
+    def test_lvm_image_store(self):
+        name = 'lvm_image_store'
+        self.assert_default(name, 'file')
+        self.assert_taken(name, 'file')
+        self.assert_taken(name, 'copy')
+        self.assert_refused(name, 'snapshot', '')
+
+    def test_lvm_thin_pool(self):
+        name = 'lvm_thin_pool'
+        self.assert_default(name, None)
+        self.assert_taken(name, 'pool-0')
+        self.assert_refused(name, '', '-x', 'vg/pool', 'x' * 128, 'a b')
+
+    def test_thin_needs_a_pool(self):
+        conf.check(self.load(lvm_image_store='thin', lvm_thin_pool='pool'))
+
+        error = self.assertRaises(
+            cfg.ConfigFileValueError, conf.check,
+            self.load(lvm_image_store='thin'))
+
+        self.assertIn('lvm_thin_pool', str(error))
+
+
 class TestConf(OptionsTestCase):
 
     def all_options(self):
@@ -325,7 +351,8 @@ class TestConf(OptionsTestCase):
         tested = {name.removeprefix('test_')
                   for case in (TestSchedulerOptions, TestComputeOptions,
                                TestImageCacheOptions, TestPrecacheOptions,
-                               TestImageRecordOptions, TestOutageOptions)
+                               TestImageRecordOptions, TestOutageOptions,
+                               TestLvmOptions)
                   for name in dir(case) if name.startswith('test_')}
 
         self.assertEqual(
@@ -343,6 +370,7 @@ class TestConf(OptionsTestCase):
                 (conf_compute, ('nova-compute',)),
                 (conf_fake, ('nova-compute',)),
                 (conf_imagecache, ('nova-compute',)),
+                (conf_lvm, ('nova-compute',)),
                 (conf_image_records, ('nova-api',)),
                 (conf_outage, ('nova-compute',)),
                 (conf_precache, ('nova-compute',

@@ -1,0 +1,18 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Images as logical volumes, on real thin pools in a virtual machine.
+
+Device mapper is the kernel's, and a container has none. So a small guest is
+booted with Debian's kernel, on a disk of its own; its files are those of this
+machine, which it cannot change. ``python -m tests.lvm`` does it.
+"""
