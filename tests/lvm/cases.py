@@ -502,9 +502,13 @@ class TimesOfFile(LvmCase):
         self.figures['MiB of _base'] = sum(
             os.stat(os.path.join(self.path, '_base', name)).st_blocks // 2048
             for name in self.in_base())
-        self.figures['MiB of the group'] = round(sum(
-            volume.used for volume in group.Group(GROUP).look().volumes
-            .values() if volume.name != POOL) / MIB)
+        there = group.Group(GROUP).look().volumes
+        # A snapshot counts what it shares.
+        self.figures['MiB of the group'] = round((
+            there[POOL].size * there[POOL].data_percent / 100
+            if self.kind == 'thin' else sum(
+                volume.size for name, volume in there.items()
+                if name != POOL)) / MIB)
 
 
 class TimesOfCopy(TimesOfFile):

@@ -15,6 +15,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -184,6 +185,9 @@ class RealStage(CopiedStage):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.device, cls.why = None, 'LVM is missing: install lvm2'
+        if os.geteuid() or shutil.which('lvm') is None:
+            return
         cls.stack = contextlib.ExitStack()
         cls.addClassCleanup(cls.stack.close)
         home = cls.stack.enter_context(tempfile.TemporaryDirectory())
@@ -195,7 +199,6 @@ class RealStage(CopiedStage):
                 ['losetup', '--find', '--show', disk], check=True,
                 capture_output=True, text=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError) as error:
-            cls.device = None
             cls.why = f'no loop device: {error}'
             return
         cls.stack.callback(subprocess.run, ['losetup', '-d', cls.device],
