@@ -95,9 +95,14 @@ class TestDirections(base.TestCase):
         self.assert_independent(f'{PACKAGE}.report', of=['nova'])
 
     def test_scoring_needs_no_nova(self):
-        for module in ('first_copy', 'guards', 'scoring', 'spreading'):
+        for module in ('first_copy', 'scoring', 'spreading'):
             self.assert_independent(
                 f'{PACKAGE}.scheduler.{module}', of=['nova'])
+
+    def test_what_servers_and_volumes_are_scored_by_needs_neither(self):
+        for module in ('fetch_time', 'guards'):
+            self.assert_independent(f'{PACKAGE}.{module}', of=[
+                'nova', 'cinder', f'{PACKAGE}.scheduler', f'{PACKAGE}.cinder'])
 
     def test_eviction_policies_need_no_nova(self):
         for module in ('entry', 'limits', 'policies'):
