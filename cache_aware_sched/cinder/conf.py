@@ -101,3 +101,16 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     """Make the options known to ``conf``; doing so twice does no harm."""
     conf.register_group(GROUP)
     conf.register_opts(OPTIONS, group=GROUP)
+
+
+def values(conf: cfg.ConfigOpts) -> tuple[float, int]:
+    """Return the multiplier and the seconds of an arrival.
+
+    :raises ValueError: naming the option whose value is none
+    """
+    found = [getattr(conf[GROUP.name], option.dest) for option in OPTIONS]
+    for option, value in zip(OPTIONS, found, strict=True):
+        if value is None:
+            raise cfg.ConfigFileValueError(
+                f'Option {option.dest} in group [{GROUP.name}] is empty')
+    return found[0], found[1]

@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+import math
 from typing import Any
 
 from cinder.common import constants
@@ -51,7 +52,8 @@ class Pool:
     @classmethod
     def of(cls, state: Any) -> 'Pool':
         """Return what a PoolState says."""
-        says = state.capabilities or {}
+        # The dictionary below: the one around it is slow for absent keys.
+        says = getattr(state.capabilities, 'data', state.capabilities) or {}
         pool_id = place = str(state.backend_id)
         if not state.cluster_name and _is_true(says.get(CLONE_ACROSS_POOLS)):
             place = backend_of(pool_id)
@@ -78,9 +80,10 @@ class Pool:
         except (TypeError, ValueError):  # 'unknown', 'infinite'
             return None
         capacity = factors['total_available_capacity']
-        if not 0 < capacity < float('inf'):
-            return None
         used = capacity - factors['virtual_free_capacity']
+        if not (capacity > 0 and math.isfinite(capacity)
+                and math.isfinite(used)):
+            return None
         return (used + size) / capacity, capacity
 
 

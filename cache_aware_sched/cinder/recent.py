@@ -46,7 +46,7 @@ class Sent:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class Remembered:
     """What is remembered of one image.
 
     :param counts: how many volumes of it each pool was sent
@@ -99,7 +99,7 @@ class RecentVolumes:
                     self._first.popitem(last=False)
 
     def look(self, image: str, pools: Sequence[_Key], warm: Collection[str],
-             seconds: float) -> Seen:
+             seconds: float) -> Remembered:
         """Return what is remembered of an image.
 
         :param pools: the candidates, each with its place
@@ -118,7 +118,7 @@ class RecentVolumes:
                     del self._first[image, place]
                 elif now - first[1] < seconds:
                     filling.add(place)
-            return Seen([self._counts.get((image, pool), 0)
+            return Remembered([self._counts.get((image, pool), 0)
                          for pool, _place in pools], filling)
 
     def _expire(self, before: float) -> None:
@@ -131,8 +131,8 @@ class RecentVolumes:
     def _forget(self, volume: str) -> None:
         """Forget a volume that goes elsewhere, and what it was to fill."""
         sent = self._drop(volume)
-        if sent is not None and (
-                self._first.get(sent.key, ('', 0.0))[0] == volume):
+        first = sent and self._first.get(sent.key)
+        if sent and first and first[0] == volume:
             del self._first[sent.key]
 
     def _drop(self, volume: str) -> Sent | None:

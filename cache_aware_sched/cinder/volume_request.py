@@ -28,6 +28,7 @@ class VolumeRequest:
     :param backend: what a group, a snapshot or another volume binds it to:
         ``host@backend``, with or without ``#pool``; None for anything
     :param thick: whether its type wants all its space at once
+    :param tried: the pools in which its creation has failed
     """
 
     volume: str
@@ -35,6 +36,7 @@ class VolumeRequest:
     size: int
     backend: str | None = None
     thick: bool = False
+    tried: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, properties: Mapping[str, Any]) -> 'VolumeRequest':
@@ -55,7 +57,8 @@ class VolumeRequest:
         return cls(str(spec.get('volume_id') or ''), image,
                    int(wanted.get('size') or 0),
                    spec.get('resource_backend') or None,
-                   _is_thick(properties.get('volume_type')))
+                   _is_thick(properties.get('volume_type')),
+                   _tried(properties.get('retry')))
 
     def may_go_to(self, pool_id: str) -> bool:
         """Return whether the scheduler would take a pool.
@@ -82,6 +85,12 @@ def is_encrypted(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     volume = spec.get('volume')
     return bool(wanted.get('encryption_key_id') or (
         isinstance(volume, Mapping) and volume.get('encryption_key_id')))
+
+
+def _tried(retry: Any) -> frozenset[str]:
+    """Return what ``_add_retry_backend`` of FilterScheduler has noted."""
+    backends = retry.get('backends') if isinstance(retry, Mapping) else None
+    return frozenset(map(str, backends or ()))
 
 
 def _is_thick(volume_type: Any) -> bool:

@@ -95,8 +95,7 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
 
     def _weigh(self, weighed: Sequence[Any], properties: dict[str, Any]
                ) -> list[float]:
-        options = CONF[conf.GROUP.name]
-        self._multiplier = options.image_volume_cache_weight_multiplier
+        self._multiplier, seconds = conf.values(CONF)
         result = [0.0] * len(weighed)
         if not self._multiplier:
             return result
@@ -111,7 +110,7 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
         _warn_if_not_last()
         scored = self._score(
             request, [pools[index] for index in chosen],
-            properties['context'], options.image_volume_arrival_seconds)
+            properties['context'], seconds)
         for index, score in zip(chosen, scored.scores, strict=True):
             result[index] = score.weight
         self._expect(request, scored, [weighed[index].weight
@@ -131,8 +130,11 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
                 if serves}
         seen = self._recent.look(
             image, [(pool.id, pool.place) for pool in pools], warm, seconds)
+        # What failed in a pool may fail again there: a cached volume at its
+        # limit of clones is not deleted yet when Cinder schedules anew.
         holds = [
-            scoring.Holds.WARM if serves
+            scoring.Holds.COLD if pool.id in request.tried
+            else scoring.Holds.WARM if serves
             else scoring.Holds.FILLING if pool.place in seen.filling
             else scoring.Holds.COLD
             for pool, serves in zip(pools, served, strict=True)]

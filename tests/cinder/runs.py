@@ -207,7 +207,8 @@ class Run:
         uid, gib = image
         del backend.filling[uid]
         if self.case.kept and len(backend.cached) >= self.case.kept:
-            oldest = min(backend.cached, key=lambda one: backend.cached[one][1])
+            oldest = min(backend.cached,
+                         key=lambda one: backend.cached[one][1])
             db.image_volume_cache_delete(
                 self.context, backend.cached.pop(oldest)[0])
         self.sequence += 1
