@@ -118,8 +118,9 @@ class RecentVolumes:
                     del self._first[image, place]
                 elif now - first[1] < seconds:
                     filling.add(place)
-            return Remembered([self._counts.get((image, pool), 0)
-                         for pool, _place in pools], filling)
+            counts = [self._counts.get((image, pool), 0)
+                      for pool, _place in pools]
+        return Remembered(counts, filling)
 
     def _expire(self, before: float) -> None:
         while self._volumes:
