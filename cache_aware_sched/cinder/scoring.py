@@ -27,13 +27,14 @@ from cache_aware_sched import guards
 GIB = 2 ** 30
 
 #: Volumes of an image that a pool may be sent at a time before it is not
-#: preferred any more; from half of them on the interest fades. Judgement: a
-#: cached volume is cloned quickly, but all clones are read from one backend.
-MAX_RECENT = 8
+#: preferred any more; from half of them on the interest fades. Judgement: the
+#: clones of a cached volume share its backend, so that eight volumes that are
+#: wanted at a time do not all go to one.
+MAX_RECENT = 6
 
 #: Volumes of the wanted size that a pool may hold while it is not full at all,
-#: whatever the others hold: the first of MAX_RECENT, for which the interest
-#: does not fade. Judgement.
+#: whatever the others hold. Judgement: with 4, half of four empty pools fetch
+#: the image of eight volumes.
 IDLE_VOLUMES = 4
 
 #: How much fuller than the average candidate a pool may become, as a share of

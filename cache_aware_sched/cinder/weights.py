@@ -130,8 +130,8 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
                 if serves}
         seen = self._recent.look(
             image, [(pool.id, pool.place) for pool in pools], warm, seconds)
-        # What failed in a pool may fail again there: a cached volume at its
-        # limit of clones is not deleted yet when Cinder schedules anew.
+        # What failed in a pool may fail again there, and the pool may still
+        # be expected to fetch the image for the volume.
         holds = [
             scoring.Holds.COLD if pool.id in request.tried
             else scoring.Holds.WARM if serves

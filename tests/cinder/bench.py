@@ -60,25 +60,34 @@ def fill(pools, image, holders):
             str(uuid.uuid4()), 10)
 
 
-def milliseconds(manager, pools, weighers, image, rounds=ROUNDS):
-    """Return the median of weighing, with other requests in between."""
-    times = []
-    for _round in range(rounds):
-        properties = {
-            'context': context.get_admin_context(),
-            'request_spec': {
-                'image_id': image, 'volume_id': str(uuid.uuid4()),
-                'volume_properties': {'size': 20}}}
-        start = time.perf_counter()
-        manager.get_weighed_backends(pools, properties, weighers)
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+def seconds(manager, pools, weighers, image):
+    """Return how long pools are weighed for a volume."""
+    properties = {
+        'context': context.get_admin_context(),
+        'request_spec': {
+            'image_id': image, 'volume_id': str(uuid.uuid4()),
+            'volume_properties': {'size': 20}}}
+    start = time.perf_counter()
+    manager.get_weighed_backends(pools, properties, weighers)
+    return time.perf_counter() - start
+
+
+def in_turn(manager, pools, cases, rounds=ROUNDS):
+    """Return the medians of several cases in milliseconds.
+
+    In turn, so that a busy machine is busy for all of them.
+
+    :param cases: weighers and image of each
+    """
+    times = [[seconds(manager, pools, *case) for case in cases]
+             for _round in range(rounds)]
+    return [1000 * statistics.median(column)
+            for column in zip(*times, strict=True)]
 
 
 def main():
     """Print what Cinder's two weighers of capacity cost, and ours."""
-    print(f'Milliseconds a request; {ENTRIES:,} cached volumes in SQLite, '
-          'medians')
+    print(f'Milliseconds a request, {ENTRIES:,} cached volumes in SQLite')
     print(f'{"pools":>6}{"hold it":>9}{"Cinder":>9}{"ours":>9}{"ratio":>7}'
           f'{"no image":>10}')
     for number in POOLS:
@@ -90,8 +99,7 @@ def main():
                 manager, image = host_manager.HostManager(), str(uuid.uuid4())
                 pools = states(number)
                 fill(pools, image, holders)
-                stock = milliseconds(manager, pools, STOCK, image)
-                ours = milliseconds(manager, pools, [OURS], image)
-                without = milliseconds(manager, pools, [OURS], None)
+                stock, ours, without = in_turn(manager, pools, (
+                    (STOCK, image), ([OURS], image), ([OURS], None)))
                 print(f'{number:>6,}{holders:>9,}{stock:>9.2f}{ours:>9.2f}'
                       f'{ours / stock:>7.2f}{without:>10.2f}', flush=True)

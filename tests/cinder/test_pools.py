@@ -152,6 +152,16 @@ class TestCapacity(candidates.CandidatesTestCase):
 
         self.assertEqual(0, self.weigh()[A])
 
+    def test_eight_volumes_do_not_all_go_to_one_pool(self):
+        for pool in (A, B, C, D):
+            self.fill(pool, 500)
+        self.cache(A)
+
+        found = [self.place(size=1) for _ in range(8)]
+
+        self.assertEqual(6, found.count(A))
+        self.assertEqual(2, len(set(found)))
+
     def test_pool_that_is_a_little_fuller(self):
         for pool, gib in ((A, 420), (B, 400), (C, 400), (D, 400)):
             self.fill(pool, gib)

@@ -125,10 +125,7 @@ class TestVolumes(services.ServicesTestCase):
         self.assertEqual([2], shares(pools))
 
     def test_limit_of_clones(self):
-        """Cinder deletes the cached volume, and schedules the volume anew.
-
-        It must not go where the cached volume is that is being deleted.
-        """
+        """Cinder deletes the cached volume, and schedules the volume anew."""
         self.fleet.clone_limit = 2
 
         pools = self.create(8)

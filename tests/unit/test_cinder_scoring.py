@@ -54,7 +54,7 @@ class TestScores(base.TestCase):
 
         found = self.score([Holds.WARM] * 5, counts, size=1000)
 
-        self.assertEqual([1.0, 1.0, 0.5, 0.0, 0.0], found)
+        self.assertEqual([1.0, 1.0, 2 / 3, 0.0, 0.0], found)
 
     def test_fuller_pool(self):
         pools = [Fullness(share, 0.0) for share in (0.4, 0.5, 0.525, 0.6)]
