@@ -19,6 +19,7 @@ import math
 
 from cache_aware_sched.decision_log.record import DecidedHost
 from cache_aware_sched.explain.explanation import Explanation
+from cache_aware_sched import fetch_time
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler import scoring
 
@@ -93,7 +94,7 @@ def _changes(explanation: Explanation, host: DecidedHost) -> Iterator[str]:
         return _total(changed) > bar
 
     if host.multiplier > 0 and not host.warm and host.benefit == 0.0:
-        worth = scoring.benefit(decision.seconds) * scoring.HOLDS[
+        worth = fetch_time.benefit(decision.seconds) * scoring.HOLDS[
             Holding.WARM]
         if worth and host.before + host.multiplier * worth >= bar - _EQUAL:
             yield ('It would be as good or better if it held the image and '

@@ -19,6 +19,7 @@ import heapq
 from oslo_log import log as logging
 
 from cache_aware_sched.config import CONF
+from cache_aware_sched import fetch_time
 from cache_aware_sched import once
 from cache_aware_sched.report import Holding
 from cache_aware_sched import request as request_mod
@@ -126,7 +127,7 @@ class Decision:
             seconds = self.scores.seconds
             reason = ('the request or the multiplier ignores it'
                       if wish(self.request) == IGNORE
-                      or seconds > scoring.UNNOTICED_SECONDS
+                      or seconds > fetch_time.UNNOTICED_SECONDS
                       else f'its fetch takes only {seconds:.1f} s' if seconds
                       else 'its size is not known')
             return f'{of}, but {reason}'

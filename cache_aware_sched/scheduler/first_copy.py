@@ -20,6 +20,7 @@ next servers of the image follow there, and there they have the most room.
 from collections.abc import Sequence
 import heapq
 
+from cache_aware_sched import fetch_time
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler.candidates import Candidate
 from cache_aware_sched.scheduler import scoring
@@ -46,7 +47,7 @@ def ease(candidates: Sequence[Candidate], demand: scoring.Demand,
     :param scores: whose weights are raised
     :param before: the sums of the weighers before
     """
-    if demand.avoid or not scoring.benefit(scores.seconds):
+    if demand.avoid or not fetch_time.benefit(scores.seconds):
         return
     totals = [total + candidate.setting.multiplier * weight
               for total, candidate, weight in zip(

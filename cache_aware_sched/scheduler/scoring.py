@@ -19,23 +19,12 @@ cache could ever save.
 
 from collections.abc import Sequence
 import dataclasses
-import math
 
 from cache_aware_sched import fetch_time
+from cache_aware_sched import guards
 from cache_aware_sched.report import Holding
 from cache_aware_sched.scheduler.candidates import Candidate
-from cache_aware_sched.scheduler import guards
 from cache_aware_sched.scheduler import load as load_mod
-
-#: Seconds that nobody would wait longer for another host to be spared; a
-#: 20 MB image takes a tenth of it at the default rate.
-UNNOTICED_SECONDS = 1.0
-
-#: Seconds beyond those after which 63 % of the possible benefit is reached:
-#: the fetch of a 2 GiB image gets 0.64, of a 500 MB one 0.15, of a 20 GB one
-#: 1.0. Judgement: in replays without nova's code, 3 or 30 did about what
-#: another multiplier does.
-BENEFIT_SECONDS = 10.0
 
 #: How much of the benefit a host brings by what it holds. A resized copy of
 #: the right size saves the growing of the disk. For an image that is arriving
@@ -48,19 +37,6 @@ HOLDS = {
     Holding.WARM: 0.95,
     Holding.WARM_RESIZED: 1.0,
 }
-
-
-def benefit(seconds: float) -> float:
-    """Return how much of the possible benefit sparing a fetch brings.
-
-    Saturates: nobody minds a second, and ten minutes are not ten times as bad
-    as one.
-
-    :param seconds: that the fetch would take
-    :returns: 0 up to :data:`UNNOTICED_SECONDS`, then towards 1
-    """
-    waited = max(0.0, seconds - UNNOTICED_SECONDS)
-    return -math.expm1(-waited / BENEFIT_SECONDS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,7 +89,7 @@ class _Scale:
     def __init__(self, candidates: Sequence[Candidate],
                  demand: Demand) -> None:
         self.seconds = _seconds(candidates, demand)
-        self.worth = benefit(self.seconds)
+        self.worth = fetch_time.benefit(self.seconds)
         self.vcpus = guards.mean([one.vcpus for one in candidates])
         self.memory = guards.mean([one.memory for one in candidates])
         self._demand = demand

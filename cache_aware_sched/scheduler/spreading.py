@@ -28,8 +28,8 @@ import math
 import re
 import zlib
 
+from cache_aware_sched import guards
 from cache_aware_sched.scheduler.candidates import Candidate
-from cache_aware_sched.scheduler import guards
 from cache_aware_sched.scheduler import load as load_mod
 
 #: The golden ratio. Its multiples, of which only the fraction is taken, lie

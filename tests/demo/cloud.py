@@ -25,6 +25,7 @@ import unittest
 
 import fixtures
 
+from cache_aware_sched import fetch_time
 from cache_aware_sched.scheduler import decisions
 from cache_aware_sched.scheduler import scoring
 from cache_aware_sched.scheduler import weights
@@ -59,7 +60,7 @@ class ExplainingWeigher(weights.ImageCacheWeigher):
 
     def _decided(self, decision: decisions.Decision, full: int) -> None:
         super()._decided(decision, full)
-        if scoring.benefit(decision.scores.seconds):
+        if fetch_time.benefit(decision.scores.seconds):
             self.reasons.setdefault(
                 str(decision.request.instance),
                 {decision.candidates[index].host: decision.scores[index]

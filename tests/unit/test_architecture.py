@@ -95,9 +95,30 @@ class TestDirections(base.TestCase):
         self.assert_independent(f'{PACKAGE}.report', of=['nova'])
 
     def test_scoring_needs_no_nova(self):
-        for module in ('first_copy', 'guards', 'scoring', 'spreading'):
+        for module in ('first_copy', 'scoring', 'spreading'):
             self.assert_independent(
                 f'{PACKAGE}.scheduler.{module}', of=['nova'])
+
+    def test_nova_s_half_and_cinder_s_meet_only_in_the_scoring(self):
+        self.assert_independent(f'{PACKAGE}.cinder', of=[
+            'nova', f'{PACKAGE}.config', f'{PACKAGE}.scheduler',
+            f'{PACKAGE}.virt', f'{PACKAGE}.imagecache'])
+        for name, path in modules().items():
+            if not below(name, f'{PACKAGE}.cinder'):
+                for imported in imports(path):
+                    self.assertFalse(
+                        below(imported, 'cinder', f'{PACKAGE}.cinder'),
+                        f'{name} imports {imported}')
+
+    def test_half_of_cinder_decides_without_cinder(self):
+        self.assert_loads_without(('nova', 'cinder'), *(
+            f'{PACKAGE}.cinder.{name}'
+            for name in ('conf', 'recent', 'scoring', 'volume_request')))
+
+    def test_what_servers_and_volumes_are_scored_by_needs_neither(self):
+        for module in ('fetch_time', 'guards'):
+            self.assert_independent(f'{PACKAGE}.{module}', of=[
+                'nova', 'cinder', f'{PACKAGE}.scheduler', f'{PACKAGE}.cinder'])
 
     def test_eviction_policies_need_no_nova(self):
         for module in ('entry', 'limits', 'policies'):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from cache_aware_sched import cap
 from cache_aware_sched import cap_sources
+from cache_aware_sched import guards
 from cache_aware_sched import request as request_mod
-from cache_aware_sched.scheduler import guards
 from tests.unit import base
 from tests.unit import factories
 

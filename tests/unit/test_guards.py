@@ -13,7 +13,7 @@
 import hypothesis
 from hypothesis import strategies as st
 
-from cache_aware_sched.scheduler import guards
+from cache_aware_sched import guards
 from tests.unit import base
 
 LOADS = st.floats(0, 100)

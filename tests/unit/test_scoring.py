@@ -28,7 +28,7 @@ UNKNOWN_RATE = 0
 
 
 def benefit(size, rate):
-    return scoring.benefit(fetch_time.fetch_seconds(size, rate))
+    return fetch_time.benefit(fetch_time.fetch_seconds(size, rate))
 
 
 class TestBenefit(base.TestCase):

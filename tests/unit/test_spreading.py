@@ -16,8 +16,8 @@ import math
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched import guards
 from cache_aware_sched.report import Holding
-from cache_aware_sched.scheduler import guards
 from cache_aware_sched.scheduler import load
 from cache_aware_sched.scheduler import spreading
 from tests.unit import base

@@ -34,7 +34,7 @@ from tests.unit import factories
 
 MULTIPLIER = 'image_cache_weight_multiplier'
 #: Of an image of 20 GB, at the default rate.
-ALL = scoring.benefit(fetch_time.fetch_seconds(20 * factories.GIB, 0))
+ALL = fetch_time.benefit(fetch_time.fetch_seconds(20 * factories.GIB, 0))
 WARM = scoring.HOLDS[Holding.WARM]
 ARRIVING = scoring.HOLDS[Holding.ARRIVING]
 
