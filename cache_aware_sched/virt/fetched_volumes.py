@@ -111,7 +111,10 @@ class FetchedVolumes:
     def _write(self, path: str, name: str, image_id: str,
                needed: int) -> None:
         volume = volumes.volume_name(name)
-        if self._group.look(anew=True).image(name) is not None:
+        there = self._group.look(anew=True).image(name)
+        if there is not None:
+            if there.is_complete:
+                return
             # Of a fetch that was killed: nobody else holds the lock.
             self._images.remove(volume)
         self._need(image_id, needed)

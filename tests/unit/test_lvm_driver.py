@@ -38,6 +38,7 @@ from cache_aware_sched.testing.stage import image
 from cache_aware_sched.testing.stage import server
 from cache_aware_sched.testing.stage import sha1
 from cache_aware_sched.virt import libvirt
+from cache_aware_sched.virt import lvm_backend
 from tests.unit import base
 from tests.unit import lvm
 
@@ -106,6 +107,31 @@ class TestBoot(LvmDriverTestCase):
                 f'/dev/{lvm.GROUP}/{disk}', run_as_root=True)
         self.assertEqual([MIB], [one['size'] for one in told('miss')])
         self.assertEqual([MIB] * 2, [one['size'] for one in told('hit')])
+
+    def test_two_boots_at_once(self):
+        """The one that waits for the fetch of the other fetches nothing."""
+        told = self.listen()
+        backend = lvm_backend._StoredLvm
+        waits = backend.create_image
+
+        def while_other_boots(*args, **kwargs):
+            """Come in when the image was not there, and be late."""
+            with mock.patch.object(backend, 'create_image', waits):
+                self.boot()
+            return fetch_function(*args, **kwargs)
+
+        def late(this, prepare_template, *args, **kwargs):
+            nonlocal fetch_function
+            fetch_function = prepare_template
+            return waits(this, while_other_boots, *args, **kwargs)
+
+        fetch_function = None
+        with mock.patch.object(backend, 'create_image', late):
+            disk = self.boot()
+
+        self.assertEqual([image(1)], self.fetched)
+        self.assertEqual(VOLUME, self.lvm.rows[disk]['origin'])
+        self.assertEqual((1, 1), (len(told('miss')), len(told('hit'))))
 
     def test_commands_of_a_boot_whose_image_is_there(self):
         self.boot()
