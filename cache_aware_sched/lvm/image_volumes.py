@@ -51,14 +51,18 @@ class StoreFull(exception.GroupAffinityViolation):
     """
 
     # nova shows a user 255 characters, of which half are its own.
-    msg_fmt = 'No room on host %(host)s for image %(image)s: %(why)s'
+    msg_fmt = 'No room on host %(host)s for %(what)s: %(why)s'
 
 
 class ImageVolumes(abc.ABC):
     """The images of one volume group.
 
     :param group: the volume group
+    :cvar takes_all_disks: whether swap and ephemeral disks, which are of no
+        image, are made where the images are
     """
+
+    takes_all_disks = False
 
     def __init__(self, group: group_mod.Group) -> None:
         self.group = group
@@ -90,7 +94,7 @@ class ImageVolumes(abc.ABC):
 
     @abc.abstractmethod
     def create(self, name: str, length: int, tags: list[str]) -> None:
-        """Make the volume of an image."""
+        """Make the volume of an image, or of a disk that is of none."""
 
     @abc.abstractmethod
     def fill(self, path: str, name: str) -> None:
@@ -173,6 +177,10 @@ class ThinVolumes(ImageVolumes):
 
     :param pool: the name of the thin pool
     """
+
+    # nova clears no disk then ([libvirt] volume_clear), and who gets a plain
+    # volume could read what was another's.
+    takes_all_disks = True
 
     def __init__(self, group: group_mod.Group, pool: str) -> None:
         super().__init__(group)

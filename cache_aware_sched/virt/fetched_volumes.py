@@ -73,13 +73,13 @@ class FetchedVolumes:
 
         :raises cache_aware_sched.lvm.image_volumes.StoreFull: if not
         """
-        self._need(image_id, 1)
+        self._need(f'image {image_id}', 1)
 
-    def _need(self, image_id: str, size: int) -> None:
+    def _need(self, what: str, size: int) -> None:
         why = self._images.lacks(size)
         if why:
             raise image_volumes.StoreFull(
-                host=self._store.host, image=image_id, why=why)
+                host=self._store.host, what=what, why=why)
 
     def take_in(self, context: nova_context.RequestContext | None,
                 image_id: str | None, name: str, is_new: bool = False,
@@ -117,7 +117,7 @@ class FetchedVolumes:
                 return
             # Of a fetch that was killed: nobody else holds the lock.
             self._images.remove(volume)
-        self._need(image_id, needed)
+        self._need(f'image {image_id}', needed)
         length = os.stat(path).st_size  # nova lets raw files in only
         self._images.create(volume, length, volumes.tags(
             image_id, length, int(self._store.now() * 1000)))
@@ -151,7 +151,7 @@ class FetchedVolumes:
             room
         :raises Exception: if that fails
         """
-        self._need(image.image_id or image.sha1, 0)
+        self._need(f'a disk of image {image.image_id or image.sha1}', 0)
         self._have_device(image.volume.name)
         self._images.create_disk(image, disk, size)
 
@@ -159,6 +159,27 @@ class FetchedVolumes:
                   size: int) -> None:
         """Have the image in the volume of a disk; see :meth:`create_disk`."""
         self._images.fill_disk(image, disk, size)
+
+    @property
+    def takes_all_disks(self) -> bool:
+        """Whether disks that are of no image are made here too."""
+        return self._images.takes_all_disks
+
+    def create_empty_disk(self, disk: str, size: int) -> None:
+        """Make a volume for a disk that is of no image.
+
+        :param disk: its name
+        :param size: bytes
+        :raises cache_aware_sched.lvm.image_volumes.StoreFull: if there is no
+            room
+        :raises Exception: if that fails
+        """
+        self._need(f'disk {disk}', 0)
+        self._images.create(disk, size, [])
+
+    def fill_empty_disk(self, path: str, disk: str) -> None:
+        """Write a raw file to a disk; see :meth:`create_empty_disk`."""
+        self._images.fill(path, disk)
 
     def _have_device(self, volume: str) -> None:
         """Have a volume in /dev, as nobody may have activated it."""

@@ -415,6 +415,28 @@ class MoreOfThin(LvmCase):
 
         self.assert_disk(instance, 1, 0, 'disk.rescue')
 
+    def test_disks_of_no_image(self):
+        """They are in the pool, which hands out zeroes only."""
+        driver = self.start()
+        instance = self.instance(1)
+
+        driver.image_backend.by_name(instance, 'disk.swap').cache(
+            fetch_func=driver._create_swap, context=self.context,
+            filename='swap_8', size=8 * MIB, swap_mb=8)
+        driver.image_backend.by_name(instance, 'disk.eph0').cache(
+            fetch_func=driver._create_ephemeral, context=self.context,
+            filename='ephemeral_1_x', size=64 * MIB, ephemeral_size=1,
+            fs_label='x', os_type=None, is_block_dev=True)
+
+        self.assertEqual({f'{instance.uuid}_disk.{name}': POOL
+                          for name in ('swap', 'eph0')}, {
+            name: volume.pool for name, volume in group.Group(
+                GROUP).look().volumes.items() if name != POOL})
+        for name, kind in (('swap', 'swap'), ('eph0', 'ext4')):
+            self.assertEqual(kind, run(
+                'blkid', '-p', '-o', 'value', '-s', 'TYPE',
+                f'/dev/{GROUP}/{instance.uuid}_disk.{name}').strip())
+
     def test_image_ahead_of_time(self):
         self.image(1)
         driver = self.start()

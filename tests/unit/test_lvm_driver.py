@@ -270,18 +270,52 @@ class TestBoot(LvmDriverTestCase):
 class TestNova(LvmDriverTestCase):
     """What of nova the backend stands on; private."""
 
-    def test_swap_is_made_as_nova_makes_it(self):
+    def disk_of_no_image(self, name, filename, **kwargs):
+        backend = self.driver.image_backend.by_name(
+            server(1, ephemeral_key_uuid=None), name)
+        made = []
+
+        def make(target, **kwargs):
+            made.append(target)
+            if not target.startswith('/dev'):
+                with open(target, 'wb') as file:
+                    file.truncate(MIB)
+
+        backend.cache(fetch_func=make, filename=filename, size=MIB,
+                      safe=True, context=self.context, **kwargs)
+        return backend.lv, made
+
+    def test_disks_of_no_image_are_in_the_pool(self):
+        """nova does not clear disks then: others could read plain ones."""
+        swap, files = self.disk_of_no_image('disk.swap', 'swap_1', swap_mb=1)
+        data, devices = self.disk_of_no_image(
+            'disk.eph0', 'ephemeral_1_x', ephemeral_size=1)
+
+        for name in (swap, data):
+            self.assertEqual((lvm.POOL, '', str(MIB)), tuple(
+                self.lvm.rows[name][key]
+                for key in ('pool_lv', 'lv_tags', 'lv_size')))
+        self.assertEqual([f'/dev/{lvm.GROUP}/{data}'], devices)
+        self.filled.assert_called_once_with(
+            *files, f'/dev/{lvm.GROUP}/{swap}')
+
+    def test_disk_of_no_image_and_a_full_pool(self):
+        self.lvm.pool_metadata = 97.0
+
+        error = self.assertRaises(
+            image_volumes.StoreFull, self.disk_of_no_image, 'disk.eph0',
+            'ephemeral_1_x', ephemeral_size=1)
+
+        self.assertIn('eph0', str(error))
+
+    def test_swap_is_made_as_nova_makes_it_without_a_pool(self):
         made = self.useFixture(fixtures.MockPatchObject(
             imagebackend.Lvm, 'create_image', autospec=True)).mock
-        backend = self.driver.image_backend.by_name(
-            server(1, ephemeral_key_uuid=None), 'disk.swap')
+        self.patch_object(image_volumes.ThinVolumes, 'takes_all_disks', False)
 
-        backend.cache(fetch_func=self.fetch, filename='swap_512', size=1,
-                      swap_mb=512)
+        self.disk_of_no_image('disk.swap', 'swap_1', swap_mb=1)
 
         self.assertEqual(1, made.call_count)
-        self.assertEqual([], [name for name in self.lvm.rows
-                              if 'swap' in name])
 
     def test_config_drives_and_kernels_are_files(self):
         for name in ('disk.config', 'kernel'):
