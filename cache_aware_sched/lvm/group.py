@@ -95,8 +95,13 @@ class Group:
                 f'group {self.name}: {_reason(told)}') from error
 
 
+#: How lines of LVM begin that only say that there is a reason, or what to read
+#: (2.03.16).
+_NO_REASON = ('Run `', 'Cannot process volume group', 'Consider ')
+
+
 def _reason(told: str) -> str:
     """Return what of LVM's words explains a failure: its last line mostly."""
     lines = [line.strip() for line in told.splitlines()]
     return next((line for line in reversed(lines) if line and not (
-        line.startswith('Run `') or 'WARNING' in line)), told.strip())
+        line.startswith(_NO_REASON) or 'WARNING' in line)), told.strip())

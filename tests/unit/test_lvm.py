@@ -51,6 +51,14 @@ class TestRealLvm(lvm.RealStage, stores.EntriesSuite, removals.RemovalSuite,
                   base.TestCase):
     """As above with LVM itself, which shows that FakeLvm is like it."""
 
+    def test_reason_of_a_failure(self):
+        self.break_store()
+
+        error = self.assertRaises(
+            group.LvmFailed, self.store.images.group.look)
+
+        self.assertIn(f'Volume group "{lvm.GROUP}" not found', str(error))
+
 
 globals().update(managers.suites(__name__, lvm.ThinStage, base.TestCase))
 globals().update(managers.suites(
