@@ -92,6 +92,22 @@ class ImageVolumes(abc.ABC):
         :raises cache_aware_sched.lvm.group.LvmFailed: if it cannot be told
         """
 
+    def occupied(self, sha1: str) -> str:
+        """Return why an image cannot have its volume, '' if it can.
+
+        :raises cache_aware_sched.lvm.group.LvmFailed: if it cannot be told
+        """
+        listing, name = self.group.look(), volumes.volume_name(sha1)
+        if name not in listing.volumes or listing.image(sha1) is not None:
+            return ''
+        why = (f'volume {self.group.name}/{name} has its name, but not the '
+               f'tags of its image; remove or rename it')
+        once.error(LOG, ('occupied', name),
+                   'An image cannot be kept in volume group %(group)s, and '
+                   'no server be made of it on this host: %(why)s.',
+                   {'group': self.group.name, 'why': why})
+        return why
+
     @abc.abstractmethod
     def create(self, name: str, length: int, tags: list[str]) -> None:
         """Make the volume of an image, or of a disk that is of none."""

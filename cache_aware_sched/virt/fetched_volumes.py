@@ -28,6 +28,7 @@ from cache_aware_sched.imagecache import image_cache
 from cache_aware_sched.lvm import image_volumes
 from cache_aware_sched.lvm import store as store_mod
 from cache_aware_sched.lvm import volumes
+from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
 
@@ -69,14 +70,15 @@ class FetchedVolumes:
         return image if image and image.is_complete else None
 
     def refuse_if_full(self, image_id: str) -> None:
-        """See that the limit of the pool lets an image in, however small.
+        """See that the group, or the pool, lets an image in, however small.
 
         :raises cache_aware_sched.lvm.image_volumes.StoreFull: if not
         """
-        self._need(f'image {image_id}', 1)
+        self._need(f'image {image_id}', 1, report.image_sha1(image_id))
 
-    def _need(self, what: str, size: int) -> None:
-        why = self._images.lacks(size)
+    def _need(self, what: str, size: int, sha1: str | None = None) -> None:
+        why = (self._images.occupied(sha1) if sha1 else ''
+               ) or self._images.lacks(size)
         if why:
             raise image_volumes.StoreFull(
                 host=self._store.host, what=what, why=why)
@@ -117,7 +119,7 @@ class FetchedVolumes:
                 return
             # Of a fetch that was killed: nobody else holds the lock.
             self._images.remove(volume)
-        self._need(f'image {image_id}', needed)
+        self._need(f'image {image_id}', needed, name)
         length = os.stat(path).st_size  # nova lets raw files in only
         self._images.create(volume, length, volumes.tags(
             image_id, length, int(self._store.now() * 1000)))

@@ -184,6 +184,21 @@ class TestBoot(LvmDriverTestCase):
         self.assertEqual([image(1)], self.fetched)
         self.assertIn(volumes.COMPLETE, self.lvm.rows[VOLUME]['lv_tags'])
 
+    def test_volume_that_has_lost_its_tags(self):
+        """Nobody knows what is in it, so it stays."""
+        self.boot()
+        for tags in ('', volumes.COMPLETE + ',cache_aware_sched:image=x'):
+            self.lvm.rows[VOLUME]['lv_tags'] = tags
+            self.driver._cache_directory.images.group.changed()
+
+            error = self.assertRaises(image_volumes.StoreFull, self.boot)
+
+            for word in (VOLUME, image(1), HOST, 'tags'):
+                self.assertIn(word, str(error))
+        self.assertEqual([image(1)], self.fetched)
+        self.assertIn(VOLUME, self.lvm.rows)
+        self.assertEqual(1, len(self.errors()))
+
     def test_base_file_from_before(self):
         os.makedirs(os.path.join(self.instances_path, '_base'))
         self.fetch(None, os.path.join(
