@@ -193,6 +193,18 @@ class TestVolumeStore(lvm.ThinStage, base.TestCase):
         self.assertIn('Volume group not found', str(error))
         self.assertIn(lvm.GROUP, str(error))
 
+    def test_failure_is_believed_for_a_moment(self):
+        """Each boot asks several times, and LVM may hang."""
+        self.lvm.broken = True
+
+        for _ in range(5):
+            self.assertRaises(group.LvmFailed, self.store.images.group.look)
+
+        self.assertEqual(['lvm_report'], self.lvm.commands)
+        self.lvm.broken = False
+        self.store.images.group.look(anew=True)
+        self.store.images.group.look()
+
     def test_command_that_takes_too_long(self):
         self.patch_object(privileged, 'lvm_report', mock.Mock(
             side_effect=subprocess.TimeoutExpired('lvm', 30)))
