@@ -245,13 +245,15 @@ class ThinVolumes(ImageVolumes):
         limit = (CONF.cache_aware_sched.image_cache_high_watermark_percent
                  if needed else 0) or FULL_PERCENT
         worse = self._percent(listing)
-        pool, cause = listing.volumes[self._pool], ('full', self._pool)
+        pool, full = listing.volumes[self._pool], ('full', self._pool, limit)
         data = int(pool.size * (pool.data_percent or 0) / 100)
-        if worse <= limit and data + needed <= pool.size * limit // 100:
-            once.forget(LOG, cause)
-            return ''
+        if worse <= limit:
+            once.forget(LOG, full)
+            if data + needed <= pool.size * limit // 100:
+                return ''
+        # One image may be too large for any pool, boot after boot.
         once.error(
-            LOG, cause,
+            LOG, full if worse > limit else ('room', self._pool),
             'Thin pool %(group)s/%(pool)s is full: %(data).1f %% of its data, '
             '%(metadata).1f %% of its metadata, and %(needed)d bytes are to '
             'be put into it, of which %(limit)d %% may be used. No image is '
@@ -262,8 +264,8 @@ class ThinVolumes(ImageVolumes):
             {'group': self.group.name, 'pool': self._pool,
              'data': pool.data_percent, 'metadata': pool.metadata_percent,
              'needed': needed, 'limit': limit})
-        return (f'thin pool {self.group.name}/{self._pool} is full (data '
-                f'{pool.data_percent:.1f} %, metadata '
+        return (f'thin pool {self.group.name}/{self._pool} is full for '
+                f'{needed} bytes (data {pool.data_percent:.1f} %, metadata '
                 f'{pool.metadata_percent:.1f} %)')
 
     def create(self, name: str, length: int, tags: list[str]) -> None:
