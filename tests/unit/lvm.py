@@ -102,14 +102,19 @@ class FakeLvm:
                 'origin': origin, 'data_percent': str(data),
                 'metadata_percent': str(metadata), 'lv_tags': ','.join(tags)}
 
+    def _add(self, name, *args, **kwargs):
+        if name in self.rows:
+            raise processutils.ProcessExecutionError(stderr='already exists')
+        self.rows[name] = self._row(name, *args, **kwargs)
+
     def create(self, name, size, tags):
-        self.rows[name] = self._row(name, size, tags)
+        self._add(name, size, tags)
 
     def create_thin(self, pool, name, size, tags):
-        self.rows[name] = self._row(name, size, tags, pool, data='100.00')
+        self._add(name, size, tags, pool, data='100.00')
 
     def snapshot(self, origin, name):
-        self.rows[name] = self._row(name, 0, (), POOL, origin, data='100.00')
+        self._add(name, 0, (), POOL, origin, data='100.00')
 
     def extend(self, name, size):
         self.rows[name]['lv_size'] = str(size)

@@ -16,7 +16,9 @@ With nova's own image backend; only LVM's commands are played. On real volumes
 it is played in tests/lvm.
 """
 
+import contextlib
 import inspect
+import itertools
 import os
 from unittest import mock
 
@@ -198,6 +200,46 @@ class TestBoot(LvmDriverTestCase):
         self.assertEqual([image(1)], self.fetched)
         self.assertIn(VOLUME, self.lvm.rows)
         self.assertEqual(1, len(self.errors()))
+
+    def test_nova_compute_that_is_killed(self):
+        """At whatever step: the next boot gets a disk of all of the image."""
+        for number, (name, is_done) in enumerate(itertools.product(
+                ('lvm_create_thin', 'fill_zeroed', 'lvm_tag', 'lvm_snapshot',
+                 'lvm_extend'), (False, True)), 1):
+            self.kill(number, name, is_done)
+            self.filled.reset_mock()
+            driver = self.driver = libvirt.LibvirtDriver(mock.Mock(spec=()))
+            driver.image_cache_manager.init_host(HOST)
+
+            disk = self.boot(number)
+
+            volume = volumes.volume_name(sha1(number))
+            self.assertEqual((volume, str(GIB)), (
+                self.lvm.rows[disk]['origin'], self.lvm.rows[disk]['lv_size']))
+            self.assertIn(volumes.COMPLETE, self.lvm.rows[volume]['lv_tags'])
+            # Nothing of it was there, or all.
+            is_complete = (name, is_done) == ('lvm_tag', True) or (
+                name in ('lvm_snapshot', 'lvm_extend'))
+            self.assertEqual(not is_complete, self.filled.called)
+            self.assertEqual(1, self.fetched.count(image(number)))
+
+    def kill(self, number, name, is_done):
+        """End nova-compute before or after a step: it tidies up nothing."""
+        command = getattr(privileged, name)
+
+        def step(*args):
+            if is_done:
+                command(*args)
+            raise KeyboardInterrupt
+
+        with (mock.patch.object(privileged, name, step),
+              mock.patch.object(self.driver._volumes, '_discard'),
+              mock.patch.object(lvm_backend._StoredLvm,
+                                'remove_volume_on_error',
+                                contextlib.nullcontext),
+              mock.patch('os.unlink'),
+              contextlib.suppress(KeyboardInterrupt)):
+            self.boot(number)
 
     def test_base_file_from_before(self):
         os.makedirs(os.path.join(self.instances_path, '_base'))
