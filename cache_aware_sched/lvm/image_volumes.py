@@ -27,6 +27,7 @@ from nova.virt.libvirt.storage import lvm as nova_lvm
 from oslo_log import log as logging
 
 from cache_aware_sched.imagecache import limits
+from cache_aware_sched.lvm import chunks
 from cache_aware_sched.lvm import group as group_mod
 from cache_aware_sched.lvm import volumes
 from cache_aware_sched import once
@@ -236,8 +237,12 @@ class ThinVolumes(ImageVolumes):
         return limits.Disk(used, size - used)
 
     def needs(self, path: str) -> int:
-        """Return what the file takes up, without its holes."""
-        return os.stat(path).st_blocks * _SECTOR
+        """Return what the file takes up in the pool, without its holes.
+
+        A pool hands out whole chunks, also for the few bytes in one.
+        """
+        pool = self.group.look().volumes.get(self._pool)
+        return chunks.taken(path, pool.chunk if pool else 0)
 
     def lacks(self, needed: int) -> str:
         """Return why the pool has no room, after an ERROR that says more."""

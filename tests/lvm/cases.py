@@ -279,6 +279,9 @@ class DiskCases:
                              f'{GROUP}/{POOL}')) * units.Gi / 100
             self.figures['MiB in the pool'] = round(used / MIB, 1)
             self.assertLess(used, 1.5 * 12 * MIB)
+            # What an image takes is reckoned with it.
+            self.assertGreaterEqual(group.Group(GROUP).look().volumes[
+                POOL].chunk, 65536)
 
 
 class CacheCases:

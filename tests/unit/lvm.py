@@ -39,6 +39,9 @@ from cache_aware_sched.testing.stage import SETTLED
 
 GROUP, POOL = 'vg0', 'pool0'
 
+#: Bytes that the pool hands out at once.
+CHUNK = 65536
+
 #: Of the group, and of the pool in it, unless a test says otherwise.
 SIZE = 1000 * GIB
 
@@ -91,7 +94,8 @@ class FakeLvm:
             rows.append(self._row(
                 POOL, self.size, data=100 * self._used() / self.size,
                 metadata=self.pool_metadata))
-            seg.append({'lv_name': POOL, 'zero': 'zero'})
+            seg.append({'lv_name': POOL, 'zero': 'zero',
+                        'chunk_size': str(CHUNK)})
         return json.dumps({'report': [{
             'vg': [{'vg_name': GROUP, 'vg_size': str(self.size),
                     'vg_free': str(free)}], 'lv': rows, 'seg': seg}]})

@@ -15,16 +15,20 @@
 import os
 import re
 import subprocess
+import tempfile
 import time
 from unittest import mock
 
 import fixtures
+import hypothesis
+from hypothesis import strategies
 from nova import exception
 from nova.virt.cache_aware import privileged
 
 from cache_aware_sched.imagecache import entry
 from cache_aware_sched.imagecache.store import Removal
 from cache_aware_sched.lvm import choosing
+from cache_aware_sched.lvm import chunks
 from cache_aware_sched.lvm import group
 from cache_aware_sched.lvm import image_volumes
 from cache_aware_sched.lvm import store
@@ -204,6 +208,28 @@ class TestVolumeStore(lvm.ThinStage, base.TestCase):
         self.assertEqual([6 * GIB, 1, 1], [
             int(re.search(r'(\d+) bytes', error)[1])
             for error in self.errors()])
+
+    @hypothesis.given(strategies.sets(strategies.integers(0, 63)),
+                      strategies.sampled_from((4096, 8192, 65536)))
+    def test_image_whose_data_is_scattered(self, blocks, chunk):
+        """A tenant cannot fill the pool with a few bytes in each chunk."""
+        with tempfile.NamedTemporaryFile() as file:
+            for block in blocks:
+                os.pwrite(file.fileno(), b'x' * 4096, block * 4096)
+            file.truncate(64 * 4096)
+
+            self.assertEqual(
+                chunk * len({block * 4096 // chunk for block in blocks}),
+                chunks.taken(file.name, chunk))
+
+    def test_image_whose_data_is_scattered_in_the_pool(self):
+        self.put_image(image(1))
+        with tempfile.NamedTemporaryFile() as file:
+            for number in range(3):
+                os.pwrite(file.fileno(), b'x', number * 2 * lvm.CHUNK)
+
+            self.assertEqual(3 * lvm.CHUNK,
+                             self.store.images.needs(file.name))
 
     def test_pool_of_which_nothing_is_told(self):
         """It is not taken for an empty one."""

@@ -47,7 +47,7 @@ def lvm_report(group: str) -> str:
         '--nosuffix', '--configreport', 'vg', '-o',
         'vg_name,vg_size,vg_free', '--configreport', 'lv', '-o',
         'lv_name,lv_size,pool_lv,origin,data_percent,metadata_percent,lv_tags',
-        '--configreport', 'seg', '-o', 'lv_name,zero',
+        '--configreport', 'seg', '-o', 'lv_name,zero,chunk_size',
         '--configreport', 'pv', '-o', 'pv_name',
         '--configreport', 'pvseg', '-o', 'pv_uuid', group,
         timeout=READ_SECONDS, on_completion=_end)[0]
