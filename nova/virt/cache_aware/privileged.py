@@ -14,7 +14,7 @@
 """LVM's commands that nova has none of, run as root by nova's own daemon.
 
 oslo.privsep runs nothing that is not below ``nova``, so they are here. Each
-function is one command. :mod:`cache_aware_sched.lvm.commands` calls them.
+function is one command. :mod:`cache_aware_sched.lvm.group` calls them.
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def _change(*command: str) -> None:
 
 @_privileged
 def lvm_create(group: str, name: str, size: int, tags: list[str]) -> None:
-    """Make a volume, without anything left of what was there before.
+    """Make a volume, without signatures of what was there before.
 
     :param size: bytes, a multiple of 512
     """
