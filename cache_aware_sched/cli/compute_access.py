@@ -117,9 +117,17 @@ def image_cache(parsed_args: argparse.Namespace) -> Any:
 
 
 def directory() -> str:
-    """Return the path of the cache, of which the configuration was read."""
+    """Return the directory of the cache, as the configuration has it."""
     from cache_aware_sched.imagecache import directory as directory_mod
     return directory_mod.cache_dir()
+
+
+def place() -> str:
+    """Return where the images are, as the configuration has it."""
+    from cache_aware_sched import config
+    if config.CONF.cache_aware_sched.lvm_image_store == 'file':
+        return directory()
+    return f'volume group {config.CONF.libvirt.images_volume_group}'
 
 
 def this_host() -> str:

@@ -52,7 +52,7 @@ class ImageEvict(compute_access.ComputeCommand, lister.Lister):
         :raises RuntimeError: if nothing can be evicted here
         """
         cache = compute_access.image_cache(parsed_args)
-        host, path = compute_access.this_host(), compute_access.directory()
+        host, path = compute_access.this_host(), compute_access.place()
         if parsed_args.host != host:
             raise RuntimeError(
                 f'this is host {host!r}: to evict an image from host '
@@ -115,7 +115,7 @@ class ImageProtect(compute_access.ComputeCommand, lister.Lister):
         write = self.app.stderr.write
         write(f'{wording.counted(len(rows), "image")} protected on host '
               f'{compute_access.this_host()}; {there} in '
-              f'{compute_access.directory()}.\n')
+              f'{compute_access.place()}.\n')
         for option in unread:
             write(f'{option} cannot be read: until it can be, nothing is '
                   'evicted.\n')

@@ -33,7 +33,8 @@ Possible values:
 * ``copy``: an image is a volume of ``[libvirt] images_volume_group``, named
   ``i_`` and the SHA-1 of its id, and is copied into each disk.
 * ``thin``: an image is a thin volume of the pool that ``lvm_thin_pool``
-  names, and each disk is a snapshot of it. Nothing is copied.
+  names, and each disk is a snapshot of it. Nothing is copied. Swap and
+  ephemeral disks are in the pool too.
 
 With ``copy`` and ``thin`` the limits of the image cache, such as
 ``image_cache_max_size_gb`` and ``image_cache_high_watermark_percent``, are

@@ -22,7 +22,8 @@ from cache_aware_sched.lvm import volumes
 
 #: Seconds for which it is believed what LVM has told, unless this process has
 #: changed something: all questions of one report, or of one pass, are one
-#: command. What is to be removed is looked at anew. Judgement.
+#: command. So is that it does not tell. What is to be removed is looked at
+#: anew. Judgement.
 LISTING_SECONDS = 10.0
 
 
@@ -40,6 +41,7 @@ class Group:
         self.name = name
         self._lock = threading.Lock()
         self._listing: volumes.VolumeGroup | None = None
+        self._failure: str | None = None
         self._until = 0.0
 
     def look(self, anew: bool = False) -> volumes.VolumeGroup:
@@ -49,17 +51,22 @@ class Group:
         :raises LvmFailed: if LVM does not tell
         """
         with self._lock:
-            listing = self._listing
-            if anew or listing is None or time.monotonic() > self._until:
-                self._listing = None
-                try:
-                    listing = volumes.parse(
-                        self._run('lvm_report'), self.name)
-                except ValueError as error:
-                    raise LvmFailed(str(error)) from error
-                self._listing = listing
+            if not anew and time.monotonic() <= self._until:
+                if self._listing is not None:
+                    return self._listing
+                # Each boot asks several times, and LVM may hang.
+                if self._failure is not None:
+                    raise LvmFailed(self._failure)
+            self._listing = self._failure = None
+            try:
+                self._listing = volumes.parse(
+                    self._run('lvm_report'), self.name)
+            except (LvmFailed, ValueError) as error:
+                self._failure = str(error)
+                raise LvmFailed(self._failure) from error
+            finally:
                 self._until = time.monotonic() + LISTING_SECONDS
-            return listing
+            return self._listing
 
     def change(self, command: str, *args: Any) -> None:
         """Run a command that changes the group.
@@ -95,8 +102,13 @@ class Group:
                 f'group {self.name}: {_reason(told)}') from error
 
 
+#: How lines of LVM begin that only say that there is a reason, or what to read
+#: (2.03.16).
+_NO_REASON = ('Run `', 'Cannot process volume group', 'Consider ')
+
+
 def _reason(told: str) -> str:
     """Return what of LVM's words explains a failure: its last line mostly."""
     lines = [line.strip() for line in told.splitlines()]
     return next((line for line in reversed(lines) if line and not (
-        line.startswith('Run `') or 'WARNING' in line)), told.strip())
+        line.startswith(_NO_REASON) or 'WARNING' in line)), told.strip())

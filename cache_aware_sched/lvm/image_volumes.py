@@ -27,6 +27,7 @@ from nova.virt.libvirt.storage import lvm as nova_lvm
 from oslo_log import log as logging
 
 from cache_aware_sched.imagecache import limits
+from cache_aware_sched.lvm import chunks
 from cache_aware_sched.lvm import group as group_mod
 from cache_aware_sched.lvm import volumes
 from cache_aware_sched import once
@@ -51,14 +52,18 @@ class StoreFull(exception.GroupAffinityViolation):
     """
 
     # nova shows a user 255 characters, of which half are its own.
-    msg_fmt = 'No room on host %(host)s for image %(image)s: %(why)s'
+    msg_fmt = 'No room on host %(host)s for %(what)s: %(why)s'
 
 
 class ImageVolumes(abc.ABC):
     """The images of one volume group.
 
     :param group: the volume group
+    :cvar takes_all_disks: whether swap and ephemeral disks, which are of no
+        image, are made where the images are
     """
+
+    takes_all_disks = False
 
     def __init__(self, group: group_mod.Group) -> None:
         self.group = group
@@ -88,9 +93,25 @@ class ImageVolumes(abc.ABC):
         :raises cache_aware_sched.lvm.group.LvmFailed: if it cannot be told
         """
 
+    def occupied(self, sha1: str) -> str:
+        """Return why an image cannot have its volume, '' if it can.
+
+        :raises cache_aware_sched.lvm.group.LvmFailed: if it cannot be told
+        """
+        listing, name = self.group.look(), volumes.volume_name(sha1)
+        if name not in listing.volumes or listing.image(sha1) is not None:
+            return ''
+        why = (f'volume {self.group.name}/{name} has its name, but not the '
+               f'tags of its image; remove or rename it')
+        once.error(LOG, ('occupied', name),
+                   'An image cannot be kept in volume group %(group)s, and '
+                   'no server be made of it on this host: %(why)s.',
+                   {'group': self.group.name, 'why': why})
+        return why
+
     @abc.abstractmethod
     def create(self, name: str, length: int, tags: list[str]) -> None:
-        """Make the volume of an image."""
+        """Make the volume of an image, or of a disk that is of none."""
 
     @abc.abstractmethod
     def fill(self, path: str, name: str) -> None:
@@ -174,6 +195,10 @@ class ThinVolumes(ImageVolumes):
     :param pool: the name of the thin pool
     """
 
+    # nova clears no disk then ([libvirt] volume_clear), and who gets a plain
+    # volume could read what was another's.
+    takes_all_disks = True
+
     def __init__(self, group: group_mod.Group, pool: str) -> None:
         super().__init__(group)
         self._pool = pool
@@ -212,8 +237,12 @@ class ThinVolumes(ImageVolumes):
         return limits.Disk(used, size - used)
 
     def needs(self, path: str) -> int:
-        """Return what the file takes up, without its holes."""
-        return os.stat(path).st_blocks * _SECTOR
+        """Return what the file takes up in the pool, without its holes.
+
+        A pool hands out whole chunks, also for the few bytes in one.
+        """
+        pool = self.group.look().volumes.get(self._pool)
+        return chunks.taken(path, pool.chunk if pool else 0)
 
     def lacks(self, needed: int) -> str:
         """Return why the pool has no room, after an ERROR that says more."""
@@ -221,13 +250,15 @@ class ThinVolumes(ImageVolumes):
         limit = (CONF.cache_aware_sched.image_cache_high_watermark_percent
                  if needed else 0) or FULL_PERCENT
         worse = self._percent(listing)
-        pool, cause = listing.volumes[self._pool], ('full', self._pool)
+        pool, full = listing.volumes[self._pool], ('full', self._pool, limit)
         data = int(pool.size * (pool.data_percent or 0) / 100)
-        if worse <= limit and data + needed <= pool.size * limit // 100:
-            once.forget(LOG, cause)
-            return ''
+        if worse <= limit:
+            once.forget(LOG, full)
+            if data + needed <= pool.size * limit // 100:
+                return ''
+        # One image may be too large for any pool, boot after boot.
         once.error(
-            LOG, cause,
+            LOG, full if worse > limit else ('room', self._pool),
             'Thin pool %(group)s/%(pool)s is full: %(data).1f %% of its data, '
             '%(metadata).1f %% of its metadata, and %(needed)d bytes are to '
             'be put into it, of which %(limit)d %% may be used. No image is '
@@ -238,8 +269,8 @@ class ThinVolumes(ImageVolumes):
             {'group': self.group.name, 'pool': self._pool,
              'data': pool.data_percent, 'metadata': pool.metadata_percent,
              'needed': needed, 'limit': limit})
-        return (f'thin pool {self.group.name}/{self._pool} is full (data '
-                f'{pool.data_percent:.1f} %, metadata '
+        return (f'thin pool {self.group.name}/{self._pool} is full for '
+                f'{needed} bytes (data {pool.data_percent:.1f} %, metadata '
                 f'{pool.metadata_percent:.1f} %)')
 
     def create(self, name: str, length: int, tags: list[str]) -> None:

@@ -54,6 +54,7 @@ class Volume:
         there; None if LVM does not tell, as of one that is not active
     :param metadata_percent: the same of a pool's metadata
     :param zeroes: whether a pool hands out zeroed blocks only
+    :param chunk: bytes that a pool hands out at once; 0 of anything else
     """
 
     name: str
@@ -64,6 +65,7 @@ class Volume:
     metadata_percent: float | None = None
     tags: frozenset[str] = frozenset()
     zeroes: bool = False
+    chunk: int = 0
 
     @property
     def used(self) -> int:
@@ -190,9 +192,8 @@ def parse(text: str, name: str) -> VolumeGroup:
     try:
         [found] = json.loads(text)['report']
         [group] = found['vg']
-        zeroes = {row['lv_name'] for row in found.get('seg', ())
-                  if row['zero'] == 'zero'}
-        volumes = [_volume(row, zeroes) for row in found.get('lv', ())]
+        segments = {row['lv_name']: row for row in found.get('seg', ())}
+        volumes = [_volume(row, segments) for row in found.get('lv', ())]
         if group['vg_name'] != name:
             raise ValueError(f'it tells of {group["vg_name"]!r}')
         return VolumeGroup(
@@ -204,14 +205,17 @@ def parse(text: str, name: str) -> VolumeGroup:
                          f'expected: {error!r}') from error
 
 
-def _volume(row: dict[str, Any], zeroes: set[str]) -> Volume:
+def _volume(row: dict[str, Any], segments: dict[str, Any]) -> Volume:
     name = row['lv_name']
     if not isinstance(name, str):
         raise TypeError(f'the name of a volume is {name!r}')
+    # A pool has one.
+    segment = segments.get(name, {})
     return Volume(
         name, int(row['lv_size']), row['pool_lv'], row['origin'],
         _percent(row['data_percent']), _percent(row['metadata_percent']),
-        frozenset(filter(None, row['lv_tags'].split(','))), name in zeroes)
+        frozenset(filter(None, row['lv_tags'].split(','))),
+        segment.get('zero') == 'zero', int(segment.get('chunk_size') or 0))
 
 
 def _percent(text: str) -> float | None:

@@ -28,6 +28,7 @@ from cache_aware_sched.imagecache import image_cache
 from cache_aware_sched.lvm import image_volumes
 from cache_aware_sched.lvm import store as store_mod
 from cache_aware_sched.lvm import volumes
+from cache_aware_sched import report
 
 LOG = logging.getLogger(__name__)
 
@@ -69,17 +70,18 @@ class FetchedVolumes:
         return image if image and image.is_complete else None
 
     def refuse_if_full(self, image_id: str) -> None:
-        """See that the limit of the pool lets an image in, however small.
+        """See that the group, or the pool, lets an image in, however small.
 
         :raises cache_aware_sched.lvm.image_volumes.StoreFull: if not
         """
-        self._need(image_id, 1)
+        self._need(f'image {image_id}', 1, report.image_sha1(image_id))
 
-    def _need(self, image_id: str, size: int) -> None:
-        why = self._images.lacks(size)
+    def _need(self, what: str, size: int, sha1: str | None = None) -> None:
+        why = (self._images.occupied(sha1) if sha1 else ''
+               ) or self._images.lacks(size)
         if why:
             raise image_volumes.StoreFull(
-                host=self._store.host, image=image_id, why=why)
+                host=self._store.host, what=what, why=why)
 
     def take_in(self, context: nova_context.RequestContext | None,
                 image_id: str | None, name: str, is_new: bool = False,
@@ -111,10 +113,13 @@ class FetchedVolumes:
     def _write(self, path: str, name: str, image_id: str,
                needed: int) -> None:
         volume = volumes.volume_name(name)
-        if self._group.look(anew=True).image(name) is not None:
+        there = self._group.look(anew=True).image(name)
+        if there is not None:
+            if there.is_complete:
+                return
             # Of a fetch that was killed: nobody else holds the lock.
             self._images.remove(volume)
-        self._need(image_id, needed)
+        self._need(f'image {image_id}', needed, name)
         length = os.stat(path).st_size  # nova lets raw files in only
         self._images.create(volume, length, volumes.tags(
             image_id, length, int(self._store.now() * 1000)))
@@ -148,7 +153,7 @@ class FetchedVolumes:
             room
         :raises Exception: if that fails
         """
-        self._need(image.image_id or image.sha1, 0)
+        self._need(f'a disk of image {image.image_id or image.sha1}', 0)
         self._have_device(image.volume.name)
         self._images.create_disk(image, disk, size)
 
@@ -156,6 +161,27 @@ class FetchedVolumes:
                   size: int) -> None:
         """Have the image in the volume of a disk; see :meth:`create_disk`."""
         self._images.fill_disk(image, disk, size)
+
+    @property
+    def takes_all_disks(self) -> bool:
+        """Whether disks that are of no image are made here too."""
+        return self._images.takes_all_disks
+
+    def create_empty_disk(self, disk: str, size: int) -> None:
+        """Make a volume for a disk that is of no image.
+
+        :param disk: its name
+        :param size: bytes
+        :raises cache_aware_sched.lvm.image_volumes.StoreFull: if there is no
+            room
+        :raises Exception: if that fails
+        """
+        self._need(f'disk {disk}', 0)
+        self._images.create(disk, size, [])
+
+    def fill_empty_disk(self, path: str, disk: str) -> None:
+        """Write a raw file to a disk; see :meth:`create_empty_disk`."""
+        self._images.fill(path, disk)
 
     def _have_device(self, volume: str) -> None:
         """Have a volume in /dev, as nobody may have activated it."""

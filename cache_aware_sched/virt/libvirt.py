@@ -160,6 +160,9 @@ class LibvirtDriver(managed.ManagedCacheMixin, libvirt_driver.LibvirtDriver):
                 if os.path.normpath(target) != path:
                     fetch(*fetch_args, target=target, **fetch_kwargs)
                     return
+                if self._volumes and self._volumes.image(filename):
+                    # Of a boot whose lock was waited for; its file is gone.
+                    return
                 size_of = None
                 if source and 'image_id' not in fetch_kwargs:
                     size_of = functools.partial(_bytes_on_host, source, path)

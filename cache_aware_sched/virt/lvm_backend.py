@@ -17,6 +17,7 @@ with a function that fetches the base file, and the path of that.
 """
 
 from collections.abc import Callable
+import functools
 import os
 from typing import Any
 
@@ -38,8 +39,8 @@ def backend(store: store_mod.VolumeStore,
 class _StoredLvm(imagebackend.Lvm):
     """A disk that is made of an image in the group.
 
-    Swap and ephemeral disks, and encrypted ones from before, are made as nova
-    makes them.
+    Swap and ephemeral disks are made as nova makes them, but in the pool if
+    there is one. Encrypted disks from before are nova's.
     """
 
     store: store_mod.VolumeStore
@@ -48,23 +49,48 @@ class _StoredLvm(imagebackend.Lvm):
     def create_image(self, prepare_template: Callable[..., Any], base: str,
                      size: int | None, *args: Any, **kwargs: Any) -> None:
         """Make the disk; nova calls it also if the disk is there."""
-        name = os.path.basename(base)
-        parsed = entry.parse(name)
-        if (parsed is None or parsed.kind is not entry.Kind.IMAGE
-                or self.ephemeral_key_uuid is not None):
+        parsed = entry.parse(os.path.basename(base))
+        is_image = parsed is not None and parsed.kind is entry.Kind.IMAGE
+        if self.ephemeral_key_uuid is not None or not (
+                is_image or self.volumes.takes_all_disks):
             super().create_image(prepare_template, base, size, *args,
                                  **kwargs)
             return
         if self.exists():
             return
+        kwargs.pop('safe', None)  # since 34: not for who makes the file
+        prepare = functools.partial(prepare_template, *args, **kwargs)
+        if is_image:
+            self._create_of_image(prepare, base, size, kwargs)
+        elif 'ephemeral_size' in kwargs and size:
+            self.volumes.create_empty_disk(self.lv, size)
+            with self.remove_volume_on_error(self.path):
+                prepare(target=self.path)
+        else:
+            self._create_of_file(prepare, base, size)
+
+    def _create_of_file(self, prepare: Callable[..., Any], base: str,
+                        size: int | None) -> None:
+        """Make a disk of a file that nova has made, such as one for swap."""
+        if not os.path.exists(base):
+            prepare(target=base)
+        with self.store.lock(os.path.basename(base)):
+            length = os.stat(base).st_size
+            self.verify_base_size(base, size or None, base_size=length)
+            self.volumes.create_empty_disk(self.lv, max(size or 0, length))
+            with self.remove_volume_on_error(self.path):
+                self.volumes.fill_empty_disk(base, self.lv)
+
+    def _create_of_image(self, prepare: Callable[..., Any], base: str,
+                         size: int | None, given: dict[str, Any]) -> None:
+        name = os.path.basename(base)
         if self.volumes.image(name) is None and not os.path.exists(base):
-            kwargs.pop('safe', None)  # since 34: not for who fetches
-            prepare_template(*args, target=base, **kwargs)
+            prepare(target=base)
         with self.store.lock(name):
             if self.volumes.image(name) is None:
                 # Only its base file is there, from the time before.
                 self.volumes.take_in(
-                    kwargs.get('context'), kwargs.get('image_id'), name)
+                    given.get('context'), given.get('image_id'), name)
             self._create(name, size)
 
     def _create(self, name: str, size: int | None) -> None:

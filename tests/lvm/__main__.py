@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``python -m tests.lvm [--record] [REGEX]``: the cases, in a guest."""
+"""``python -m tests.lvm [--record] [--all | REGEX]``: cases in a guest."""
 
 import argparse
 import json
@@ -29,17 +29,19 @@ def main():
     parser = argparse.ArgumentParser(prog='python -m tests.lvm')
     parser.add_argument('--record', action='store_true',
                         help='note the results as a run of stestr')
-    parser.add_argument('--all', action='store_const', dest='cases',
-                        const='.', help='also what takes longer')
-    parser.add_argument('cases', nargs='?', default='cases.Test',
-                        metavar='REGEX', help='of the names of cases')
+    parser.add_argument('--all', action='store_true',
+                        help='also what takes longer')
+    parser.add_argument('cases', nargs='?', metavar='REGEX',
+                        help='of the names of cases')
     options = parser.parse_args()
+    # Not the default of the argument: that would override --all.
+    wanted = '.' if options.all else options.cases or 'cases.Test'
     if os.geteuid() or not shutil.which('apt-get'):
         print('skipped: the virtual machine needs root and apt-get')
         return 0
     guest = machine.Machine(pathlib.Path(STATE))
     try:
-        guest.prepare((options.cases,))
+        guest.prepare((wanted,))
         results = json.loads(guest.run() or b'null')
     except machine.Failed as error:
         print(error)

@@ -12,6 +12,7 @@
 
 """What is seen of images in a volume group, with nova's own image backend."""
 
+from concurrent import futures
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from nova import context as nova_context
 from nova import exception
 from nova import objects
 import nova.privsep
+from nova.virt.cache_aware import privileged
 from nova.virt import images
 from nova.virt.libvirt import utils as libvirt_utils
 from oslo_utils import units
@@ -109,6 +111,9 @@ class LvmCase(testtools.TestCase):
                     'report_changes_at_once': False})):
             for name, value in options.items():
                 self.set(section, name, value)
+        # The guest may get little of a busy machine.
+        for name in ('READ_SECONDS', 'CHANGE_SECONDS'):
+            self.useFixture(fixtures.MockPatchObject(privileged, name, 600))
         # Each takes seconds here: the plug-ins of networks, and a Python for
         # each qemu-img.
         self.useFixture(fixtures.MockPatch('os_vif.initialize'))
@@ -274,6 +279,9 @@ class DiskCases:
                              f'{GROUP}/{POOL}')) * units.Gi / 100
             self.figures['MiB in the pool'] = round(used / MIB, 1)
             self.assertLess(used, 1.5 * 12 * MIB)
+            # What an image takes is reckoned with it.
+            self.assertGreaterEqual(group.Group(GROUP).look().volumes[
+                POOL].chunk, 65536)
 
 
 class CacheCases:
@@ -414,6 +422,49 @@ class MoreOfThin(LvmCase):
         self.make_disk(driver, instance, 1, 0, 'disk.rescue')
 
         self.assert_disk(instance, 1, 0, 'disk.rescue')
+
+    def test_boots_at_once(self):
+        """They fetch once, also while images are evicted."""
+        self.set('cache_aware_sched', 'image_cache_max_images', 1)
+        self.image(1)
+        self.image(2)
+        driver = self.start()
+        self.run_pass(driver)
+
+        with futures.ThreadPoolExecutor(4) as pool:
+            boots = [pool.submit(self.boot, driver, number)
+                     for number in (1, 1, 2)]
+            pool.submit(self.run_pass, driver).result()
+            booted = [boot.result() for boot in boots]
+
+        self.assertEqual([stage.image(1), stage.image(2)],
+                         sorted(self.glance.downloads))
+        for instance, number in zip(booted, (1, 1, 2), strict=True):
+            self.assert_disk(instance, number)
+        self.assertEqual(([], 2), (self.in_base(), len(self.image_volumes())))
+
+    def test_disks_of_no_image(self):
+        """They are in the pool, which hands out zeroes only."""
+        driver = self.start()
+        instance = self.instance(1)
+
+        driver.image_backend.by_name(instance, 'disk.swap').cache(
+            fetch_func=driver._create_swap, context=self.context,
+            filename='swap_8', size=8 * MIB, swap_mb=8)
+        driver.image_backend.by_name(instance, 'disk.eph0').cache(
+            fetch_func=driver._create_ephemeral, context=self.context,
+            filename='ephemeral_1_x', size=64 * MIB, ephemeral_size=1,
+            fs_label='x', os_type=None, specified_fs='ext4',
+            is_block_dev=True)
+
+        self.assertEqual({f'{instance.uuid}_disk.{name}': POOL
+                          for name in ('swap', 'eph0')}, {
+            name: volume.pool for name, volume in group.Group(
+                GROUP).look().volumes.items() if name != POOL})
+        for name, kind in (('swap', 'swap'), ('eph0', 'ext4')):
+            self.assertEqual(kind, run(
+                'blkid', '-p', '-o', 'value', '-s', 'TYPE',
+                f'/dev/{GROUP}/{instance.uuid}_disk.{name}').strip())
 
     def test_image_ahead_of_time(self):
         self.image(1)

@@ -39,6 +39,9 @@ from cache_aware_sched.testing.stage import SETTLED
 
 GROUP, POOL = 'vg0', 'pool0'
 
+#: Bytes that the pool hands out at once.
+CHUNK = 65536
+
 #: Of the group, and of the pool in it, unless a test says otherwise.
 SIZE = 1000 * GIB
 
@@ -91,7 +94,8 @@ class FakeLvm:
             rows.append(self._row(
                 POOL, self.size, data=100 * self._used() / self.size,
                 metadata=self.pool_metadata))
-            seg.append({'lv_name': POOL, 'zero': 'zero'})
+            seg.append({'lv_name': POOL, 'zero': 'zero',
+                        'chunk_size': str(CHUNK)})
         return json.dumps({'report': [{
             'vg': [{'vg_name': GROUP, 'vg_size': str(self.size),
                     'vg_free': str(free)}], 'lv': rows, 'seg': seg}]})
@@ -102,14 +106,19 @@ class FakeLvm:
                 'origin': origin, 'data_percent': str(data),
                 'metadata_percent': str(metadata), 'lv_tags': ','.join(tags)}
 
+    def _add(self, name, *args, **kwargs):
+        if name in self.rows:
+            raise processutils.ProcessExecutionError(stderr='already exists')
+        self.rows[name] = self._row(name, *args, **kwargs)
+
     def create(self, name, size, tags):
-        self.rows[name] = self._row(name, size, tags)
+        self._add(name, size, tags)
 
     def create_thin(self, pool, name, size, tags):
-        self.rows[name] = self._row(name, size, tags, pool, data='100.00')
+        self._add(name, size, tags, pool, data='100.00')
 
     def snapshot(self, origin, name):
-        self.rows[name] = self._row(name, 0, (), POOL, origin, data='100.00')
+        self._add(name, 0, (), POOL, origin, data='100.00')
 
     def extend(self, name, size):
         self.rows[name]['lv_size'] = str(size)

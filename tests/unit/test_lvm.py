@@ -13,17 +13,22 @@
 """Images in a volume group: the suites of all stores, and what is its own."""
 
 import os
+import re
 import subprocess
+import tempfile
 import time
 from unittest import mock
 
 import fixtures
+import hypothesis
+from hypothesis import strategies
 from nova import exception
 from nova.virt.cache_aware import privileged
 
 from cache_aware_sched.imagecache import entry
 from cache_aware_sched.imagecache.store import Removal
 from cache_aware_sched.lvm import choosing
+from cache_aware_sched.lvm import chunks
 from cache_aware_sched.lvm import group
 from cache_aware_sched.lvm import image_volumes
 from cache_aware_sched.lvm import store
@@ -50,6 +55,14 @@ class TestThin(lvm.ThinStage, stores.StoreConformance, base.TestCase):
 class TestRealLvm(lvm.RealStage, stores.EntriesSuite, removals.RemovalSuite,
                   base.TestCase):
     """As above with LVM itself, which shows that FakeLvm is like it."""
+
+    def test_reason_of_a_failure(self):
+        self.break_store()
+
+        error = self.assertRaises(
+            group.LvmFailed, self.store.images.group.look)
+
+        self.assertIn(f'Volume group "{lvm.GROUP}" not found', str(error))
 
 
 globals().update(managers.suites(__name__, lvm.ThinStage, base.TestCase))
@@ -167,9 +180,56 @@ class TestVolumeStore(lvm.ThinStage, base.TestCase):
         self.assertIn('full', images.lacks(1))
         self.assertEqual('', images.lacks(0))
 
-        self.assertEqual(1, len(self.errors()))
-        for word in ('vg0/pool0', 'lvextend', '90.0 %'):
-            self.assertIn(word, self.errors()[0])
+        for error in self.errors():
+            for word in ('vg0/pool0', 'lvextend', '90.0 %'):
+                self.assertIn(word, error)
+
+    def test_each_cause_of_no_room_is_one_error(self):
+        """Whatever fits in between."""
+        self.put_image(image(1), 90 * GIB)
+        self.lvm.size = 100 * GIB
+        self.store.images.group.changed()
+        images = self.store.images
+
+        for _ in range(3):
+            images.lacks(6 * GIB)
+            images.lacks(0)
+        self.configure(image_cache_high_watermark_percent=80)
+        for _ in range(3):
+            images.lacks(1)
+            images.lacks(0)
+        self.lvm.size = 200 * GIB
+        images.group.changed()
+        images.lacks(1)
+        self.lvm.size = 100 * GIB
+        images.group.changed()
+        images.lacks(1)
+
+        self.assertEqual([6 * GIB, 1, 1], [
+            int(re.search(r'(\d+) bytes', error)[1])
+            for error in self.errors()])
+
+    @hypothesis.given(strategies.sets(strategies.integers(0, 63)),
+                      strategies.sampled_from((4096, 8192, 65536)))
+    def test_image_whose_data_is_scattered(self, blocks, chunk):
+        """A tenant cannot fill the pool with a few bytes in each chunk."""
+        with tempfile.NamedTemporaryFile() as file:
+            for block in blocks:
+                os.pwrite(file.fileno(), b'x' * 4096, block * 4096)
+            file.truncate(64 * 4096)
+
+            self.assertEqual(
+                chunk * len({block * 4096 // chunk for block in blocks}),
+                chunks.taken(file.name, chunk))
+
+    def test_image_whose_data_is_scattered_in_the_pool(self):
+        self.put_image(image(1))
+        with tempfile.NamedTemporaryFile() as file:
+            for number in range(3):
+                os.pwrite(file.fileno(), b'x', number * 2 * lvm.CHUNK)
+
+            self.assertEqual(3 * lvm.CHUNK,
+                             self.store.images.needs(file.name))
 
     def test_pool_of_which_nothing_is_told(self):
         """It is not taken for an empty one."""
@@ -184,6 +244,18 @@ class TestVolumeStore(lvm.ThinStage, base.TestCase):
 
         self.assertIn('Volume group not found', str(error))
         self.assertIn(lvm.GROUP, str(error))
+
+    def test_failure_is_believed_for_a_moment(self):
+        """Each boot asks several times, and LVM may hang."""
+        self.lvm.broken = True
+
+        for _ in range(5):
+            self.assertRaises(group.LvmFailed, self.store.images.group.look)
+
+        self.assertEqual(['lvm_report'], self.lvm.commands)
+        self.lvm.broken = False
+        self.store.images.group.look(anew=True)
+        self.store.images.group.look()
 
     def test_command_that_takes_too_long(self):
         self.patch_object(privileged, 'lvm_report', mock.Mock(

@@ -16,7 +16,9 @@ With nova's own image backend; only LVM's commands are played. On real volumes
 it is played in tests/lvm.
 """
 
+import contextlib
 import inspect
+import itertools
 import os
 from unittest import mock
 
@@ -38,6 +40,7 @@ from cache_aware_sched.testing.stage import image
 from cache_aware_sched.testing.stage import server
 from cache_aware_sched.testing.stage import sha1
 from cache_aware_sched.virt import libvirt
+from cache_aware_sched.virt import lvm_backend
 from tests.unit import base
 from tests.unit import lvm
 
@@ -107,6 +110,31 @@ class TestBoot(LvmDriverTestCase):
         self.assertEqual([MIB], [one['size'] for one in told('miss')])
         self.assertEqual([MIB] * 2, [one['size'] for one in told('hit')])
 
+    def test_two_boots_at_once(self):
+        """The one that waits for the fetch of the other fetches nothing."""
+        told = self.listen()
+        backend = lvm_backend._StoredLvm
+        waits = backend.create_image
+
+        def while_other_boots(*args, **kwargs):
+            """Come in when the image was not there, and be late."""
+            with mock.patch.object(backend, 'create_image', waits):
+                self.boot()
+            return fetch_function(*args, **kwargs)
+
+        def late(this, prepare_template, *args, **kwargs):
+            nonlocal fetch_function
+            fetch_function = prepare_template
+            return waits(this, while_other_boots, *args, **kwargs)
+
+        fetch_function = None
+        with mock.patch.object(backend, 'create_image', late):
+            disk = self.boot()
+
+        self.assertEqual([image(1)], self.fetched)
+        self.assertEqual(VOLUME, self.lvm.rows[disk]['origin'])
+        self.assertEqual((1, 1), (len(told('miss')), len(told('hit'))))
+
     def test_commands_of_a_boot_whose_image_is_there(self):
         self.boot()
         self.lvm.commands.clear()
@@ -157,6 +185,61 @@ class TestBoot(LvmDriverTestCase):
 
         self.assertEqual([image(1)], self.fetched)
         self.assertIn(volumes.COMPLETE, self.lvm.rows[VOLUME]['lv_tags'])
+
+    def test_volume_that_has_lost_its_tags(self):
+        """Nobody knows what is in it, so it stays."""
+        self.boot()
+        for tags in ('', volumes.COMPLETE + ',cache_aware_sched:image=x'):
+            self.lvm.rows[VOLUME]['lv_tags'] = tags
+            self.driver._cache_directory.images.group.changed()
+
+            error = self.assertRaises(image_volumes.StoreFull, self.boot)
+
+            for word in (VOLUME, image(1), HOST, 'tags'):
+                self.assertIn(word, str(error))
+        self.assertEqual([image(1)], self.fetched)
+        self.assertIn(VOLUME, self.lvm.rows)
+        self.assertEqual(1, len(self.errors()))
+
+    def test_nova_compute_that_is_killed(self):
+        """At whatever step: the next boot gets a disk of all of the image."""
+        for number, (name, is_done) in enumerate(itertools.product(
+                ('lvm_create_thin', 'fill_zeroed', 'lvm_tag', 'lvm_snapshot',
+                 'lvm_extend'), (False, True)), 1):
+            self.kill(number, name, is_done)
+            self.filled.reset_mock()
+            driver = self.driver = libvirt.LibvirtDriver(mock.Mock(spec=()))
+            driver.image_cache_manager.init_host(HOST)
+
+            disk = self.boot(number)
+
+            volume = volumes.volume_name(sha1(number))
+            self.assertEqual((volume, str(GIB)), (
+                self.lvm.rows[disk]['origin'], self.lvm.rows[disk]['lv_size']))
+            self.assertIn(volumes.COMPLETE, self.lvm.rows[volume]['lv_tags'])
+            # Nothing of it was there, or all.
+            is_complete = (name, is_done) == ('lvm_tag', True) or (
+                name in ('lvm_snapshot', 'lvm_extend'))
+            self.assertEqual(not is_complete, self.filled.called)
+            self.assertEqual(1, self.fetched.count(image(number)))
+
+    def kill(self, number, name, is_done):
+        """End nova-compute before or after a step: it tidies up nothing."""
+        command = getattr(privileged, name)
+
+        def step(*args):
+            if is_done:
+                command(*args)
+            raise KeyboardInterrupt
+
+        with (mock.patch.object(privileged, name, step),
+              mock.patch.object(self.driver._volumes, '_discard'),
+              mock.patch.object(lvm_backend._StoredLvm,
+                                'remove_volume_on_error',
+                                contextlib.nullcontext),
+              mock.patch('os.unlink'),
+              contextlib.suppress(KeyboardInterrupt)):
+            self.boot(number)
 
     def test_base_file_from_before(self):
         os.makedirs(os.path.join(self.instances_path, '_base'))
@@ -244,18 +327,52 @@ class TestBoot(LvmDriverTestCase):
 class TestNova(LvmDriverTestCase):
     """What of nova the backend stands on; private."""
 
-    def test_swap_is_made_as_nova_makes_it(self):
+    def disk_of_no_image(self, name, filename, **kwargs):
+        backend = self.driver.image_backend.by_name(
+            server(1, ephemeral_key_uuid=None), name)
+        made = []
+
+        def make(target, **kwargs):
+            made.append(target)
+            if not target.startswith('/dev'):
+                with open(target, 'wb') as file:
+                    file.truncate(MIB)
+
+        backend.cache(fetch_func=make, filename=filename, size=MIB,
+                      safe=True, context=self.context, **kwargs)
+        return backend.lv, made
+
+    def test_disks_of_no_image_are_in_the_pool(self):
+        """nova does not clear disks then: others could read plain ones."""
+        swap, files = self.disk_of_no_image('disk.swap', 'swap_1', swap_mb=1)
+        data, devices = self.disk_of_no_image(
+            'disk.eph0', 'ephemeral_1_x', ephemeral_size=1)
+
+        for name in (swap, data):
+            self.assertEqual((lvm.POOL, '', str(MIB)), tuple(
+                self.lvm.rows[name][key]
+                for key in ('pool_lv', 'lv_tags', 'lv_size')))
+        self.assertEqual([f'/dev/{lvm.GROUP}/{data}'], devices)
+        self.filled.assert_called_once_with(
+            *files, f'/dev/{lvm.GROUP}/{swap}')
+
+    def test_disk_of_no_image_and_a_full_pool(self):
+        self.lvm.pool_metadata = 97.0
+
+        error = self.assertRaises(
+            image_volumes.StoreFull, self.disk_of_no_image, 'disk.eph0',
+            'ephemeral_1_x', ephemeral_size=1)
+
+        self.assertIn('eph0', str(error))
+
+    def test_swap_is_made_as_nova_makes_it_without_a_pool(self):
         made = self.useFixture(fixtures.MockPatchObject(
             imagebackend.Lvm, 'create_image', autospec=True)).mock
-        backend = self.driver.image_backend.by_name(
-            server(1, ephemeral_key_uuid=None), 'disk.swap')
+        self.patch_object(image_volumes.ThinVolumes, 'takes_all_disks', False)
 
-        backend.cache(fetch_func=self.fetch, filename='swap_512', size=1,
-                      swap_mb=512)
+        self.disk_of_no_image('disk.swap', 'swap_1', swap_mb=1)
 
         self.assertEqual(1, made.call_count)
-        self.assertEqual([], [name for name in self.lvm.rows
-                              if 'swap' in name])
 
     def test_config_drives_and_kernels_are_files(self):
         for name in ('disk.config', 'kernel'):

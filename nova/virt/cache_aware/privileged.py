@@ -14,7 +14,7 @@
 """LVM's commands that nova has none of, run as root by nova's own daemon.
 
 oslo.privsep runs nothing that is not below ``nova``, so they are here. Each
-function is one command. :mod:`cache_aware_sched.lvm.commands` calls them.
+function is one command. :mod:`cache_aware_sched.lvm.group` calls them.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def lvm_report(group: str) -> str:
         '--nosuffix', '--configreport', 'vg', '-o',
         'vg_name,vg_size,vg_free', '--configreport', 'lv', '-o',
         'lv_name,lv_size,pool_lv,origin,data_percent,metadata_percent,lv_tags',
-        '--configreport', 'seg', '-o', 'lv_name,zero',
+        '--configreport', 'seg', '-o', 'lv_name,zero,chunk_size',
         '--configreport', 'pv', '-o', 'pv_name',
         '--configreport', 'pvseg', '-o', 'pv_uuid', group,
         timeout=READ_SECONDS, on_completion=_end)[0]
@@ -65,7 +65,7 @@ def _change(*command: str) -> None:
 
 @_privileged
 def lvm_create(group: str, name: str, size: int, tags: list[str]) -> None:
-    """Make a volume, without anything left of what was there before.
+    """Make a volume, without signatures of what was there before.
 
     :param size: bytes, a multiple of 512
     """
