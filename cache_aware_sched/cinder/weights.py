@@ -115,6 +115,7 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
             result[index] = score.weight
         self._expect(request, scored, [weighed[index].weight
                                        for index in chosen])
+        once.forget(LOG, _FAILED)
         return result
 
     def _score(self, request: volume_request.VolumeRequest,
@@ -124,7 +125,6 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
         # The only query; it has an index on image_id.
         cached = pools_mod.CachedVolumes(
             db.image_volume_cache_get_all(context, image_id=image))
-        once.forget(LOG, _FAILED)
         served = [cached.serve(pool) for pool in pools]
         warm = {pool.place for pool, serves in zip(pools, served, strict=True)
                 if serves}

@@ -21,6 +21,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exception
 from oslo_serialization import jsonutils
 
+from cache_aware_sched.cinder import pools
 from cache_aware_sched.cinder import scoring
 from cache_aware_sched.cinder import weights
 from tests.cinder import candidates
@@ -215,6 +216,15 @@ class TestFailures(candidates.CandidatesTestCase):
             self.assertEqual(ALL, self.weigh()[C])
 
         self.assertEqual(2, len(self.logged(logging.ERROR)))
+
+    def test_what_fails_after_the_query_is_said_once(self):
+        self.cache(C)
+        self.mock_object(pools.Pool, 'load', side_effect=KeyError('load'))
+
+        for _ in range(3):
+            self.assertEqual({0}, set(self.weigh().values()))
+
+        self.assertEqual(1, len(self.logged(logging.ERROR)))
 
     def test_long_error_is_cut(self):
         self.fail(ValueError('x' * 10_000 + '\nand more'))
