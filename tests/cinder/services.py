@@ -83,7 +83,7 @@ class ServicesTestCase(functional_helpers._FunctionalTestBase):
                           'bindep.txt lists for other systems')
         once.forget_all()
         recent.forget()
-        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.directory = self.storage()
         self.fleet = file_driver.fleet = file_driver.Fleet(
             os.path.join(self.directory, 'pools'))
         self.fleet.pools = self.pools
@@ -100,6 +100,10 @@ class ServicesTestCase(functional_helpers._FunctionalTestBase):
         self.api.create_type(self.TYPE)
         self.add_image(IMAGE)
         self.wait(self.knows_all, 'the scheduler knows all backends')
+
+    def storage(self):
+        """Return the directory of all data."""
+        return self.useFixture(fixtures.TempDir()).path
 
     def prepare(self):
         """Set what must be set before the services start."""
