@@ -77,7 +77,8 @@ class Pool:
                 state.thin_provisioning_support,
                 state.max_over_subscription_ratio,
                 state.reserved_percentage, not thick)
-        except (TypeError, ValueError):  # 'unknown', 'infinite'
+        # 'unknown', 'infinite'; a number that no float or int can be.
+        except (TypeError, ValueError, ArithmeticError):
             return None
         capacity = factors['total_available_capacity']
         used = capacity - factors['virtual_free_capacity']

@@ -107,7 +107,7 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
                   if request.may_go_to(pool.id)]
         if not chosen:
             return result
-        _warn_if_not_last()
+        _warn_of_options()
         scored = self._score(
             request, [pools[index] for index in chosen],
             properties['context'], seconds)
@@ -115,6 +115,7 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
             result[index] = score.weight
         self._expect(request, scored, [weighed[index].weight
                                        for index in chosen])
+        once.forget(LOG, _FAILED)
         return result
 
     def _score(self, request: volume_request.VolumeRequest,
@@ -124,7 +125,6 @@ class ImageVolumeCacheWeigher(weights.BaseHostWeigher):
         # The only query; it has an index on image_id.
         cached = pools_mod.CachedVolumes(
             db.image_volume_cache_get_all(context, image_id=image))
-        once.forget(LOG, _FAILED)
         served = [cached.serve(pool) for pool in pools]
         warm = {pool.place for pool, serves in zip(pools, served, strict=True)
                 if serves}
@@ -201,8 +201,23 @@ def _number(scored: _Scored, holds: scoring.Holds) -> int:
     return sum(score.holds is holds for score in scored.scores)
 
 
-def _warn_if_not_last() -> None:
-    """Warn once if weighers come later, whose weights are not seen here."""
+def _warn_of_options() -> None:
+    """Warn once of what leaves the weigher without its effect.
+
+    Weighers that come later have weights that are not seen here; and
+    StochasticHostWeightHandler normalizes no weights, so that CapacityWeigher
+    counts GiB, and draws the pool by lot (cinder 29.0.0).
+    """
+    handler = str(CONF.scheduler_weight_handler)
+    if 'Stochastic' in handler:
+        once.warning(
+            LOG, ('handler', handler),
+            'scheduler_weight_handler (%s) draws pools by lot: beside '
+            'CapacityWeigher, whose weights are GiB then, '
+            'image_volume_cache_weight_multiplier has next to no effect, and '
+            'where volumes go is not known. Use OrderedHostWeightHandler, or '
+            'take ImageVolumeCacheWeigher out of scheduler_default_weighers.',
+            handler)
     names = CONF.scheduler_default_weighers
     if names[-1:] != [ImageVolumeCacheWeigher.__name__]:
         once.warning(

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import logging
+
 import hypothesis
 from hypothesis import strategies as st
 from oslo_config import cfg
@@ -193,6 +195,20 @@ class TestCapacity(candidates.CandidatesTestCase):
         self.cache(A)
 
         self.assertEqual(ALL, self.weigh()[A])
+
+    def test_one_that_tells_a_number_that_none_is(self):
+        """Each is JSON that Python reads."""
+        self.cache(A)
+        for name, value in (
+                ('reserved_percentage', float('inf')),
+                ('free_capacity_gb', 10 ** 400),
+                ('max_over_subscription_ratio', -10 ** 400)):
+            pool = self.add('e@files')
+            setattr(self.pools[pool], name, value)
+
+            self.assertEqual(ALL, self.weigh()[A])
+
+        self.assertEqual([], self.logged(logging.ERROR))
 
     def test_pool_without_capacity(self):
         pool = self.add('e@files', total=0)

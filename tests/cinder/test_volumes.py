@@ -20,6 +20,7 @@ from cinder import context
 from cinder.db import api as db
 from cinder.tests.unit.image import fake as fake_image
 
+from cache_aware_sched.cinder import recent
 from cache_aware_sched.cinder import weights
 from tests.cinder import services
 
@@ -164,16 +165,44 @@ class TestVolumes(services.ServicesTestCase):
     def test_encrypted_volumes_are_spread(self):
         """Each is fetched, so no backend is better than another."""
         volume_type = self.api.create_type('encrypted')
-        db.volume_type_encryption_create(
-            context.get_admin_context(), volume_type['id'], {
+        self.api.api_post(f'/types/{volume_type["id"]}/encryption', {
+            'encryption': {
                 'provider': 'luks', 'cipher': 'aes-xts-plain64',
-                'key_size': 256, 'control_location': 'front-end'})
+                'key_size': 256, 'control_location': 'front-end'}})
 
         pools = self.create(4, volume_type='encrypted')
 
         self.assertEqual([1, 1, 1, 1], shares(pools))
         self.assertEqual(4, len(self.fleet.fetched))
         self.assertEqual([], self.entries())
+
+
+class TestGroups(services.ServicesTestCase):
+
+    _osapi_version = '3.20'
+
+    def test_volumes_of_a_group_share_its_cached_volume(self):
+        """Cinder puts them all on its backend, whatever the others hold."""
+        pools = self.create()
+        group = self.group()
+
+        found = self.create(
+            3, group_id=group.id, volume_type=self.TYPE)
+
+        self.assertEqual({group.host}, set(found))
+        self.assertNotIn(group.host, pools)
+        self.assertEqual(2, len(self.fleet.fetched))
+        self.assertEqual([3], recent.shared().look(
+            services.IMAGE, [(group.host, group.host)], (), 300).counts)
+
+    def group(self):
+        """Return a group on a backend that holds nothing of the image."""
+        kind = self.api.create_group_type('group')['id']
+        group = self.api.post_group({'group': {
+            'group_type': kind, 'volume_types': [self.TYPE]}})['id']
+        self.wait(lambda: self.api.get_group(group)['status'] == 'available',
+                  'the group is made')
+        return db.group_get(context.get_admin_context(), group)
 
 
 class TestBackendsWithoutCache(services.ServicesTestCase):

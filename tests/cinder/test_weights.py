@@ -11,14 +11,10 @@
 #    under the License.
 
 import logging
-import os
 import uuid
 
 from cinder import objects
 from cinder.scheduler import weights as cinder_weights
-import fixtures
-from oslo_config import cfg
-from oslo_db import exception as db_exception
 from oslo_serialization import jsonutils
 
 from cache_aware_sched.cinder import scoring
@@ -27,7 +23,6 @@ from tests.cinder import candidates
 from tests.cinder.candidates import IMAGE
 from tests.cinder.candidates import OTHER
 
-CONF = cfg.CONF
 A, B, C, D = (f'{name}@files#p' for name in 'abcd')
 #: Of an image of 20 GiB.
 ALL = 5.0 * scoring.benefit(20)
@@ -187,89 +182,3 @@ class TestEncryption(candidates.CandidatesTestCase):
 
         found = self.weigh(**jsonutils.to_primitive(spec))
         self.assertEqual(0, found[C])
-
-
-class TestFailures(candidates.CandidatesTestCase):
-
-    def fail(self, error):
-        self.query.side_effect = error
-
-    def test_database_is_down(self):
-        self.cache(C)
-        self.fail(db_exception.DBConnectionError())
-
-        found = [self.place() for _ in range(8)]
-
-        self.assertEqual([A, B, C, D] * 2, found)
-        [line] = self.logged(logging.ERROR)
-        self.assertIn('DBConnectionError', line)
-
-    def test_database_is_back(self):
-        self.cache(C)
-        works = self.query.side_effect
-        for _ in range(2):
-            self.fail(db_exception.DBConnectionError())
-            self.place()
-            self.query.side_effect = works
-
-            self.assertEqual(ALL, self.weigh()[C])
-
-        self.assertEqual(2, len(self.logged(logging.ERROR)))
-
-    def test_long_error_is_cut(self):
-        self.fail(ValueError('x' * 10_000 + '\nand more'))
-
-        self.place()
-
-        [line] = self.logged(logging.ERROR)
-        self.assertLess(len(line), 500)
-
-    def test_bad_option_is_named(self):
-        path = os.path.join(
-            self.useFixture(fixtures.TempDir()).path, 'cinder.conf')
-        with open(path, 'w') as file:
-            file.write('[cache_aware_sched]\n'
-                       'image_volume_cache_weight_multiplier = much\n')
-        CONF(['--config-file', path], project='cinder')
-
-        found = [self.weigh() for _ in range(3)][-1]
-
-        self.assertEqual({0}, set(found.values()))
-        [line] = self.logged(logging.ERROR)
-        self.assertIn('image_volume_cache_weight_multiplier', line)
-
-
-class TestLog(candidates.CandidatesTestCase):
-
-    def test_decision(self):
-        self.cache(C)
-        volume = str(uuid.uuid4())
-
-        self.place(volume=volume)
-
-        [line] = self.logged(logging.INFO)
-        self.assertEqual(
-            f'Volume {volume} of image {IMAGE} is expected in {C} (warm, '
-            'benefit 1.00, headroom 1.00, gate 1.00); of 4 pools 1 hold the '
-            'image and 0 fetch it.', line)
-
-    def test_every_pool_in_debug(self):
-        logging.getLogger(candidates.PACKAGE).setLevel(logging.DEBUG)
-
-        self.place()
-
-        self.assertEqual(4, len(self.logged(logging.DEBUG)))
-
-    def test_warns_if_it_is_not_last(self):
-        self.enable('ImageVolumeCacheWeigher', 'CapacityWeigher')
-
-        for _ in range(2):
-            self.place()
-
-        [line] = self.logged(logging.WARNING)
-        self.assertIn('scheduler_default_weighers', line)
-
-    def test_last_is_right(self):
-        self.place()
-
-        self.assertEqual([], self.logged(logging.WARNING))
