@@ -34,9 +34,9 @@ from nova.virt.vmwareapi import vim_util
 from nova.virt.vmwareapi import vmops
 from oslo_vmware import exceptions as vexc
 
+from cache_aware_sched import cap
 from cache_aware_sched import presence
 from cache_aware_sched import report
-from cache_aware_sched.scheduler import settings
 from cache_aware_sched.testing.stage import DAY
 from cache_aware_sched.testing.stage import GIB
 from cache_aware_sched.testing.stage import HOST
@@ -187,7 +187,7 @@ class TestReport(DriverTestCase):
     def test_node_is_known_as_a_cluster(self):
         """By which the scheduler knows that it has no cap."""
         self.assertEqual(
-            settings.CLUSTER, self.resources()['hypervisor_type'])
+            cap.CLUSTER, self.resources()['hypervisor_type'])
 
     def test_no_cap_is_reported(self):
         self.look()
