@@ -226,7 +226,6 @@ class TestStranded(CapsTestCase):
 
         self.assertEqual({A: {IMAGE: 2}}, self.stranded(2))
 
-
     def test_clusters(self):
         """One is not lost as a whole, and takes what runs on it already."""
         self.host('a', reporting())
