@@ -106,7 +106,7 @@ class FleetCaps:
                 of_host[host].append(aggregate)
         self.default = caps.of(())
         self.clusters = {(host.name, host.node) for host in fleet.hosts
-                         if host.hypervisor == cap_mod.CLUSTER}
+                         if host.is_cluster}
         self._clusters_up = {
             (host.name, host.node) for host in fleet.hosts
             if host.state == hosts_mod.UP} & self.clusters
@@ -117,7 +117,7 @@ class FleetCaps:
         self.nodes = {
             (host.name, host.node): self._all[host.name, host.node]
             for host in fleet.hosts if host.state == hosts_mod.UP
-            and host.hypervisor not in (*BARE_METAL, cap_mod.CLUSTER)}
+            and not host.is_cluster and host.hypervisor not in BARE_METAL}
         self._distinct = {*self._all.values(), self.default}
         self._numbers = collections.Counter(self.nodes.values())
 
