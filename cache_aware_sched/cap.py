@@ -22,6 +22,12 @@ import math
 
 from cache_aware_sched.conf.scheduler import MAX_CAP
 
+#: What a node says it is that is a cluster of VMware's
+#: (nova.virt.vmwareapi.host, nova 34.0.0: the name of the product), with the
+#: driver of this package or nova's own. It has no cap: whoever sets one means
+#: a machine, with which all its servers are lost.
+CLUSTER = 'VMware vCenter Server'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cap:

@@ -26,6 +26,7 @@ from cache_aware_sched.checks.check import Outcome
 from cache_aware_sched.checks.check import SetUpCheck
 from cache_aware_sched.checks.check import skipped
 from cache_aware_sched.checks.check import warn
+from cache_aware_sched.checks import computes
 from cache_aware_sched.checks.state import CheckedHost
 from cache_aware_sched.checks.state import CloudState
 from cache_aware_sched.checks.state import SchedulerConf
@@ -116,7 +117,8 @@ def _caps(set_up: SetUp) -> Outcome | None:
     if set_up.scheduler is None:
         return skipped('no nova.conf of nova-scheduler was given')
     hosts: list[tuple[str, bool | None, report.ReportedCap | None]] = []
-    if set_up.compute is not None:
+    if set_up.compute is not None and (
+            set_up.compute.driver != computes.CLUSTER_DRIVER):
         hosts.append((set_up.compute.source, set_up.compute.asks_for_cap,
                       set_up.compute.cap if set_up.compute.asks_for_cap
                       else None))

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 
+from cache_aware_sched import cap
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import fail
 from cache_aware_sched.checks.check import ok
@@ -32,10 +33,13 @@ from cache_aware_sched import report
 
 #: Hypervisors for which this package has a driver, as nova's drivers name
 #: them (nova.virt.libvirt: the type that libvirt tells; nova 34.0.0).
-DRIVEN = frozenset(('QEMU', 'KVM', 'fake'))
+DRIVEN = frozenset(('QEMU', 'KVM', 'fake', cap.CLUSTER))
 
+#: The drivers for machines, and for clusters.
 DRIVER = 'compute_driver = cache_aware.LibvirtDriver'
-_DRIVERS = ('cache_aware.LibvirtDriver', 'cache_aware.FakeDriver')
+CLUSTER_DRIVER = 'cache_aware.VMwareVCDriver'
+_DRIVERS = ('cache_aware.LibvirtDriver', 'cache_aware.FakeDriver',
+            CLUSTER_DRIVER)
 
 #: Seconds after which a row is old: with libvirt nova writes it each minute,
 #: and [DEFAULT] update_resources_interval can only delay that. Judgement.
@@ -94,9 +98,12 @@ def _report(cloud: CloudState) -> Outcome:
     if not silent:
         return ok(text)
     text += f'; not reporting: {check.listed(nodes(silent))}'
-    mend = (f'Set [DEFAULT] {DRIVER} in the nova.conf of these hosts and '
-            'restart nova-compute; "cache-aware-sched host list" says why '
-            'each does not report.')
+    clusters = sum(host.hypervisor == cap.CLUSTER for host in silent)
+    names = [DRIVER] * (clusters < len(silent)) + [
+        f'compute_driver = {CLUSTER_DRIVER}'] * bool(clusters)
+    mend = (f'Set [DEFAULT] {" or ".join(names)} in the nova.conf of these '
+            'hosts and restart nova-compute; "cache-aware-sched host list" '
+            'says why each does not report.')
     return (warn if len(silent) < len(driven) else fail)(text, mend)
 
 

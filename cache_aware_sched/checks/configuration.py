@@ -46,7 +46,7 @@ _PIPELINES = 'composite:openstack_compute_api_'
 _MANAGERS = 'cache_aware_sched.image_cache_managers'
 
 #: ``[libvirt] images_type`` of nova.virt.libvirt.imagebackend.Flat (nova
-#: 31.3.1 to 34.0.0).
+#: 31.3.1 to 34.0.0), which ``default`` is too without ``use_cow_images``.
 _RAW_DISKS = ('raw', 'flat')
 
 #: How oslo.config 9.7.2 to 10.7.0 writes where a value is from.
@@ -149,7 +149,9 @@ def compute() -> ComputeConf:
         fetches_from_hosts=values.get(_OURS, 'fetch_from_hosts', '')
         == sources.OUTAGE,
         images_type='' if images_type in sources.FILES else images_type,
-        has_raw_disks=images_type in _RAW_DISKS,
+        has_raw_disks=images_type in _RAW_DISKS or (
+            images_type == 'default'
+            and not values.get(None, 'use_cow_images', True)),
         bad=tuple(dict.fromkeys(values.bad)))
 
 

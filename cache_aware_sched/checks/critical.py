@@ -14,6 +14,7 @@
 
 from collections.abc import Sequence
 
+from cache_aware_sched import cap
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import fail
 from cache_aware_sched.checks.check import ok
@@ -58,14 +59,24 @@ def _numbers(hosts: Sequence[CheckedHost]) -> list[str]:
 def _kept(cloud: CloudState) -> Outcome:
     not_kept = [host for host in cloud.hosts
                 if host.facts.critical_trouble == report.NOT_KEPT]
-    if not_kept:
-        return warn(
-            f'not kept on {check.listed(computes.nodes(not_kept))}, which '
-            'make disks from images in Ceph',
-            'Take critical_images out of the nova.conf or the aggregates of '
-            'these hosts. In an outage of Glance, see that Ceph has the '
-            'images.')
-    return ok('no host is asked for what it cannot keep')
+    if not not_kept:
+        return ok('no host is asked for what it cannot keep')
+    clusters = [host for host in not_kept if host.hypervisor == cap.CLUSTER]
+    others = [host for host in not_kept if host not in clusters]
+    text = '; '.join(
+        f'not kept on {check.listed(computes.nodes(found))}, {why}'
+        for found, why in (
+            (others, 'which make disks from images in Ceph'),
+            (clusters, 'to which nova fetches nothing ahead of time: '
+             'clusters of VMware')) if found)
+    mend = ('Take critical_images out of the nova.conf or the aggregates of '
+            'these hosts.')
+    if others:
+        mend += ' In an outage of Glance, see that Ceph has the images.'
+    if clusters:
+        mend += (' Boot a server of each image on each cluster, and set '
+                 'protected_images there.')
+    return warn(text, mend)
 
 
 CHECKS = (
@@ -76,5 +87,6 @@ CHECKS = (
     computes.across(
         'CAS212', 'Critical images can be kept',
         'A host that makes disks from images in Ceph has no image cache for '
-        'them.', _kept),
+        'them. To a cluster of VMware nova fetches nothing ahead of time.',
+        _kept),
 )

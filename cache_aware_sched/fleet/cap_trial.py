@@ -232,7 +232,9 @@ def stranded(images: Iterable[ImageCap], caps: FleetCaps,
         taken = caps.taken(one.counts, one.limits)
         total = sum(taken.values())
         for node, count in one.counts.items():
-            room = caps.room(limits, without=node)
+            if node in caps.clusters:  # which is not lost as a whole
+                continue
+            room = caps.room(limits, one.counts, without=node)
             left = 0 if room is None else (
                 count - room + total - taken.get(node, 0))
             if left > 0:

@@ -86,7 +86,8 @@ class FleetCaps:
     :param flavor: None for one without a cap of its own
     :param instead: of the number that the option has; None for that
     :ivar default: of a host that no aggregate gives one
-    :ivar nodes: the caps of the nodes that nova may place servers on
+    :ivar nodes: the caps of the machines that nova may place servers on
+    :ivar clusters: nodes that are many machines, and have no cap
     """
 
     def __init__(self, fleet: hosts_mod.Fleet,
@@ -104,13 +105,19 @@ class FleetCaps:
             for host in aggregate.hosts:
                 of_host[host].append(aggregate)
         self.default = caps.of(())
+        self.clusters = {(host.name, host.node) for host in fleet.hosts
+                         if host.is_cluster}
+        self._clusters_up = {
+            (host.name, host.node) for host in fleet.hosts
+            if host.state == hosts_mod.UP} & self.clusters
         self._all: dict[Node, cap_mod.Cap] = {
-            (host.name, host.node): caps.of(of_host.get(host.name, ()))
-            for host in fleet.hosts}
+            node: cap_mod.Cap() if node in self.clusters
+            else caps.of(of_host.get(node[0], ()))
+            for node in ((host.name, host.node) for host in fleet.hosts)}
         self.nodes = {
             (host.name, host.node): self._all[host.name, host.node]
             for host in fleet.hosts if host.state == hosts_mod.UP
-            and host.hypervisor not in BARE_METAL}
+            and not host.is_cluster and host.hypervisor not in BARE_METAL}
         self._distinct = {*self._all.values(), self.default}
         self._numbers = collections.Counter(self.nodes.values())
 
@@ -142,12 +149,20 @@ class FleetCaps:
                 if (limit := limits[self.of(node)])]
 
     def room(self, limits: Mapping[cap_mod.Cap, int],
+             running: Iterable[Node],
              without: Node | None = None) -> int | None:
-        """Return how many servers all nodes may run; None for any number.
+        """Return how many servers of an image all nodes may run.
 
+        Only an image that runs on a cluster is taken for one that clusters
+        can run: those of machines have another format.
+
+        :param running: nodes that run servers of it
         :param without: a node that is left out
+        :returns: None for any number
         """
         numbers = self._numbers
+        if not numbers or not self._clusters_up.isdisjoint(running):
+            return None if self._clusters_up else 0
         if without in self.nodes:
             numbers = numbers - collections.Counter((self.nodes[without],))
         if not all(limits[cap] for cap in numbers):
@@ -215,7 +230,7 @@ def image_caps(images: FleetImages, caps: FleetCaps,
 def _of(image: KnownImage, project: str, counts: Mapping[Node, int],
         caps: FleetCaps) -> ImageCap:
     limits = caps.limits(sum(counts.values()))
-    room = caps.room(limits)
+    room = caps.room(limits, counts)
     here = {node: limits[caps.of(node)] for node in counts}
     taken = sum(caps.taken(counts, here).values())
     return ImageCap(image, project, counts, here,

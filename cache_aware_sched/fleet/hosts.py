@@ -26,6 +26,7 @@ from typing import Any
 from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
+from cache_aware_sched import cap
 from cache_aware_sched import nova_databases
 from cache_aware_sched import report
 from cache_aware_sched import wording
@@ -105,6 +106,11 @@ class ReportingHost:
         """What it says beyond its files."""
         return (report.UNKNOWN_FACTS if self.reported is None
                 else self.reported.facts)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it is many machines: nova caps and fetches nothing there."""
+        return self.hypervisor == cap.CLUSTER
 
     @property
     def files(self) -> list[report.BaseFile]:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+import time
 
 from oslo_log import log as logging
 
@@ -34,6 +35,11 @@ from cache_aware_sched.imagecache import protected
 from cache_aware_sched.imagecache import store
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds for which a store is asked what entries share. A boot may wait for
+#: the answer; what is not asked about counts as free when it is gone, so that
+#: an eviction may free less. Judgement.
+_SHARED_SECONDS = 5.0
 
 #: Why the remains of a fetch that was killed are evicted.
 _LEFT_BEHIND = 'left_behind'
@@ -115,8 +121,9 @@ class Evictor:
         if not budget.lacks and not any(
                 limit.is_of_disk for limit in budget.exceeded()):
             return free
+        end = time.monotonic() + _SHARED_SECONDS
         return [dataclasses.replace(entry, shared=self._store.shared(entry))
-                for entry in free]
+                if time.monotonic() < end else entry for entry in free]
 
     def evict_expired(self, view: View, outcome: EvictionResult) -> None:
         """Evict what the policy does not want to keep."""

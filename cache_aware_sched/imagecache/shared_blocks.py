@@ -62,7 +62,9 @@ def of(path: str, sync: bool = False) -> Blocks | None:
         is not told of otherwise
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # What is no file must not keep anybody waiting.
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+                       | os.O_NONBLOCK)
     except OSError:
         return None
     try:

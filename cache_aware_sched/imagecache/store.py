@@ -90,10 +90,13 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def touch(self, *names: str) -> None:
-        """Note that entries are used now; what is not there is let be."""
+        """Note that entries are used now; what is not there is let be.
+
+        Never raises.
+        """
 
     def unused(self, *names: str) -> None:  # noqa: B027
-        """Note that nothing uses entries; called in each pass.
+        """Note that nothing uses entries; called in each pass, never raises.
 
         For a store that notes who is not used instead of each use: those that
         date each use have nothing to do.
@@ -104,13 +107,13 @@ class Store(abc.ABC):
         """Note that an image is about to be used, for other processes.
 
         Who removes it later sees that it was used; if it is being removed,
-        this returns when it is gone.
+        this returns when it is gone. A boot waits for it; never raises.
         """
 
     @abc.abstractmethod
     def remove(self, entry: Entry,
                still_free: Callable[[], bool]) -> Removal:
-        """Remove an entry if it is still as it was found.
+        """Remove an entry if it is still as it was found; never raises.
 
         :param still_free: asked when nobody can begin to use it any more
         """

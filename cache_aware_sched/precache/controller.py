@@ -75,7 +75,7 @@ class Controller:
         announced = self._reading.announced(self._expected, known.fleet)
         from cache_aware_sched.precache import inputs
         from cache_aware_sched.precache import planning
-        self.notes = silent
+        self.notes = [*silent, *inputs.passed_over(known)]
         if known.described or not silent:
             self.notes.extend(
                 inputs.in_vain(known, self.choice, announced))

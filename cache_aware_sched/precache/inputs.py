@@ -151,6 +151,8 @@ def cache_host(host: fleet_hosts.ReportingHost,
     :param domain: what fails as a whole with it
     """
     unfit = '' if host.state == fleet_hosts.UP else host.state
+    if host.is_cluster:
+        unfit = unfit or 'is a cluster'
     reported = host.reported
     if reported is None:
         return terms.CacheHost(
@@ -190,6 +192,15 @@ def in_vain(known: PlanInputs, choice: PrecacheChoice,
     for image in sorted({one.image_id for one in announced}):
         if why := _refusal(known, choice, image):
             yield f'Image {image} is announced in vain: {why}.'
+
+
+def passed_over(known: PlanInputs) -> Iterator[str]:
+    """Say to which hosts nothing is planned though they are well."""
+    clusters = sorted(host.node for host in known.fleet.hosts
+                      if host.is_cluster)
+    if clusters:
+        yield ('Passed over, as nova fetches nothing ahead of time to a '
+               f'cluster of VMware: {wording.some(clusters)}.')
 
 
 def _refusal(known: PlanInputs, choice: PrecacheChoice, image: str) -> str:
@@ -258,7 +269,7 @@ def wishes(known: PlanInputs, asked: ImageDemand, choice: PrecacheChoice,
     sizes = _sizes(known)
     zones = collections.Counter(
         host.zone for host in known.fleet.hosts
-        if host.state == fleet_hosts.UP)
+        if host.state == fleet_hosts.UP and not host.is_cluster)
     found = []
     for image, zone in sorted({*asked.boots_per_day, *asked.announced}):
         boots = asked.boots_per_day.get((image, zone), 0.0)

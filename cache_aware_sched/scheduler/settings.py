@@ -31,11 +31,6 @@ from cache_aware_sched.scheduler.candidates import Setting
 
 _IMAGE_CACHE = aggregates.Numbers(
     aggregate_keys.IMAGE_CACHE, aggregate_keys.parse_multiplier)
-#: What a node says it is that is a cluster of VMware's
-#: (nova.virt.vmwareapi.host, nova 34.0.0: the name of the product), with the
-#: driver of this package or nova's own.
-CLUSTER = 'VMware vCenter Server'
-
 #: nova's own weighers say what is wrong with their values.
 _VCPUS = aggregates.Numbers(aggregate_keys.VCPUS, float, quiet=True)
 _MEMORY = aggregates.Numbers(aggregate_keys.MEMORY, float, quiet=True)
@@ -80,7 +75,7 @@ class HostSettings:
         """
         known, found = self._known, []
         for host in host_states:
-            if host.hypervisor_type == CLUSTER:
+            if host.hypervisor_type == cap.CLUSTER:
                 found.append(self._of_cluster(host))
                 continue
             host_aggregates = host.aggregates
@@ -92,7 +87,7 @@ class HostSettings:
 
     def of(self, host_state: Any) -> Setting:
         """Return what nova.conf, the request and its aggregates set for it."""
-        if host_state.hypervisor_type == CLUSTER:
+        if host_state.hypervisor_type == cap.CLUSTER:
             return self._of_cluster(host_state)
         return self._of_machine(host_state)
 

@@ -26,6 +26,7 @@ from nova.scheduler.filters import compute_filter
 from nova.scheduler.weights import ram
 import sqlalchemy as sa
 
+from cache_aware_sched import cap
 from cache_aware_sched.decision_log import reader
 from cache_aware_sched.explain import asked as asked_mod
 from cache_aware_sched.explain import now
@@ -125,6 +126,24 @@ class NowTests(ExplainTestCase):
         self.assertIn('No host takes the server', '\n'.join(lines))
         self.assertEqual('', found.decision.winner)
         self.assertIn(found.stock, self.HOSTS)
+
+    def test_cluster_has_no_cap(self):
+        """It takes the server that all machines refuse."""
+        self.set(max_same_image_instances_per_host=1)
+        self.restart_scheduler()
+        image = self.image()
+        for _host in self.HOSTS:
+            self.boot(image)
+        with self.cells[-1].manager.writer.get_engine().begin() as connection:
+            connection.execute(sa.text(
+                'UPDATE compute_nodes SET hypervisor_type = :type '
+                "WHERE host = 'host3'"), {'type': cap.CLUSTER})
+
+        [found] = self.explain(image=image)
+
+        self.assertEqual('host3', found.decision.winner)
+        self.assertIn('1 of 6 hosts can take the server: 5 at the cap of 1',
+                      next(text.lines(found)))
 
     def test_above_the_cap(self):
         self.set(max_same_image_instances_per_host=1)

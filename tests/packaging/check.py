@@ -184,7 +184,7 @@ def main() -> None:
         run(*pip, "uninstall", "--yes", DISTRIBUTION)
         run(python, "-c", "import nova.virt.libvirt.driver", cwd=elsewhere)
         ok("without the wheel nova is whole")
-        run(*install, "--editable", str(ROOT))
+        run(*install, "--editable", str(ROOT), "oslo.vmware")
         probe(python, elsewhere, "the editable installation")
         probe(python, ROOT, "the editable installation, in the checkout")
         check_command(work / "venv" / "bin", elsewhere)

@@ -32,8 +32,10 @@ from nova.scheduler import weights
 from nova.virt import driver
 from nova.virt import fake
 from oslo_config import generator
+from oslo_utils import importutils
 
 DRIVERS = ("cache_aware.LibvirtDriver", "cache_aware.FakeDriver")
+CLUSTERS = "VMwareVCDriver"
 WEIGHER = "cache_aware_sched.scheduler.weights.ImageCacheWeigher"
 FILTER = "cache_aware_sched.scheduler.filters.ImageAntiAffinityFilter"
 EXTRA_SPEC = "cache_aware_sched:max_same_image_instances_per_host"
@@ -57,6 +59,26 @@ def pretend_libvirt() -> None:
         sys.modules["libvirt"] = types.ModuleType("libvirt")
 
 
+def check_clusters() -> None:
+    """Load the driver of clusters, or see what is lacking named.
+
+    It is not constructed: nova's constructor asks a vCenter.
+    """
+    has_library = importlib.util.find_spec("oslo_vmware") is not None
+    try:
+        loaded = importutils.import_class(f"nova.virt.cache_aware.{CLUSTERS}")
+    except ImportError as error:
+        expect(
+            not has_library and "oslo_vmware" in str(error),
+            f"cache_aware.{CLUSTERS} without oslo.vmware: {error}",
+        )
+        return
+    expect(
+        has_library and issubclass(loaded, driver.ComputeDriver),
+        f"compute_driver = cache_aware.{CLUSTERS}",
+    )
+
+
 def main() -> None:
     """Load the drivers, the weigher, the filter and the entry points."""
     nova_root = pathlib.Path(nova.cmd.__file__).parents[1]
@@ -72,6 +94,8 @@ def main() -> None:
             isinstance(loaded, driver.ComputeDriver),
             f"compute_driver = {name}",
         )
+
+    check_clusters()
 
     classes = weights.HostWeightHandler().get_matching_classes([WEIGHER])
     expect(

@@ -21,6 +21,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from cache_aware_sched import aggregate_keys
+from cache_aware_sched import cap
 from cache_aware_sched.checks import catalog
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import Level
@@ -315,6 +316,19 @@ class TestComputeChecks(ChecksTestCase):
                    'CAS202', host(), silent)
         self.hosts(FAIL, '0 of 1', 'CAS202', silent)
 
+    def test_clusters_report(self):
+        cluster = host('vc', hypervisor=cap.CLUSTER)
+        silent = host('vc2', why='its driver reports none',
+                      hypervisor=cap.CLUSTER)
+
+        self.compute(OK, 'VMwareVCDriver', driver='cache_aware.VMwareVCDriver')
+        self.hosts(OK, '1 of 1', 'CAS202', cluster)
+        self.hosts(WARN, '1 of 2 compute nodes report; not reporting: vc2',
+                   'CAS202', cluster, silent)
+        mend = self.look('CAS202', cloud=of_cloud(cluster, silent)).mend
+        self.assertIn('cache_aware.VMwareVCDriver', mend)
+        self.assertNotIn('LibvirtDriver', mend)
+
     def test_machines_that_cannot_report(self):
         metal = host('m', why='its driver reports none', hypervisor='ironic')
 
@@ -397,6 +411,12 @@ class TestComputeChecks(ChecksTestCase):
 
         self.critical(OK, '', {'critical_missing': 2}, code='CAS212')
         self.critical(WARN, 'not kept on a', not_kept, code='CAS212')
+        self.hosts(
+            WARN, 'not kept on b, which make disks from images in Ceph; not '
+            'kept on a, to which nova fetches nothing ahead', 'CAS212',
+            *(host(name, hypervisor=hypervisor, facts=dataclasses.replace(
+                FACTS, critical=4, **not_kept))
+              for name, hypervisor in (('a', cap.CLUSTER), ('b', 'QEMU'))))
         # The other check does not wait for them.
         self.critical(OK, '', not_kept)
 
@@ -510,6 +530,13 @@ class TestCloudChecks(ChecksTestCase):
             FAIL, 'compute.conf (cap 3', 'CAS301', scheduler=SCHEDULER,
             compute=dataclasses.replace(COMPUTE, cap=dataclasses.replace(
                 SCHEDULER.cap, number=3)))
+
+    def test_cap_in_the_file_of_a_cluster(self):
+        self.assert_finds(
+            SKIPPED, 'no host says', 'CAS301', scheduler=SCHEDULER,
+            compute=dataclasses.replace(
+                COMPUTE, driver='cache_aware.VMwareVCDriver',
+                cap=dataclasses.replace(SCHEDULER.cap, number=3)))
 
     def test_more_than_the_cap(self):
         self.hosts(OK, '', 'CAS302', host())

@@ -322,6 +322,14 @@ class TestFiles(base.TestCase):
             self.assertIn(where, found['text'])
         self.assertEqual([], os.listdir(path))
 
+    def test_raw_disks_without_images_type(self):
+        result = self.check('--compute', 'c.conf', **{
+            'c.conf': '[DEFAULT]\nuse_cow_images = false\n'})
+
+        [found] = [one for one in json.loads(result.stdout)
+                   if one['code'] == 'CAS214']
+        self.assertIn('not tried: use --try-copy', found['text'])
+
     def test_values_of_the_cap_that_cannot_be_read(self):
         text = ('[cache_aware_sched]\n'
                 'max_same_image_instances_per_host = -1\n')

@@ -22,6 +22,7 @@ from unittest import mock
 import fixtures
 import sqlalchemy as sa
 
+from cache_aware_sched import cap
 from cache_aware_sched.cli import fleet_access
 from cache_aware_sched.fleet import glance
 from cache_aware_sched import nova_databases
@@ -143,6 +144,22 @@ class PlanShowTests(PrecacheCommandTestCase):
 
         self.assertEqual((2, 5, 3, 3.0), (
             row['There'], row['Wanted'], row['Planned'], row['GiB']))
+
+    def test_clusters_are_passed_over(self):
+        """Neither what they hold counts, nor do they fetch or renew."""
+        held = report.BaseFile(report.image_sha1(IMAGE), GIB)
+        self.room('vc', held, hypervisor=cap.CLUSTER)
+        self.host('silent', hypervisor=cap.CLUSTER)
+        self.boots(200)
+
+        [row] = self.read_json('plan')
+        _status, _out, said = self.execute('plan')
+
+        self.assertEqual((0, 3, ['a', 'b', 'c'], ''), (
+            row['There'], row['Wanted'], row['Hosts'], row['Short']))
+        self.assertIn('Passed over, as nova fetches nothing ahead of time to '
+                      'a cluster of VMware: silent, vc.', said)
+        self.assertNotIn('renew', said)
 
     def test_only_images_that_the_operator_chose(self):
         self.image(OTHER_IMAGE, TENANT)

@@ -16,6 +16,7 @@ import datetime
 import hypothesis
 from hypothesis import strategies as st
 
+from cache_aware_sched import cap as cap_mod
 from cache_aware_sched.fleet import cap_trial
 from cache_aware_sched.fleet import capped
 from cache_aware_sched.fleet import images
@@ -28,7 +29,7 @@ from tests.unit.test_fleet_hosts import reporting
 
 IMAGE, OTHER_IMAGE = factories.IMAGE, factories.OTHER_IMAGE
 DAY = datetime.timedelta(days=1)
-A, B, C = (('a', 'a'), ('b', 'b'), ('c', 'c'))
+A, B, C, VC = ((name, name) for name in ('a', 'b', 'c', 'vc'))
 
 
 class CapsTestCase(test_fleet_hosts.FleetTestCase):
@@ -108,6 +109,30 @@ class TestCaps(CapsTestCase):
         [found] = self.image_caps()
 
         self.assertEqual((None, [A]), (found.headroom, found.full))
+
+    def test_clusters_have_no_cap(self):
+        self.set(max_same_image_instances_per_host=2)
+        self.host('vc', reporting(), hypervisor=cap_mod.CLUSTER)
+        self.aggregate('all', 'vc', max_same_image_instances_per_host='1')
+        self.servers('vc', 'vc', 'vc', 'a', 'a', 'a')
+        self.servers('b', image=OTHER_IMAGE)
+
+        on_both, on_machines = sorted(
+            self.image_caps(), key=lambda one: -one.running)
+
+        self.assertEqual({VC: 0, A: 2}, on_both.limits)
+        self.assertEqual(([A], [A], None), (
+            on_both.full, on_both.above, on_both.headroom))
+        self.assertEqual(5, on_machines.headroom)
+
+    def test_cluster_that_is_down_has_no_room(self):
+        self.set(max_same_image_instances_per_host=2)
+        self.host('vc', hypervisor=cap_mod.CLUSTER, forced_down=True)
+        self.servers('vc', 'a', 'a')
+
+        [found] = self.image_caps()
+
+        self.assertEqual((4, {VC: 0, A: 2}), (found.headroom, found.limits))
 
     def test_cap_that_is_tried(self):
         self.set(max_same_image_instances_per_host=9)
@@ -201,6 +226,15 @@ class TestStranded(CapsTestCase):
 
         self.assertEqual({A: {IMAGE: 2}}, self.stranded(2))
 
+    def test_clusters(self):
+        """One is not lost as a whole, and takes what runs on it already."""
+        self.host('a', reporting())
+        self.host('vc', hypervisor=cap_mod.CLUSTER)
+        self.servers('vc', 'vc', 'vc', 'a')
+        self.servers('a', image=OTHER_IMAGE)
+
+        self.assertEqual({A: {OTHER_IMAGE: 1}}, self.stranded(2))
+
 
 class TestReplay(CapsTestCase):
 
@@ -285,6 +319,13 @@ class TestReplay(CapsTestCase):
         self.created('a', 'a')
 
         self.assertEqual((2, 0, 1), self.replay(1))
+
+    def test_servers_of_a_cluster_stay(self):
+        self.host('a', reporting())
+        self.host('vc', hypervisor=cap_mod.CLUSTER)
+        self.created('vc', 'vc', 'vc', 'a')
+
+        self.assertEqual((4, 0, 0), self.replay(1))
 
     def test_images_and_projects_do_not_mix(self):
         self.set(same_image_scope='project')

@@ -59,11 +59,11 @@ class FleetTestCase(nova_tables.TablesTestCase):
     # Given.
 
     def host(self, name, stats=None, cell='cell1', node=None, seconds=10,
-             service=True, **fields):
+             service=True, hypervisor='QEMU', **fields):
         """Have a compute node whose row was written some seconds ago."""
         self.run_in(self.cells[cell], sa.insert(NODES).values(
             host=name, hypervisor_hostname=node or name, stats=stats,
-            hypervisor_type='QEMU', hypervisor_version=1, cpu_info='',
+            hypervisor_type=hypervisor, hypervisor_version=1, cpu_info='',
             vcpus=1, memory_mb=1, local_gb=1, vcpus_used=0, memory_mb_used=0,
             local_gb_used=0, deleted=0, uuid=factories.new_uuid(),
             updated_at=NOW - datetime.timedelta(seconds=seconds)))

@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+from cache_aware_sched import cap
 from cache_aware_sched.scheduler import settings
 from tests.unit import base
 from tests.unit import factories
@@ -34,7 +35,7 @@ class TestCluster(base.TestCase):
 
     def cluster(self, **fields):
         host = factories.host(**fields)
-        host.hypervisor_type = settings.CLUSTER
+        host.hypervisor_type = cap.CLUSTER
         return host
 
     def test_no_cap(self):

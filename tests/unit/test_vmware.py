@@ -34,9 +34,9 @@ from nova.virt.vmwareapi import vim_util
 from nova.virt.vmwareapi import vmops
 from oslo_vmware import exceptions as vexc
 
+from cache_aware_sched import cap
 from cache_aware_sched import presence
 from cache_aware_sched import report
-from cache_aware_sched.scheduler import settings
 from cache_aware_sched.testing.stage import DAY
 from cache_aware_sched.testing.stage import GIB
 from cache_aware_sched.testing.stage import HOST
@@ -105,6 +105,11 @@ class DriverTestCase(vmware.DatastoreStage, base.TestCase):
     def look(self):
         self.driver._background.look()
 
+    def asked_by(self, function):
+        del self.datastores.asked[:]
+        function()
+        return list(self.datastores.asked)
+
 
 class TestReport(DriverTestCase):
 
@@ -133,11 +138,6 @@ class TestReport(DriverTestCase):
 
         self.assertEqual(nova_s, ours)
         self.assertIn(report.STATS_KEY, self.resources()['stats'])
-
-    def asked_by(self, function):
-        del self.datastores.asked[:]
-        function()
-        return list(self.datastores.asked)
 
     def test_nothing_is_reported_before_vcenter_was_asked(self):
         self.assertIsNone(self.reported())
@@ -187,7 +187,7 @@ class TestReport(DriverTestCase):
     def test_node_is_known_as_a_cluster(self):
         """By which the scheduler knows that it has no cap."""
         self.assertEqual(
-            settings.CLUSTER, self.resources()['hypervisor_type'])
+            cap.CLUSTER, self.resources()['hypervisor_type'])
 
     def test_no_cap_is_reported(self):
         self.look()
@@ -232,6 +232,18 @@ class TestBackground(base.TestCase):
 
 
 class TestBoots(DriverTestCase):
+
+    def test_first_boot_looks_into_the_folders_of_its_image_only(self):
+        self.put_images(*range(1, 9), age=DAY)
+        self.driver = driver_of_restart(self)
+
+        asked = self.asked_by(
+            lambda: self.driver._datastores.claim(sha1(1)))
+
+        # One for each datastore, one for the folder, one for the timestamp.
+        self.assertEqual(4, asked.count('SearchDatastore_Task'))
+        self.assertIsNone(self.driver._datastores.listing.look()[
+            f'[ds1] {vmware.BASE}/{image(1)}'].unused_ns)
 
     def test_miss_and_hit(self):
         told = self.listen()

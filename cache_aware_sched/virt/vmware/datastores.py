@@ -177,7 +177,7 @@ class Datastores(store.Store):
         """
         if not self.listing.is_known:  # nova-compute has just started
             try:
-                self.listing.look()
+                self.listing.look(sha1)
             except OSError as error:
                 LOG.debug('Host %(host)s does not touch %(image)s: %(error)s',
                           {'host': self._host(), 'image': sha1,

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from oslo_vmware import exceptions as vexc
 
+from cache_aware_sched import report
 from cache_aware_sched.virt.vmware import folders
 from cache_aware_sched.virt.vmware import vcenter
 
@@ -58,9 +59,11 @@ class FolderListing:
         #: Whether it was ever told what is there.
         self.is_known = False
 
-    def look(self) -> dict[str, folders.Folder]:
+    def look(self, sha1: str | None = None) -> dict[str, folders.Folder]:
         """Return all that are there.
 
+        :param sha1: of an image, to look into its folders only, which takes
+            one task a datastore instead of one a folder
         :raises OSError: if vCenter does not tell
         """
         where: dict[str, vcenter.Datastore] = {}
@@ -76,10 +79,12 @@ class FolderListing:
                            if name in where}
         there = {}
         for name, datastore in where.items():
+            if sha1 not in (None, report.image_sha1(images[name])):
+                continue
             folder = self.folder(name, datastore, images[name])
             if folder is not None:
                 there[name] = folder
-        self.is_known = True
+        self.is_known = self.is_known or sha1 is None
         return there
 
     def folder(self, name: str, where: vcenter.Datastore, image_id: str,
