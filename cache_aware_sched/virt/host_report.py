@@ -124,6 +124,7 @@ class HostReport:
 
     def add_to(self, resources: Any, nodename: str) -> None:
         """Put the report into the resources of a node; never raises."""
+        failed = ('failed', nodename)
         try:
             if resources:  # a node that is not there has none
                 stats = dict(resources.get('stats') or {})
@@ -131,12 +132,17 @@ class HostReport:
                 if text is not None:
                     stats[report.STATS_KEY] = text
                     resources['stats'] = stats
+                once.forget(LOG, failed)
         except CacheNotKnown as error:
             LOG.debug('Host %(host)s does not report its image cache yet: '
                       '%(error)s', {'host': self.host, 'error': error})
-        except Exception:
-            LOG.exception('Host %s does not report its image cache.',
-                          self.host)
+        except Exception as error:
+            once.error(
+                LOG, failed,
+                'Host %(host)s does not report its image cache until this is '
+                'mended, which is said once: %(error)r',
+                {'host': self.host, 'error': error})
+            LOG.debug('Not reported:', exc_info=True)
 
     def _text(self, stats: dict[str, Any], nodename: str) -> str | None:
         there, moving = presence.on_node(

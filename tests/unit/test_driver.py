@@ -325,6 +325,22 @@ class TestResources(DriverTestCase):
 
         self.assertEqual(1, len(self.errors()))
 
+    def test_error_is_said_once_until_there_is_a_report(self):
+        """nova asks each minute."""
+        def fail():
+            self.rows.read_servers.side_effect = RuntimeError('it is down')
+            self.stats()
+
+        fail()
+        fail()
+        self.assertEqual(1, len(self.errors()))
+        self.assertIn('it is down', self.errors()[0])
+
+        self.rows.read_servers.side_effect = None
+        self.stats()
+        fail()
+        self.assertEqual(2, len(self.errors()))
+
     def test_error_of_the_driver_is_nova_s(self):
         with mock.patch.object(
                 Hypervisor, 'get_available_resource', autospec=True,
