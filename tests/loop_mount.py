@@ -22,44 +22,32 @@ import fixtures
 BYTES = 384 * 2 ** 20
 
 
-class CannotMount(Exception):
-    """This machine, or this user, mounts no such file system."""
+def mount(test, kind, *options):
+    """Mount a new file system for a test; return the directory.
 
-
-class LoopMount(fixtures.Fixture):
-    """Mounts a new file system.
+    Skips the test where this machine, or this user, mounts none.
 
     :param kind: for ``mkfs``: xfs, btrfs
     :param options: of mkfs
-    :ivar path: the directory that it is mounted on
     """
-
-    def __init__(self, kind, *options):
-        super().__init__()
-        self.kind = kind
-        self.options = options
-        self.path = None
-
-    def _setUp(self):  # noqa: N802  # as fixtures has it
-        if os.geteuid():
-            raise CannotMount('only root can mount a file system')
-        if shutil.which(f'mkfs.{self.kind}') is None:
-            raise CannotMount(f'mkfs.{self.kind} is missing: install what '
-                              'bindep.txt lists')
-        path = self.useFixture(fixtures.TempDir()).path
-        image = os.path.join(path, 'image')
-        with open(image, 'wb') as file:
-            file.truncate(BYTES)
-        self.path = os.path.join(path, 'mounted')
-        os.mkdir(self.path)
-        _run(f'mkfs.{self.kind}', '-q', *self.options, image)
-        try:
-            _run('mount', '-o', 'loop', image, self.path)
-        except subprocess.CalledProcessError as error:
-            raise CannotMount(f'this machine mounts no {self.kind}: '
-                              f'{error.stderr.strip()}') from None
-        # What still writes at the end of a test does not keep it.
-        self.addCleanup(_run, 'umount', '--lazy', self.path)
+    if os.geteuid():
+        test.skipTest('only root can mount a file system')
+    if shutil.which(f'mkfs.{kind}') is None:
+        test.skipTest(f'mkfs.{kind} is missing: install what bindep.txt lists')
+    path = test.useFixture(fixtures.TempDir()).path
+    image = os.path.join(path, 'image')
+    with open(image, 'wb') as file:
+        file.truncate(BYTES)
+    mounted = os.path.join(path, 'mounted')
+    os.mkdir(mounted)
+    _run(f'mkfs.{kind}', '-q', *options, image)
+    try:
+        _run('mount', '-o', 'loop', image, mounted)
+    except subprocess.CalledProcessError as error:
+        test.skipTest(f'this machine mounts no {kind}: {error.stderr.strip()}')
+    # What still writes at the end of a test does not keep it.
+    test.addCleanup(_run, 'umount', '--lazy', mounted)
+    return mounted
 
 
 def _run(*command):

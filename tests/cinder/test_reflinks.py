@@ -28,13 +28,8 @@ MIB = 16
 class TestReflinks(services.ServicesTestCase):
 
     def storage(self):
-        self.mount = loop_mount.LoopMount('xfs')
-        try:
-            self.mount.setUp()
-        except loop_mount.CannotMount as reason:
-            self.skipTest(str(reason))
-        self.addCleanup(self.mount.cleanUp)
-        return self.mount.path
+        self.mount = loop_mount.mount(self, 'xfs')
+        return self.mount
 
     def setUp(self):
         super().setUp()

@@ -51,21 +51,16 @@ class RawDisksTestCase(test_image_cache.ImageCacheTestCase):
     OPTIONS = {'image_cache_manager': 'lru'}
 
     def setUp(self):
-        try:
-            self.mount = loop_mount.LoopMount(self.KIND, *self.MKFS)
-            self.mount.setUp()
-        except loop_mount.CannotMount as reason:
-            self.skipTest(str(reason))
-        self.addCleanup(self.mount.cleanUp)
         super().setUp()
-        self.instances = os.path.join(self.mount.path, 'instances')
+        self.need_qemu_img()
+        self.mount = loop_mount.mount(self, self.KIND, *self.MKFS)
+        self.instances = os.path.join(self.mount, 'instances')
         self.flags(instances_path=self.instances)
         self.directory = directory.cache_dir()
         self.flags(group='libvirt', images_type='raw')
         # As it is, and not by the length of sparse files.
         self.useFixture(fixtures.MockPatchObject(
             directory.Directory, 'size_of', _SIZE_OF))
-        self.need_qemu_img()
 
     def image(self, data=None, size=None):
         return super().image(data or os.urandom(BYTES), size)
@@ -79,7 +74,7 @@ class RawDisksTestCase(test_image_cache.ImageCacheTestCase):
     def used(self):
         """Return the bytes that are used of the file system."""
         os.sync()
-        found = os.statvfs(self.mount.path)
+        found = os.statvfs(self.mount)
         return (found.f_blocks - found.f_bfree) * found.f_frsize
 
     def digest(self, path):
@@ -186,7 +181,7 @@ class XfsTests(RawDisksTestCase):
         self.assertEqual(self.KIND, found.kind)
         self.assertEqual(2, found.disks)
         self.assertLessEqual(2 * BYTES, found.shared_bytes)
-        self.assertEqual([], list(pathlib.Path(self.mount.path).rglob(
+        self.assertEqual([], list(pathlib.Path(self.mount).rglob(
             '.cache-aware-sched-*')))
 
 

@@ -203,6 +203,7 @@ class TestBoot(LvmDriverTestCase):
 
     def test_nova_compute_that_is_killed(self):
         """At whatever step: the next boot gets a disk of all of the image."""
+        self.need_qemu_img()
         for number, (name, is_done) in enumerate(itertools.product(
                 ('lvm_create_thin', 'fill_zeroed', 'lvm_tag', 'lvm_snapshot',
                  'lvm_extend'), (False, True)), 1):
@@ -242,6 +243,7 @@ class TestBoot(LvmDriverTestCase):
             self.boot(number)
 
     def test_base_file_from_before(self):
+        self.need_qemu_img()
         os.makedirs(os.path.join(self.instances_path, '_base'))
         self.fetch(None, os.path.join(
             self.instances_path, '_base', sha1(1)), image(1))
@@ -344,6 +346,7 @@ class TestNova(LvmDriverTestCase):
 
     def test_disks_of_no_image_are_in_the_pool(self):
         """nova does not clear disks then: others could read plain ones."""
+        self.need_qemu_img()
         swap, files = self.disk_of_no_image('disk.swap', 'swap_1', swap_mb=1)
         data, devices = self.disk_of_no_image(
             'disk.eph0', 'ephemeral_1_x', ephemeral_size=1)
