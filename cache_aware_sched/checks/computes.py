@@ -41,6 +41,9 @@ CLUSTER_DRIVER = 'cache_aware.VMwareVCDriver'
 _DRIVERS = ('cache_aware.LibvirtDriver', 'cache_aware.FakeDriver',
             CLUSTER_DRIVER)
 
+#: Before the names of nova's own drivers for clusters.
+_VMWARE = 'vmwareapi.'
+
 #: Seconds after which a row is old: with libvirt nova writes it each minute,
 #: and [DEFAULT] update_resources_interval can only delay that. Judgement.
 OLD_SECONDS = 300
@@ -67,10 +70,12 @@ def _conf(set_up: SetUp) -> Outcome | None:
 
 def _conf_driver(conf: ComputeConf) -> Outcome:
     if conf.driver not in _DRIVERS:
+        ours = (f'compute_driver = {CLUSTER_DRIVER}'
+                if conf.driver.startswith(_VMWARE) else DRIVER)
         return fail(
             f'{conf.source} has compute_driver = {conf.driver or "nothing"}: '
             'the host does not report its image cache',
-            f'Set [DEFAULT] {DRIVER} and restart nova-compute.')
+            f'Set [DEFAULT] {ours} and restart nova-compute.')
     if conf.manager not in conf.available_managers:
         return fail(
             f'{conf.source} has image_cache_manager = {conf.manager}, which '

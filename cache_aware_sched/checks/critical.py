@@ -24,12 +24,14 @@ from cache_aware_sched.checks import computes
 from cache_aware_sched.checks.state import CheckedHost
 from cache_aware_sched.checks.state import CloudState
 from cache_aware_sched import report
+from cache_aware_sched import wording
 
 
 def _critical(cloud: CloudState) -> Outcome:
-    wanting = [host for host in cloud.hosts if host.facts.critical]
-    lacking = [host for host in wanting if host.facts.critical_missing
+    # Of those that keep none CAS212 tells.
+    wanting = [host for host in cloud.hosts if host.facts.critical
                and host.facts.critical_trouble != report.NOT_KEPT]
+    lacking = [host for host in wanting if host.facts.critical_missing]
     full = [host for host in lacking
             if host.facts.critical_trouble == report.NO_ROOM]
     if full:
@@ -46,8 +48,9 @@ def _critical(cloud: CloudState) -> Outcome:
             'the fetches. If they do not come, the log of nova-compute says '
             'why: "cannot fetch critical image".')
     if not wanting:
-        return ok('no host has critical images')
-    return ok(f'{len(wanting):,} hosts hold all of theirs')
+        return ok('no host has critical images to keep')
+    return ok('all of theirs are on '
+              + wording.counted(len(wanting), 'host'))
 
 
 def _numbers(hosts: Sequence[CheckedHost]) -> list[str]:
@@ -69,8 +72,8 @@ def _kept(cloud: CloudState) -> Outcome:
             (others, 'which make disks from images in Ceph'),
             (clusters, 'to which nova fetches nothing ahead of time: '
              'clusters of VMware')) if found)
-    mend = ('Take critical_images out of the nova.conf or the aggregates of '
-            'these hosts.')
+    mend = ('Take critical_images out of the nova.conf of these hosts, or '
+            'these hosts out of the aggregate.')
     if others:
         mend += ' In an outage of Glance, see that Ceph has the images.'
     if clusters:

@@ -322,6 +322,9 @@ class TestComputeChecks(ChecksTestCase):
                       hypervisor=cap.CLUSTER)
 
         self.compute(OK, 'VMwareVCDriver', driver='cache_aware.VMwareVCDriver')
+        self.assertIn('cache_aware.VMwareVCDriver', self.look(
+            'CAS201', compute=dataclasses.replace(
+                COMPUTE, driver='vmwareapi.VMwareVCDriver')).mend)
         self.hosts(OK, '1 of 1', 'CAS202', cluster)
         self.hosts(WARN, '1 of 2 compute nodes report; not reporting: vc2',
                    'CAS202', cluster, silent)
@@ -397,7 +400,7 @@ class TestComputeChecks(ChecksTestCase):
     def test_critical_images(self):
         self.hosts(OK, 'no host has', 'CAS211', host(), host('b', facts=(
             dataclasses.replace(FACTS, critical=0, critical_missing=0))))
-        self.critical(OK, '2 hosts hold', {'critical_missing': 0},
+        self.critical(OK, 'all of theirs are on 2 hosts', {'critical_missing': 0},
                       {'critical_missing': 0})
         self.critical(WARN, 'not yet on b (2 of 4 missing)',
                       {'critical_missing': 0}, {'critical_missing': 2})
@@ -418,7 +421,8 @@ class TestComputeChecks(ChecksTestCase):
                 FACTS, critical=4, **not_kept))
               for name, hypervisor in (('a', cap.CLUSTER), ('b', 'QEMU'))))
         # The other check does not wait for them.
-        self.critical(OK, '', not_kept)
+        self.critical(OK, 'no host has critical images to keep', not_kept)
+        self.critical(OK, 'on 1 host', {'critical_missing': 0}, not_kept)
 
     def test_raw_disks_share_blocks(self):
         raw = dataclasses.replace(COMPUTE, has_raw_disks=True)
