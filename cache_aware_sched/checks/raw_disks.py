@@ -71,6 +71,7 @@ def _saved(tried: TriedCopy) -> str:
 
 CHECKS = (
     SetUpCheck('CAS214', 'Compute hosts', 'Raw disks share blocks',
-               'With images_type = raw nova copies the image for each server. '
-               'With reflinks that takes no time and no room.', _shared),
+               'With images_type = raw or flat, or default and use_cow_images '
+               '= false, nova copies the image for each server. With reflinks '
+               'that takes no time and no room.', _shared),
 )

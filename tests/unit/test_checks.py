@@ -400,8 +400,8 @@ class TestComputeChecks(ChecksTestCase):
     def test_critical_images(self):
         self.hosts(OK, 'no host has', 'CAS211', host(), host('b', facts=(
             dataclasses.replace(FACTS, critical=0, critical_missing=0))))
-        self.critical(OK, 'all of theirs are on 2 hosts', {'critical_missing': 0},
-                      {'critical_missing': 0})
+        self.critical(OK, 'all of theirs are on 2 hosts',
+                      {'critical_missing': 0}, {'critical_missing': 0})
         self.critical(WARN, 'not yet on b (2 of 4 missing)',
                       {'critical_missing': 0}, {'critical_missing': 2})
         self.critical(FAIL, 'no room for all on a (1 of 4 missing)', {
