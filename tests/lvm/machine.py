@@ -48,6 +48,9 @@ MODULES = (
 #: it is the last to get a processor.
 GUEST_SECONDS = 1800
 
+#: Directories that are new in the guest.
+OWN_OF_GUEST = ('/tmp', '/run')
+
 #: Bytes of the disk with the volume group, and of that for the results.
 DISK_BYTES, RESULT_BYTES = 3 * 2 ** 30, 2 ** 22
 
@@ -100,6 +103,10 @@ class Machine:
         :param words: for the tests in the guest
         :raises Failed: if they cannot be had
         """
+        for path in OWN_OF_GUEST:
+            if CHECKOUT.is_relative_to(path):
+                raise Failed(f'The guest has a {path} of its own, and does '
+                             f'not see {CHECKOUT}: use a checkout elsewhere.')
         self.state.mkdir(parents=True, exist_ok=True)
         missing = [name for name in PACKAGES if not _installed(name)]
         if missing:
