@@ -40,9 +40,6 @@ LOG = logging.getLogger(__name__)
 #: twentieth is for what the servers that are there write.
 FULL_PERCENT = 95
 
-#: LVM takes no size that is not a multiple of it (lvcreate(8)).
-_SECTOR = 512
-
 
 class StoreFull(exception.GroupAffinityViolation):
     """The group or the pool has no room for an image or a disk.
@@ -50,7 +47,6 @@ class StoreFull(exception.GroupAffinityViolation):
     As :class:`cache_aware_sched.virt.glance_down.ImageNotFetched`: nova sends
     a server that is being created to its next candidate host.
     """
-
     # nova shows a user 255 characters, of which half are its own.
     msg_fmt = 'No room on host %(host)s for %(what)s: %(why)s'
 
@@ -159,7 +155,8 @@ class CopiedVolumes(ImageVolumes):
 
     def create(self, name: str, length: int, tags: list[str]) -> None:
         """Make a volume as long as the image."""
-        self.group.change('lvm_create', name, whole_sectors(length), tags)
+        self.group.change('lvm_create', name,
+                          volumes.whole_sectors(length), tags)
 
     def fill(self, path: str, name: str) -> None:
         """Write all of the file."""
@@ -170,7 +167,7 @@ class CopiedVolumes(ImageVolumes):
         """Make an empty volume, as nova does."""
         try:
             nova_lvm.create_volume(
-                self.group.name, disk, whole_sectors(size),
+                self.group.name, disk, volumes.whole_sectors(size),
                 sparse=CONF.libvirt.sparse_logical_volumes)
         finally:
             self.group.changed()
@@ -276,7 +273,7 @@ class ThinVolumes(ImageVolumes):
     def create(self, name: str, length: int, tags: list[str]) -> None:
         """Make a thin volume as long as the image."""
         self.group.change('lvm_create_thin', self._pool, name,
-                          whole_sectors(length), tags)
+                          volumes.whole_sectors(length), tags)
 
     def fill(self, path: str, name: str) -> None:
         """Write what there is of the file."""
@@ -291,16 +288,11 @@ class ThinVolumes(ImageVolumes):
                   size: int) -> None:
         """Grow the snapshot."""
         if size > image.volume.size:
-            self.group.change('lvm_extend', disk, whole_sectors(size))
+            self.group.change('lvm_extend', disk, volumes.whole_sectors(size))
 
     def remove(self, name: str) -> None:
         """Remove a volume; the pool zeroes its blocks when it uses them."""
         self.group.change('lvm_remove', name)
-
-
-def whole_sectors(size: int) -> int:
-    """Return a size that LVM takes, at least as large."""
-    return -(-size // _SECTOR) * _SECTOR
 
 
 def _convert(source: str, target: str) -> None:

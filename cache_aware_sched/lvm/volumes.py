@@ -39,6 +39,9 @@ _TAG = 'cache_aware_sched:'
 #: What LVM allows in a tag (lvm(8)), less what separates them in a report.
 _TAG_VALUE = re.compile('[A-Za-z0-9_+.=/!:&#-]{1,255}', re.ASCII)
 
+#: LVM takes no size that is not a multiple of it (lvcreate(8)).
+_SECTOR = 512
+
 #: Digits of a number in a tag: more is nothing that was written here.
 _NUMBER = re.compile('[0-9]{1,18}', re.ASCII)
 
@@ -181,6 +184,11 @@ def _image_of(volume: Volume) -> ImageVolume | None:
 
 def _number(text: str | None) -> int:
     return int(text) if text and _NUMBER.fullmatch(text) else 0
+
+
+def whole_sectors(size: int) -> int:
+    """Return a size that LVM takes, at least as large."""
+    return -(-size // _SECTOR) * _SECTOR
 
 
 def parse(text: str, name: str) -> VolumeGroup:

@@ -295,9 +295,5 @@ def _sizes(known: PlanInputs) -> dict[str, int]:
 
 
 def _in_glance(image: GlanceImage | None) -> int:
-    """Return the bytes of an image that no host holds, 0 if unknown.
-
-    Twice what Glance sends: nova-compute makes as much room for what it
-    converts (:mod:`cache_aware_sched.imagecache.fetches`).
-    """
+    """Return twice what Glance sends: so much room a host makes for it."""
     return 2 * image.size if image else 0
