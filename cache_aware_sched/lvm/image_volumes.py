@@ -47,6 +47,7 @@ class StoreFull(exception.GroupAffinityViolation):
     As :class:`cache_aware_sched.virt.glance_down.ImageNotFetched`: nova sends
     a server that is being created to its next candidate host.
     """
+
     # nova shows a user 255 characters, of which half are its own.
     msg_fmt = 'No room on host %(host)s for %(what)s: %(why)s'
 
