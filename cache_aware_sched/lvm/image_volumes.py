@@ -48,7 +48,6 @@ class StoreFull(exception.GroupAffinityViolation):
     a server that is being created to its next candidate host.
     """
 
-    # nova shows a user 255 characters, of which half are its own.
     msg_fmt = 'No room on host %(host)s for %(what)s: %(why)s'
 
 

@@ -42,6 +42,18 @@ class FakeDatabase:
         self.aggregates: dict[str, dict[str, str]] | None = {}
         self.answers = True
 
+    def stand_ins(self) -> list[tuple[type, str, Any]]:
+        """Return the methods of nova's objects that it answers in place of.
+
+        :returns: the class, the name of the method, and what to call instead
+        """
+        return [
+            (objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',
+             self.disks_of),
+            (objects.MigrationList, 'get_by_filters', self.migrations_by),
+            (objects.InstanceList, 'get_by_filters', self.servers_by),
+            (objects.AggregateList, 'get_by_host', self.aggregates_of)]
+
     def aggregates_of(self, context: Any, host: str, key: str | None = None,
                       ) -> list[Any]:
         """Stand for ``AggregateList.get_by_host``."""

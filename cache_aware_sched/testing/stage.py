@@ -157,14 +157,7 @@ class StoreStage(Case):
         self.changes = 0
         self._started: manager_mod.BaseImageCacheManager | None = None
         for owner, name, answer in (
-                (objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',
-                 self.database.disks_of),
-                (objects.MigrationList, 'get_by_filters',
-                 self.database.migrations_by),
-                (objects.InstanceList, 'get_by_filters',
-                 self.database.servers_by),
-                (objects.AggregateList, 'get_by_host',
-                 self.database.aggregates_of),
+                *self.database.stand_ins(),
                 (glance, 'get_remote_image_service',
                  lambda context, image_id: (self.glance, image_id))):
             self.patch_object(owner, name, answer)

@@ -123,15 +123,7 @@ class LvmCase(testtools.TestCase):
         self.useFixture(fixtures.MonkeyPatch(
             'nova.virt.libvirt.driver.libvirt', mock.MagicMock()))
         self.database = fakes.FakeDatabase()
-        for owner, name, answer in (
-                (objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',
-                 self.database.disks_of),
-                (objects.MigrationList, 'get_by_filters',
-                 self.database.migrations_by),
-                (objects.InstanceList, 'get_by_filters',
-                 self.database.servers_by),
-                (objects.AggregateList, 'get_by_host',
-                 self.database.aggregates_of)):
+        for owner, name, answer in self.database.stand_ins():
             self.useFixture(fixtures.MockPatchObject(owner, name, answer))
         home = tempfile.mkdtemp(dir='/tmp')
         self.addCleanup(shutil.rmtree, home)

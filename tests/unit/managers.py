@@ -134,14 +134,7 @@ class ManagerTestCase(base.TestCase):
         self.database = fakes.FakeDatabase()
         self.glance = Glance()
         for owner, name, answer in (
-                (objects.BlockDeviceMappingList, 'bdms_by_instance_uuid',
-                 self.database.disks_of),
-                (objects.MigrationList, 'get_by_filters',
-                 self.database.migrations_by),
-                (objects.InstanceList, 'get_by_filters',
-                 self.database.servers_by),
-                (objects.AggregateList, 'get_by_host',
-                 self.database.aggregates_of),
+                *self.database.stand_ins(),
                 (glance, 'get_remote_image_service',
                  lambda context, image_id: (self.glance, image_id))):
             self.useFixture(fixtures.MockPatchObject(owner, name, answer))
