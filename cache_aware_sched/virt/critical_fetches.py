@@ -32,6 +32,7 @@ from cache_aware_sched import once
 from cache_aware_sched import report
 from cache_aware_sched import service_account
 from cache_aware_sched.virt import fetch_schedule
+from cache_aware_sched.virt import host_thread
 
 LOG = logging.getLogger(__name__)
 
@@ -68,33 +69,15 @@ class CriticalFetches:
         self._driver = driver
         self._schedule = fetch_schedule.FetchSchedule(
             CONF.cache_aware_sched.critical_image_spread_seconds)
-        self._ended: threading.Event | None = None
+        #: In which it works.
+        self.thread = host_thread.HostThread(
+            'critical images', self._run, lambda: self._host,
+            'does not fetch its critical images')
         self._ask_at = 0.0
         #: Ids of those that do not fit in.
         self._refused: set[str] = set()
         #: What was told of each that is missing.
         self._told: dict[str, set[tuple[str, str]]] = {}
-
-    def begin(self) -> None:
-        """Begin to work, if that was not done yet; never raises."""
-        if self._ended is not None:
-            return
-        self._ended = threading.Event()
-        try:
-            # Under eventlet, which nova-compute patches in, a greenthread. Not
-            # of nova's pools: one that never ends would hold up their end.
-            threading.Thread(target=self._run, args=(self._ended,),
-                             name='critical images', daemon=True).start()
-        except Exception as error:
-            once.warning(
-                LOG, ('begin',), 'Host %(host)s does not fetch its critical '
-                'images: %(error)s', {'host': self._host, 'error': error})
-
-    def end(self) -> None:
-        """End the work; returns at once."""
-        if self._ended is not None:
-            self._ended.set()
-        self._ended = None
 
     def status(self, files: Collection[report.BaseFile]) -> CriticalStatus:
         """Return how the host is off.

@@ -72,6 +72,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
     def init_host(self, host: str) -> None:
         """Start the image cache, before nova starts any server."""
         self.image_cache_manager.init_host(host)
+        self._critical_fetches.thread.ready()
         super().init_host(host)
 
     def cache_facts(self, files: Collection[report.BaseFile],
@@ -81,7 +82,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
 
     def cleanup_host(self, host: str) -> None:
         """End the work; nova calls it when nova-compute ends."""
-        self._critical_fetches.end()
+        self._critical_fetches.thread.end()
         self.image_cache_manager.cache.save()
         # Of nova's driver, which comes behind the mixins.
         super().cleanup_host(host)  # type: ignore[misc]
@@ -94,7 +95,7 @@ class ManagedCacheMixin(driver.CacheAwareMixin):
         """
         self.image_cache_manager.store.register()
         resources = super().get_available_resource(nodename)
-        self._critical_fetches.begin()
+        self._critical_fetches.thread.begin()
         return resources
 
     def uses_fetched_images(self) -> bool:

@@ -67,7 +67,7 @@ def end_reports(computes):
     for compute in computes:
         fetches = getattr(compute.manager.driver, '_critical_fetches', None)
         if fetches:
-            fetches.end()
+            fetches.thread.end()
         # nova's own drivers have none.
         sent = getattr(compute.manager.driver, '_cache_report', None)
         while (sent and sent._refresher._running

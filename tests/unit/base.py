@@ -47,8 +47,8 @@ class TestCase(base.BaseTestCase):
             instances_path=self.useFixture(fixtures.TempDir()).path)
         # Its thread would outlive the test; the tests of it call its steps.
         self.useFixture(fixtures.MonkeyPatch(
-            'cache_aware_sched.virt.critical_fetches.CriticalFetches.begin',
-            lambda fetches: None))
+            'cache_aware_sched.virt.host_thread.HostThread.begin',
+            lambda thread: None))
         self._capture_log()
         self._forget()
         self.context = nova_context.RequestContext(

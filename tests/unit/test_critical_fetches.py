@@ -31,6 +31,7 @@ from cache_aware_sched import service_account
 from cache_aware_sched.virt import critical_fetches
 from cache_aware_sched.virt import fake
 from cache_aware_sched.virt import fetch_schedule
+from cache_aware_sched.virt import host_thread
 from cache_aware_sched.virt import libvirt
 from tests.unit import base
 from tests.unit import factories
@@ -41,7 +42,7 @@ GIB = factories.GIB
 IMAGE, OTHER_IMAGE = factories.IMAGE, factories.OTHER_IMAGE
 THIRD_IMAGE = 'aaaaaaaa-0000-4000-8000-000000000003'
 
-BEGIN = critical_fetches.CriticalFetches.begin
+BEGIN = host_thread.HostThread.begin
 
 
 class Glance:
@@ -449,22 +450,38 @@ class TestOthers(CriticalFetchesTestCase):
         self.start(critical_images=[IMAGE])
         ended = []
         run = self.fetches._run
-        self.fetches._run = lambda event: (run(event), ended.append(1))
+        self.fetches.thread._run = lambda event: (
+            run(event), ended.append(1))
 
         for _time in range(3):
-            BEGIN(self.fetches)
+            BEGIN(self.fetches.thread)
         self.wait(self.held)
         self.driver.cleanup_host(HOST)
 
         self.wait(lambda: ended)
         self.assertEqual([1], ended)
 
+    def test_report_after_the_end_begins_no_thread(self):
+        self.start(critical_images=[IMAGE])
+        self.useFixture(fixtures.MockPatchObject(
+            host_thread.HostThread, 'begin', BEGIN))
+        self.driver.cleanup_host(HOST)
+
+        with mock.patch.object(host_thread.threading, 'Thread') as thread:
+            self.driver.get_available_resource(HOST)
+            self.assertEqual([], thread.mock_calls)
+
+            # After SIGHUP.
+            self.driver.init_host(HOST)
+            self.driver.get_available_resource(HOST)
+            self.assertEqual([mock.call().start()], thread.mock_calls[1:])
+
     def test_thread_that_cannot_be_started(self):
         self.start(critical_images=[IMAGE])
         with mock.patch.object(
-                critical_fetches.threading.Thread, 'start', autospec=True,
+                host_thread.threading.Thread, 'start', autospec=True,
                 side_effect=RuntimeError("can't start new thread")):
-            BEGIN(self.fetches)
+            BEGIN(self.fetches.thread)
 
         [warning] = self.warnings()
         self.assertIn("can't start new thread", warning)
@@ -478,7 +495,7 @@ class TestOthers(CriticalFetchesTestCase):
             go_on.wait(30)
 
         with mock.patch.object(self.driver, 'cache_image', slow):
-            BEGIN(self.fetches)
+            BEGIN(self.fetches.thread)
             self.assertTrue(begun.wait(30))
             self.driver.cleanup_host(HOST)
             self.assertFalse(go_on.is_set())

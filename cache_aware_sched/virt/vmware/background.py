@@ -25,6 +25,7 @@ from oslo_log import log as logging
 
 from cache_aware_sched import once
 from cache_aware_sched import report
+from cache_aware_sched.virt import host_thread
 
 LOG = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class BackgroundLook:
     :param changed: called when it differs from what was seen before
     :param host: returns the name of the host
     :ivar seen: what was seen last; None before that
+    :ivar thread: in which it looks
     """
 
     def __init__(self, look: Callable[[], CacheContents],
@@ -62,29 +64,13 @@ class BackgroundLook:
         self._host = host
         self.seen: CacheContents | None = None
         self._wake = threading.Event()
-        self._ended: threading.Event | None = None
-
-    def begin(self) -> None:
-        """Begin to look, if that was not done yet; never raises."""
-        if self._ended is not None:
-            return
-        self._ended = threading.Event()
-        try:
-            # See critical_fetches: under eventlet a greenthread, and of no
-            # pool of nova's.
-            threading.Thread(target=self._run, args=(self._ended,),
-                             name='datastores', daemon=True).start()
-        except Exception as error:
-            once.warning(
-                LOG, ('begin',), 'Host %(host)s does not report its image '
-                'cache: %(error)s', {'host': self._host(), 'error': error})
+        self.thread = host_thread.HostThread(
+            'datastores', self._run, host, 'does not report its image cache')
 
     def end(self) -> None:
-        """End the work; returns at once."""
-        if self._ended is not None:
-            self._ended.set()
-            self._wake.set()
-        self._ended = None
+        """End the looks; returns at once."""
+        self.thread.end()
+        self._wake.set()
 
     def request(self) -> None:
         """Have it looked soon; returns at once."""

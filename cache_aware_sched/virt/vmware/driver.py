@@ -60,7 +60,8 @@ class VMwareVCDriver(managed.ManagedCacheMixin,
     def init_host(self, host: str) -> None:
         """Start the image cache, and begin to look what is in it."""
         super().init_host(host)
-        self._background.begin()
+        self._background.thread.ready()
+        self._background.thread.begin()
 
     def cleanup_host(self, host: str) -> None:
         """End the work; nova calls it when nova-compute ends."""
