@@ -120,10 +120,15 @@ class LockKeeper:
         self._lease, self._beaten_at = _LEASE, clock()
         self._beats_at = clock() + _LEASE
         self._is_stuck = self._has_ended = False
+        self._coordinator: Any = None
         threading.Thread(target=self._work, daemon=True,
                          name='locks').start()
-        self._coordinator = self._call(connect, START_PATIENCE)
-        self._call(self._beat, PATIENCE)
+        try:
+            self._coordinator = self._call(connect, START_PATIENCE, _end)
+            self._call(self._beat, PATIENCE)
+        except Unanswered:
+            self._put(self._stop)  # nobody waits for a server that hangs
+            raise
 
     def acquire(self, name: str, tooz_name: bytes) -> KeptLock | None:
         """Return a lock that was free, None if it was not.
@@ -151,13 +156,7 @@ class LockKeeper:
 
     def stop(self) -> None:
         """Give everything back that can be given back, and end."""
-        def stop() -> None:
-            self._has_ended = True
-            for kept in list(self._held):
-                self._drop(kept)
-            self._coordinator.stop()
-
-        self._wait(self._put(stop))
+        self._wait(self._put(self._stop))
 
     # In the thread of the caller.
 
@@ -250,6 +249,13 @@ class LockKeeper:
         self._beaten_at = now
         self._beats_at = now + self._lease / _BEATS
 
+    def _stop(self) -> None:
+        self._has_ended = True
+        for kept in list(self._held):
+            self._drop(kept)
+        if self._coordinator is not None:
+            _end(self._coordinator)
+
     def _is_still_held(self, kept: KeptLock, is_late: bool) -> bool:
         try:
             return bool(kept.lock.is_still_owner())
@@ -278,3 +284,8 @@ class LockKeeper:
         except Exception:  # of the driver, whichever it is
             self._owed.append(kept.lock)
             self._beats_at = min(self._beats_at, self._clock() + _AGAIN)
+
+
+def _end(coordinator: Any) -> None:
+    with contextlib.suppress(Exception):  # of the driver, whichever it is
+        coordinator.stop()

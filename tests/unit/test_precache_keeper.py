@@ -315,3 +315,29 @@ class KeeperTests(KeeperTestCase):
 
         self.assertRaises(keeper.Unanswered, keeper.LockKeeper,
                           self.server.answer)
+
+    def test_nothing_is_left_of_a_start_that_fails(self):
+        """Else each try leaves a thread behind, which warns for ever."""
+        self.server.away = OSError('refused')
+
+        for connect in (self.server.answer,
+                        lambda: Coordinator(self.server)):
+            threads = set(threading.enumerate())
+            self.assertRaises(keeper.Unanswered, keeper.LockKeeper, connect)
+            self.wait(lambda: threads >= {  # noqa: B023
+                one for one in threading.enumerate() if one.name == 'locks'})
+
+        self.assertEqual([], self.warnings())
+
+    def test_start_that_comes_too_late_is_ended(self):
+        self.server.answers.clear()
+        late = Coordinator(self.server)
+
+        def connect():
+            self.server.answer()
+            return late
+
+        self.assertRaises(keeper.Unanswered, keeper.LockKeeper, connect)
+        self.server.answers.set()
+
+        self.wait(lambda: late.is_stopped)
