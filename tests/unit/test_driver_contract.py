@@ -69,6 +69,8 @@ class _OneOfOurs:
             super().setUp()
         ours = type(self.connection)
         self.assertEqual(self.OURS, f'{ours.__module__}.{ours.__name__}')
+        # Its threads would go on in the tests that follow.
+        self.addCleanup(self.connection.cleanup_host, 'host')
 
 
 class TestFakeDriver(_OneOfOurs, novas_tests.FakeConnectionTestCase):
