@@ -12,6 +12,8 @@
 
 """What operators and the scheduler are told, and what goes wrong."""
 
+from typing import Any
+
 from cache_aware_sched.imagecache import entry as entry_mod
 from cache_aware_sched.imagecache import store as store_mod
 from cache_aware_sched.testing import needed
@@ -122,10 +124,10 @@ class TroubleSuite(needed.Traits):
         remove = manager.store.remove
         stuck = self.entry(901)
 
-        def fail(entry: entry_mod.Entry, *args: object) -> store_mod.Removal:
+        def fail(entry: entry_mod.Entry, *args: Any) -> store_mod.Removal:
             if entry.name == stuck.name:
                 return store_mod.Removal.FAILED
-            return remove(entry, *args)  # type: ignore[arg-type]
+            return remove(entry, *args)
 
         self.patch_object(manager.store, 'remove', fail)
 
@@ -141,10 +143,10 @@ class TroubleSuite(needed.Traits):
         manager = self.start()
         remove = manager.store.remove
 
-        def meddle(entry: entry_mod.Entry, *args: object,
+        def meddle(entry: entry_mod.Entry, *args: Any,
                    ) -> store_mod.Removal:
             manager.store.claim(sha1(1))
-            return remove(entry, *args)  # type: ignore[arg-type]
+            return remove(entry, *args)
 
         self.patch_object(manager.store, 'remove', meddle)
 
