@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import datetime
 from typing import Any
+import uuid
 
 from cliff import columns
 from cliff import lister
@@ -73,7 +74,7 @@ def announced(text: str) -> tuple[str, int, str | None]:
             and 0 < int(count) <= 1_000_000 and (zone or not at)):
         raise argparse.ArgumentTypeError(
             f'{text!r} is not IMAGE=COUNT or IMAGE=COUNT@ZONE')
-    return image, int(count), zone if at else None
+    return str(uuid.UUID(image)), int(count), zone if at else None
 
 
 class PrecacheCommand(fleet_access.FleetCommand):

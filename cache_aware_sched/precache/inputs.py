@@ -16,6 +16,7 @@ Everything comes from nova's own records and the reports of the hosts, but for
 owners and sizes, which Glance tells.
 """
 
+import collections
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -110,11 +111,12 @@ class PlanInputs:
 
 def doubts(known: PlanInputs) -> Iterator[str]:
     """Say why nothing should be done with what is known."""
-    hosts = known.fleet.hosts
+    hosts = [host for host in known.fleet.hosts if host.caches_ahead]
     for why in known.fleet.unread.values():
         yield f'{why}: what its hosts hold is not known'
     if not hosts:
-        yield 'there are no hosts'
+        yield ('there are no hosts'
+               + ' but clusters and bare metal' * bool(known.fleet.hosts))
         return
     if not known.servers:
         yield 'no servers were created lately'
@@ -148,8 +150,8 @@ def cache_host(host: fleet_hosts.ReportingHost,
     :param domain: what fails as a whole with it
     """
     unfit = '' if host.state == fleet_hosts.UP else host.state
-    if host.is_cluster:
-        unfit = unfit or 'is a cluster'
+    if not host.caches_ahead:
+        unfit = unfit or 'is a cluster, or bare metal'
     reported = host.reported
     if reported is None:
         return terms.CacheHost(
@@ -185,10 +187,25 @@ def _room(facts: report.HostFacts) -> tuple[int, bool]:
 
 def in_vain(known: PlanInputs, choice: PrecacheChoice,
             announced: Iterable[Announced]) -> Iterator[str]:
-    """Say of which announced images nothing is planned, and why."""
+    """Say of which announced servers nothing is planned, and why."""
+    announced = list(announced)
     for image in sorted({one.image_id for one in announced}):
         if why := refusal(known, choice, image):
             yield f'Image {image} is announced in vain: {why}.'
+    zones = zones_up(known)
+    for image, zone in sorted({(one.image_id, one.zone) for one in announced
+                               if one.zone is not None}):
+        if not zones[zone] and not known.fleet.unread:
+            yield (f'Image {image} is announced in vain in '
+                   f'{f"zone {zone}" if zone else "the default zone"}: no '
+                   'host there is up and enabled.')
+
+
+def zones_up(known: PlanInputs) -> collections.Counter[str]:
+    """Return the hosts of each zone that can get servers and images."""
+    return collections.Counter(
+        host.zone for host in known.fleet.hosts
+        if host.state == fleet_hosts.UP and host.caches_ahead)
 
 
 def passed_over(known: PlanInputs) -> Iterator[str]:

@@ -18,7 +18,7 @@ import datetime
 import math
 
 from cache_aware_sched.fleet.glance import GlanceImage
-from cache_aware_sched.fleet import hosts as fleet_hosts
+from cache_aware_sched.fleet.recent import RecentServer
 from cache_aware_sched.precache import demand
 from cache_aware_sched.precache import inputs
 from cache_aware_sched.precache import terms
@@ -34,25 +34,26 @@ class ImageDemand:
 
     def __init__(self, known: inputs.PlanInputs, half_life: datetime.timedelta,
                  announced: Iterable[inputs.Announced] = ()) -> None:
-        self._zones = {host.name: host.zone for host in known.fleet.hosts}
+        zones = _Zones(known)
         created: dict[tuple[str, str], list[datetime.datetime]] = (
             collections.defaultdict(list))
         for server in known.servers:
-            created[server.image, self._zones.get(server.host, '')].append(
-                server.created)
+            zone = zones.of(server)
+            if zone is not None:
+                created[server.image, zone].append(server.created)
         self.boots_per_day = {
             key: demand.boots_per_day(
                 times, known.now, half_life, known.period)
             for key, times in created.items()}
+        self._shares = inputs.zones_up(known)
         self.announced: dict[tuple[str, str], int] = {}
         for one in announced:
             self._announce(one)
 
     def _announce(self, one: inputs.Announced) -> None:
         """Share servers out to the zones as these have hosts."""
-        shares = collections.Counter(self._zones.values())
-        if one.zone is not None:
-            shares = collections.Counter([one.zone])
+        shares = (self._shares if one.zone is None
+                  else collections.Counter([one.zone]))
         for zone, number in shares.items():
             key = (one.image_id, zone)
             self.announced[key] = self.announced.get(key, 0) + math.ceil(
@@ -65,6 +66,29 @@ class ImageDemand:
             *self.boots_per_day, *self.announced)}
 
 
+class _Zones:
+    """Where servers are, or were."""
+
+    def __init__(self, known: inputs.PlanInputs) -> None:
+        self._by_host = {host.name: host.zone for host in known.fleet.hosts}
+        self._names = set(self._by_host.values())
+        self._others = {host.name for host in known.fleet.hosts
+                        if not host.caches_ahead}
+
+    def of(self, server: RecentServer) -> str | None:
+        """Return the zone for which a server is demand, None for none.
+
+        What runs on a cluster or on bare metal would not run elsewhere. Of a
+        server whose host is gone nova still has the zone. Of one that is
+        shelved it has neither (nova.compute.manager,
+        _nil_out_instance_obj_host_and_node, nova 34.0.0): the default zone.
+        """
+        if server.host in self._others:
+            return None
+        return self._by_host.get(server.host, (
+            server.zone if server.zone in self._names else ''))
+
+
 def wishes(known: inputs.PlanInputs, asked: ImageDemand,
            choice: inputs.PrecacheChoice, least: int, servers_per_copy: int,
            ) -> list[terms.Wish]:
@@ -74,9 +98,7 @@ def wishes(known: inputs.PlanInputs, asked: ImageDemand,
     :param servers_per_copy: that are announced
     """
     sizes = _sizes(known)
-    zones = collections.Counter(
-        host.zone for host in known.fleet.hosts
-        if host.state == fleet_hosts.UP and not host.is_cluster)
+    zones = inputs.zones_up(known)
     found = []
     for image, zone in sorted({*asked.boots_per_day, *asked.announced}):
         boots = asked.boots_per_day.get((image, zone), 0.0)

@@ -161,6 +161,31 @@ class PlanShowTests(PrecacheCommandTestCase):
                       'a cluster of VMware: silent, vc.', said)
         self.assertNotIn('renew', said)
 
+    def test_bare_metal_is_passed_over(self):
+        """It thins out no copies, and is down without any doubt.
+
+        One nova-compute has many nodes, whose servers use no image cache.
+        """
+        for number in range(97):
+            self.host('metal', node=f'node{number}', hypervisor='ironic',
+                      service=not number, forced_down=True)
+        self.image(OTHER_IMAGE)
+        self.boots(200)
+        self.boots(200, OTHER_IMAGE, 'metal')
+
+        status, out, said = self.execute('plan', '-f', 'json')
+
+        self.assertEqual([(IMAGE, 3, 3)], [
+            (row['Image'], row['Wanted'], row['Planned'])
+            for row in json.loads(out)], status)
+        self.assertNotIn('In doubt', said)
+
+    def test_servers_of_clusters_are_no_demand_of_others(self):
+        self.room('vc', hypervisor=cap.CLUSTER)
+        self.boots(200, host='vc')
+
+        self.assertEqual({}, self.planned())
+
     def test_only_images_that_the_operator_chose(self):
         self.image(OTHER_IMAGE, TENANT)
         self.boots(200, OTHER_IMAGE)
@@ -191,14 +216,44 @@ class PlanShowTests(PrecacheCommandTestCase):
 
         self.assertEqual({(IMAGE, 'az1'): 'b, c'}, self.planned())
 
+    def test_servers_of_hosts_that_are_gone(self):
+        """nova still has their zone."""
+        self.aggregate('east', 'b', 'c', zone='az1')
+        self.boots(200, host='gone', availability_zone='az1')
+        self.boots(200, OTHER_IMAGE, 'gone', availability_zone='nova')
+        self.image(OTHER_IMAGE)
+
+        rows = self.read_json('plan')
+
+        self.assertEqual([
+            (IMAGE, 'az1', 20.0, ['b', 'c']), (OTHER_IMAGE, '', 20.0, ['a']),
+        ], [(row['Image'], row['Zone'], row['Servers a day'], row['Hosts'])
+            for row in rows])
+
     def test_announced_servers(self):
         self.aggregate('east', 'b', 'c', zone='az1')
         for expect, planned in (
                 (f'{IMAGE}=60@az1', {(IMAGE, 'az1'): 'b, c'}),
                 (f'{IMAGE}=60@nova', {(IMAGE, ''): 'a'}),
                 (f'{IMAGE.upper()}=60', {
-                    (IMAGE, 'az1'): 'b, c', (IMAGE, ''): 'a'})):
+                    (IMAGE, 'az1'): 'b, c', (IMAGE, ''): 'a'}),
+                (f'{IMAGE.replace("-", "")}=60@az1', {
+                    (IMAGE, 'az1'): 'b, c'})):
             self.assertEqual(planned, self.planned('--expect', expect))
+
+    def test_zones_that_get_no_servers(self):
+        """Announced servers go to the others; what names one is told."""
+        self.room('d', disabled=True)
+        self.room('e', disabled=True)
+        self.aggregate('west', 'd', 'e', zone='az2')
+
+        [row] = self.read_json('plan', '--expect', f'{IMAGE}=60')
+        _status, _out, said = self.execute(
+            'plan', '--expect', f'{IMAGE}=60@az2')
+
+        self.assertEqual(('', 60), (row['Zone'], row['Servers a day']))
+        self.assertIn(f'Image {IMAGE} is announced in vain in zone az2: no '
+                      'host there is up and enabled.', said)
 
     def test_announcements_that_are_none(self):
         for text in (IMAGE, f'{IMAGE}=0', f'{IMAGE}=x', f'{IMAGE}=5@',
