@@ -14,6 +14,7 @@
 
 import concurrent.futures
 import dataclasses
+import os
 import sys
 from unittest import mock
 
@@ -462,6 +463,20 @@ class LocksTests(base.TestCase):
 
             self.assertNotIn(None, held)
             self.assertIsNone(one.first_free('slot', 2))
+
+    def test_what_root_makes_others_can_use(self):
+        """A command of root must not keep that of nova's user out."""
+        if os.geteuid():
+            self.skipTest('needs root')
+        os.chown(self.path, 65534, 65534)
+        with coordination.locks(None, self.path) as locks:
+            locks.acquire('host a')
+
+        self.assertEqual({(65534, 65534)}, {
+            (status.st_uid, status.st_gid) for status in (
+                os.lstat(os.path.join(where, name))
+                for where, directories, files in os.walk(self.path)
+                for name in (*directories, *files))})
 
     def test_no_directory(self):
         error = self.assertRaises(
