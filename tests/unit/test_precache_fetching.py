@@ -216,6 +216,22 @@ class FetchRunTests(FetchRunTestCase):
         self.assertIn('did not answer', results['b', OTHER_IMAGE].reason)
         self.assertEqual(FetchOutcome.CACHED, self.outcome(results, 'c'))
 
+    def test_host_that_gets_no_servers_meanwhile(self):
+        """It is told without a wait, and is no failure that stops others."""
+        def lose():
+            if self.hosts.now > 5:
+                self.hosts.hosts['c'] = CacheHost('c', room=GIB, unfit='down')
+            return ''
+
+        self.closed = lose
+
+        results = self.run_copies(*map(copy, 'abcd'), slots=1, max_failures=0)
+
+        self.assertEqual((FetchOutcome.NOT_TRIED, 'the host gets no images '
+                          'now: down'), (
+            self.outcome(results, 'c'), results['c', IMAGE].reason))
+        self.assertEqual(FetchOutcome.CACHED, self.outcome(results, 'd'))
+
     def test_host_that_answers_no_more_but_has_it(self):
         self.hosts.behaviour['b'] = (60.0, TimeoutError('no answer'))
 
