@@ -14,6 +14,7 @@
 
 import concurrent.futures
 import datetime
+import io
 import json
 import os
 import pathlib
@@ -41,6 +42,13 @@ from tests.unit.test_fleet_hosts import reporting
 GIB = factories.GIB
 IMAGE, OTHER_IMAGE = factories.IMAGE, factories.OTHER_IMAGE
 CLOUD, TENANT = 'c' * 32, 'd' * 32
+
+
+class Terminal(io.StringIO):
+    """What is printed, as if somebody watched."""
+
+    def isatty(self):
+        return True
 
 
 class PrecacheCommandTestCase(test_cli_host.HostCommandTestCase):
@@ -473,6 +481,17 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
         self.assertEqual({'a', 'b'}, {row['Host'] for row in rows})
         self.assertIn('b: image aaaaaaaa', err)
         self.assertIn('not there: no reply.', err)
+
+    def test_bar_on_a_terminal(self):
+        self.answers = {'b': 'error'}
+        self.useFixture(fixtures.EnvironmentVariable('TERM', 'xterm'))
+        with mock.patch.object(io, 'StringIO', Terminal):
+            status, _rows, err = self.apply()
+
+        self.assertEqual(1, status)
+        self.assertIn('3/3', err)
+        self.assertIn('b: image aaaaaaaa', err)
+        self.assertIn('2 cached, 0 existing, 1 failed, 0 not tried.', err)
 
     def test_results(self):
         self.answers = {'a': 'error'}
