@@ -115,7 +115,8 @@ class _PlannedHost:
         self._hottest = max((wishes[image].boots_per_day
                              for image in self.victims if image in wishes),
                             default=-math.inf)
-        self.boots = sum(
+        # Exactly: a set is in another order in each process.
+        self.boots = math.fsum(
             wishes[image].boots_per_day / max(1, wishes[image].copies)
             for image in self.images if image in wishes)
 
