@@ -251,12 +251,13 @@ def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
         one = len(plan.renewals) == 1
         yield (f'To renew: {len(plan.renewals):,} cop{"y" if one else "ies"} '
                'that no server uses, so that none ages out.')
-    lacking = [line for line in plan.lines
-               if line.wanted > line.there or line.short]
+    lacking = {line.image_id for line in plan.lines
+               if line.wanted > line.there or line.short}
     if not plan.copies:
         yield 'Nothing is to be fetched. ' + (
-            f'{wording.counted(len(lacking), "image")} lack copies that no '
-            'host can take.' if lacking else
+            f'{wording.counted(len(lacking), "image")} '
+            f'lack{"s" if len(lacking) == 1 else ""} copies that no host can '
+            'take.' if lacking else
             'Of all images that may be, there are enough copies.'
             if any(line.wanted for line in plan.lines) else
             'No image that may be is asked for often enough: one server every '

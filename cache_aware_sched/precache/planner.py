@@ -271,5 +271,12 @@ class _Planner:
                 yield PlannedImage(
                     wish, self._there[key], self._unknown[key],
                     self._wanted[key], tuple(hosts[key]),
-                    short.get(key, '') if self._zones[wish.zone].number
-                    else 'no host of the zone gets servers')
+                    short.get(key) or self._nobody(key))
+
+    def _nobody(self, key: tuple[str, str]) -> str:
+        """Return why no host can be chosen at all, '' if one can."""
+        number = self._zones[key[0]].number
+        if not number:
+            return 'no host of the zone gets servers and keeps images'
+        return ('no host of the zone reports all it holds'
+                if self._unknown[key] == number else '')

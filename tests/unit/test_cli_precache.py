@@ -356,6 +356,24 @@ class PlanShowTests(PrecacheCommandTestCase):
 
         self.assertEqual({(IMAGE, ''): 'c, b'}, self.planned())
 
+    def test_zones_whose_hosts_cannot_fetch(self):
+        """It is said why nothing is planned there."""
+        self.host('rbd', reporting(caches=False))
+        self.host('stock', '{}')
+        self.aggregate('ceph', 'rbd', zone='az1')
+        self.aggregate('new', 'stock', zone='az2')
+        self.boots(200, host='rbd')
+        self.boots(200, host='stock')
+
+        rows = self.read_json('plan')
+        _status, _out, said = self.execute('plan')
+
+        self.assertEqual({
+            'az1': 'no host of the zone gets servers and keeps images',
+            'az2': 'no host of the zone reports all it holds',
+        }, {row['Zone']: row['Short'] for row in rows})
+        self.assertIn('1 image lacks copies that no host can take', said)
+
     def test_glance_is_silent(self):
         self.boots(200)
         with mock.patch.object(glance, 'records', side_effect=(

@@ -125,8 +125,19 @@ class PlanTests(base.TestCase):
         found = planner.plan([], [wish()])
 
         self.assertEqual([], found.fetches)
-        self.assertEqual('no host of the zone gets servers',
+        self.assertEqual('no host of the zone gets servers and keeps images',
                          found.images[0].short)
+
+    def test_zone_whose_hosts_do_not_tell(self):
+        """One that tells of the image itself is told of as well."""
+        [image] = planner.plan([host(knows_all=False)], [wish()]).images
+        self.assertEqual((0, 0, 'no host of the zone reports all it holds'),
+                         (image.there, image.wanted, image.short))
+
+        [image] = planner.plan(
+            [host(knows_all=False, held={'a': 1})], [wish()]).images
+        self.assertEqual((1, 1, ''), (
+            image.there, image.wanted, image.short))
 
     def test_unknown_hosts_are_not_taken_for_cold(self):
         hosts = [host('h1'), host('h2'), host('h3', knows_all=False),
