@@ -28,6 +28,10 @@ from cache_aware_sched.conf.scheduler import MAX_CAP
 #: a machine, with which all its servers are lost.
 CLUSTER = 'VMware vCenter Server'
 
+#: What a node says it is whose servers are machines (nova.virt.ironic.driver,
+#: nova 34.0.0): nova counts and caps none of them, and fetches nothing to it.
+BARE_METAL = 'ironic'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cap:

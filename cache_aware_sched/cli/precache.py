@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import datetime
 from typing import Any
+import uuid
 
 from cliff import columns
 from cliff import lister
@@ -73,7 +74,7 @@ def announced(text: str) -> tuple[str, int, str | None]:
             and 0 < int(count) <= 1_000_000 and (zone or not at)):
         raise argparse.ArgumentTypeError(
             f'{text!r} is not IMAGE=COUNT or IMAGE=COUNT@ZONE')
-    return image, int(count), zone if at else None
+    return str(uuid.UUID(image)), int(count), zone if at else None
 
 
 class PrecacheCommand(fleet_access.FleetCommand):
@@ -250,12 +251,13 @@ def summary(plan: Any, fast: PaceOptions) -> Iterator[str]:
         one = len(plan.renewals) == 1
         yield (f'To renew: {len(plan.renewals):,} cop{"y" if one else "ies"} '
                'that no server uses, so that none ages out.')
-    lacking = [line for line in plan.lines
-               if line.wanted > line.there or line.short]
+    lacking = {line.image_id for line in plan.lines
+               if line.wanted > line.there or line.short}
     if not plan.copies:
         yield 'Nothing is to be fetched. ' + (
-            f'{wording.counted(len(lacking), "image")} lack copies that no '
-            'host can take.' if lacking else
+            f'{wording.counted(len(lacking), "image")} '
+            f'lack{"s" if len(lacking) == 1 else ""} copies that no host can '
+            'take.' if lacking else
             'Of all images that may be, there are enough copies.'
             if any(line.wanted for line in plan.lines) else
             'No image that may be is asked for often enough: one server every '

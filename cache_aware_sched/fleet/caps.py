@@ -33,9 +33,6 @@ _FLAVORS = sa.table('flavors', sa.column('id'), sa.column('name'))
 _SPECS = sa.table('flavor_extra_specs', *(sa.column(name) for name in (
     'flavor_id', 'key', 'value')))
 
-#: Hypervisors whose servers are machines: nova counts and caps none of them.
-BARE_METAL = frozenset(('ironic',))
-
 PROJECT = 'project'
 
 
@@ -117,7 +114,7 @@ class FleetCaps:
         self.nodes = {
             (host.name, host.node): self._all[host.name, host.node]
             for host in fleet.hosts if host.state == hosts_mod.UP
-            and not host.is_cluster and host.hypervisor not in BARE_METAL}
+            and not host.is_cluster and host.hypervisor != cap_mod.BARE_METAL}
         self._distinct = {*self._all.values(), self.default}
         self._numbers = collections.Counter(self.nodes.values())
 

@@ -113,6 +113,11 @@ class ReportingHost:
         return self.hypervisor == cap.CLUSTER
 
     @property
+    def caches_ahead(self) -> bool:
+        """Whether nova can fetch images to it before a server asks."""
+        return not self.is_cluster and self.hypervisor != cap.BARE_METAL
+
+    @property
     def files(self) -> list[report.BaseFile]:
         """What the report lists."""
         return list(self.reported or ())

@@ -31,7 +31,7 @@ from cache_aware_sched import image_ids
 from cache_aware_sched import nova_databases
 
 _INSTANCES = sa.table('instances', *(sa.column(name) for name in (
-    'uuid', 'image_ref', 'host', 'node', 'hidden')), *(
+    'uuid', 'image_ref', 'host', 'availability_zone', 'hidden')), *(
         sa.column(name, sa.DateTime()) for name in (
             'created_at', 'updated_at', 'launched_at')))
 
@@ -48,6 +48,7 @@ class RecentServer:
     :param host: '' as long as there is none
     :param created: when it was asked for, UTC, without a zone
     :param launched: when it was ACTIVE, None before
+    :param zone: that of its host when it was sent there; '' without a host
     """
 
     uuid: str
@@ -55,6 +56,7 @@ class RecentServer:
     host: str
     created: datetime.datetime
     launched: datetime.datetime | None
+    zone: str
 
     @property
     def seconds(self) -> float | None:
@@ -118,7 +120,7 @@ def _statement(start: datetime.datetime,
     columns = _INSTANCES.c
     return sa.select(
         columns.uuid, columns.image_ref, columns.host, columns.created_at,
-        columns.launched_at).where(
+        columns.launched_at, columns.availability_zone).where(
             columns.updated_at >= since, columns.created_at >= start,
             sa.or_(columns.hidden.is_(None), columns.hidden.is_(False)),
             columns.image_ref.is_not(None), columns.image_ref != '')
@@ -127,4 +129,4 @@ def _statement(start: datetime.datetime,
 def _server(row: sa.Row[Any]) -> RecentServer:
     return RecentServer(
         row.uuid, image_ids.canonical(row.image_ref), row.host or '',
-        row.created_at, row.launched_at)
+        row.created_at, row.launched_at, row.availability_zone or '')

@@ -22,6 +22,7 @@ import hashlib
 import logging as std_logging
 import os
 import socket
+import stat
 from typing import Any
 import urllib.parse
 import uuid
@@ -52,10 +53,13 @@ class Locks:
     """Locks by name.
 
     :param keeper: what makes the calls
+    :param directory: where they are files; None if they are not
     """
 
-    def __init__(self, keeper: keeper_mod.LockKeeper) -> None:
+    def __init__(self, keeper: keeper_mod.LockKeeper,
+                 directory: str | None = None) -> None:
         self._keeper = keeper
+        self._directory = directory
         #: Why nobody can tell whether a lock is free, '' if somebody can.
         self.trouble = ''
 
@@ -80,6 +84,8 @@ class Locks:
             LOG.warning('The locks answer again.')
             self.trouble = ''
             once.forget(LOG, ('locks',))
+        if lock is not None and self._directory:
+            _hand_over(self._directory, os.path.join(self._directory, safe))
         return lock
 
     def first_free(self, name: str, number: int,
@@ -103,15 +109,19 @@ def locks(url: str | None, state_path: str) -> Iterator[Locks]:
     # What matters of what tooz logs is logged here, in one line and without
     # the password of the address.
     std_logging.getLogger('tooz').setLevel(std_logging.CRITICAL)
+    directory = None if url else os.path.join(state_path, DIRECTORY)
     try:
         keeper = keeper_mod.LockKeeper(
-            lambda: _coordinator(url or _directory(state_path)))
+            lambda: _coordinator(url or _made(directory or '')))
     except keeper_mod.Unanswered as error:
         where = ('[cache_aware_sched] precache_coordination_url' if url
                  else f'the directory {DIRECTORY} below {state_path}')
         raise NotCoordinated(f'{where}: {error}') from None
+    if directory:
+        _hand_over(state_path, os.path.dirname(directory), directory, *(
+            entry.path for entry in os.scandir(directory)))
     try:
-        yield Locks(keeper)
+        yield Locks(keeper, directory)
     finally:
         keeper.stop()
 
@@ -136,7 +146,26 @@ def _coordinator(url: str) -> Any:
     return coordinator
 
 
-def _directory(state_path: str) -> str:
-    path = os.path.join(state_path, DIRECTORY)
-    os.makedirs(path, exist_ok=True)
-    return f'file://{urllib.parse.quote(path)}'
+def _made(directory: str) -> str:
+    """Return the address of a directory that is made if it is missing."""
+    os.makedirs(directory, exist_ok=True)
+    return f'file://{urllib.parse.quote(directory)}'
+
+
+def _hand_over(like: str, *paths: str) -> None:
+    """Give what root has made to the owner of a directory, as nova's user.
+
+    Who is not root could take no lock else that a command of root has made.
+    Nothing is opened: to close a file gives back the lock that it is.
+    """
+    if os.geteuid() != 0:
+        return
+    with contextlib.suppress(OSError):
+        owner = os.stat(like)
+        for path in paths:
+            found = os.lstat(path)
+            if (found.st_uid == 0 != owner.st_uid and (
+                    stat.S_ISDIR(found.st_mode) or (
+                        stat.S_ISREG(found.st_mode) and found.st_nlink == 1))):
+                os.chown(path, owner.st_uid, owner.st_gid,
+                         follow_symlinks=False)

@@ -61,8 +61,9 @@ def boots_per_day(created: Sequence[datetime.datetime],
         without, as ``now``; what lies in the future counts as now
     :param period: before now, in which all of them are known
     """
-    total = sum(math.pow(0.5, max(now - time, _DAY * 0) / half_life)
-                for time in created)
+    # Exactly: a database gives the servers in any order.
+    total = math.fsum(math.pow(0.5, max(now - time, _DAY * 0) / half_life)
+                      for time in created)
     seen = 1 - math.pow(0.5, period / half_life)
     return total * math.log(2) * (_DAY / half_life) / seen
 

@@ -182,6 +182,10 @@ class FetchRun:
                         'the image is not there any more')
         elif self._has(copy):
             return FetchOutcome.EXISTING, ''
+        # It may have waited for hours, as for a window.
+        if (known := self._hosts.get(copy.host)) and known.unfit:
+            return (FetchOutcome.NOT_TRIED,
+                    f'the host gets no images now: {known.unfit}')
         if self._failed[copy.host] > self._max_failures:
             return (FetchOutcome.NOT_TRIED,
                     f'more than {self._max_failures} have failed there')

@@ -24,14 +24,12 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
-import math
 
 from cache_aware_sched.conf.precache import ANY_OWNER
 from cache_aware_sched.fleet.glance import GlanceImage
 from cache_aware_sched.fleet import hosts as fleet_hosts
 from cache_aware_sched.fleet.recent import RecentServer
 from cache_aware_sched import image_ids
-from cache_aware_sched.precache import demand
 from cache_aware_sched.precache import terms
 from cache_aware_sched import report
 from cache_aware_sched import wording
@@ -113,11 +111,12 @@ class PlanInputs:
 
 def doubts(known: PlanInputs) -> Iterator[str]:
     """Say why nothing should be done with what is known."""
-    hosts = known.fleet.hosts
+    hosts = [host for host in known.fleet.hosts if host.caches_ahead]
     for why in known.fleet.unread.values():
         yield f'{why}: what its hosts hold is not known'
     if not hosts:
-        yield 'there are no hosts'
+        yield ('there are no hosts'
+               + ' but clusters and bare metal' * bool(known.fleet.hosts))
         return
     if not known.servers:
         yield 'no servers were created lately'
@@ -151,8 +150,8 @@ def cache_host(host: fleet_hosts.ReportingHost,
     :param domain: what fails as a whole with it
     """
     unfit = '' if host.state == fleet_hosts.UP else host.state
-    if host.is_cluster:
-        unfit = unfit or 'is a cluster'
+    if not host.caches_ahead:
+        unfit = unfit or 'is a cluster, or bare metal'
     reported = host.reported
     if reported is None:
         return terms.CacheHost(
@@ -188,10 +187,25 @@ def _room(facts: report.HostFacts) -> tuple[int, bool]:
 
 def in_vain(known: PlanInputs, choice: PrecacheChoice,
             announced: Iterable[Announced]) -> Iterator[str]:
-    """Say of which announced images nothing is planned, and why."""
+    """Say of which announced servers nothing is planned, and why."""
+    announced = list(announced)
     for image in sorted({one.image_id for one in announced}):
-        if why := _refusal(known, choice, image):
+        if why := refusal(known, choice, image):
             yield f'Image {image} is announced in vain: {why}.'
+    zones = zones_up(known)
+    for image, zone in sorted({(one.image_id, one.zone) for one in announced
+                               if one.zone is not None}):
+        if not zones[zone] and not known.fleet.unread:
+            yield (f'Image {image} is announced in vain in '
+                   f'{f"zone {zone}" if zone else "the default zone"}: no '
+                   'host there is up and enabled.')
+
+
+def zones_up(known: PlanInputs) -> collections.Counter[str]:
+    """Return the hosts of each zone that can get servers and images."""
+    return collections.Counter(
+        host.zone for host in known.fleet.hosts
+        if host.state == fleet_hosts.UP and host.caches_ahead)
 
 
 def passed_over(known: PlanInputs) -> Iterator[str]:
@@ -203,7 +217,7 @@ def passed_over(known: PlanInputs) -> Iterator[str]:
                f'cluster of VMware: {wording.some(clusters)}.')
 
 
-def _refusal(known: PlanInputs, choice: PrecacheChoice, image: str) -> str:
+def refusal(known: PlanInputs, choice: PrecacheChoice, image: str) -> str:
     """Return why an image is not fetched ahead of time, '' if it may be."""
     said = known.described.get(image)
     if image in choice.never:
@@ -217,83 +231,3 @@ def _refusal(known: PlanInputs, choice: PrecacheChoice, image: str) -> str:
     if said and not said.active:
         return 'it is not active in Glance'
     return ''
-
-
-class ImageDemand:
-    """How images are asked for, in each zone.
-
-    :param half_life: after which a boot counts half
-    :param announced: servers that are known to come
-    """
-
-    def __init__(self, known: PlanInputs, half_life: datetime.timedelta,
-                 announced: Iterable[Announced] = ()) -> None:
-        self._zones = {host.name: host.zone for host in known.fleet.hosts}
-        created: dict[tuple[str, str], list[datetime.datetime]] = (
-            collections.defaultdict(list))
-        for server in known.servers:
-            created[server.image, self._zones.get(server.host, '')].append(
-                server.created)
-        self.boots_per_day = {
-            key: demand.boots_per_day(
-                times, known.now, half_life, known.period)
-            for key, times in created.items()}
-        self.announced: dict[tuple[str, str], int] = {}
-        for one in announced:
-            self._announce(one)
-
-    def _announce(self, one: Announced) -> None:
-        """Share servers out to the zones as these have hosts."""
-        shares = collections.Counter(self._zones.values())
-        if one.zone is not None:
-            shares = collections.Counter([one.zone])
-        for zone, number in shares.items():
-            key = (one.image_id, zone)
-            self.announced[key] = self.announced.get(key, 0) + math.ceil(
-                one.count * number / shares.total())
-
-    @property
-    def image_ids(self) -> set[str]:
-        """All images that are asked for."""
-        return {image for image, _zone in (
-            *self.boots_per_day, *self.announced)}
-
-
-def wishes(known: PlanInputs, asked: ImageDemand, choice: PrecacheChoice,
-           least: int, servers_per_copy: int) -> list[terms.Wish]:
-    """Return how many copies of each image there should be in each zone.
-
-    :param least: copies of an image that is asked for at all
-    :param servers_per_copy: that are announced
-    """
-    sizes = _sizes(known)
-    zones = collections.Counter(
-        host.zone for host in known.fleet.hosts
-        if host.state == fleet_hosts.UP and not host.is_cluster)
-    found = []
-    for image, zone in sorted({*asked.boots_per_day, *asked.announced}):
-        boots = asked.boots_per_day.get((image, zone), 0.0)
-        announced = asked.announced.get((image, zone), 0)
-        said = known.described.get(image)
-        key = report.image_key(image)
-        found.append(terms.Wish(
-            key, zone, demand.copies_wanted(
-                boots, zones[zone], least, announced, servers_per_copy)
-            if not _refusal(known, choice, image) else 0, boots + announced,
-            sizes.get(key) or _in_glance(said)))
-    return found
-
-
-def _sizes(known: PlanInputs) -> dict[str, int]:
-    """Return the bytes of the images that hosts hold, by their keys."""
-    found: dict[str, int] = {}
-    for host in known.fleet.hosts:
-        for file in host.reported or ():
-            if file.kind is report.FileKind.COMPLETE:
-                found[file.sha1] = max(found.get(file.sha1, 0), file.size)
-    return found
-
-
-def _in_glance(image: GlanceImage | None) -> int:
-    """Return twice what Glance sends: so much room a host makes for it."""
-    return 2 * image.size if image else 0

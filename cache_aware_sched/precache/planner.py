@@ -115,7 +115,8 @@ class _PlannedHost:
         self._hottest = max((wishes[image].boots_per_day
                              for image in self.victims if image in wishes),
                             default=-math.inf)
-        self.boots = sum(
+        # Exactly: a set is in another order in each process.
+        self.boots = math.fsum(
             wishes[image].boots_per_day / max(1, wishes[image].copies)
             for image in self.images if image in wishes)
 
@@ -270,5 +271,12 @@ class _Planner:
                 yield PlannedImage(
                     wish, self._there[key], self._unknown[key],
                     self._wanted[key], tuple(hosts[key]),
-                    short.get(key, '') if self._zones[wish.zone].number
-                    else 'no host of the zone gets servers')
+                    short.get(key) or self._nobody(key))
+
+    def _nobody(self, key: tuple[str, str]) -> str:
+        """Return why no host can be chosen at all, '' if one can."""
+        number = self._zones[key[0]].number
+        if not number:
+            return 'no host of the zone gets servers and keeps images'
+        return ('no host of the zone reports all it holds'
+                if self._unknown[key] == number else '')

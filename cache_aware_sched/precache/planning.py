@@ -26,6 +26,7 @@ from cache_aware_sched.precache.plan import PrecachePlan
 from cache_aware_sched.precache import planner
 from cache_aware_sched.precache import renewing
 from cache_aware_sched.precache import terms
+from cache_aware_sched.precache import zone_demand
 from cache_aware_sched import report
 
 
@@ -38,12 +39,12 @@ def make(known: inputs.PlanInputs, options: PlanOptions,
     :param cap: servers of one image that a host may run, 0 for any number: of
         those that are announced it cannot take more
     """
-    asked = inputs.ImageDemand(known, options.half_life, announced)
+    asked = zone_demand.ImageDemand(known, options.half_life, announced)
     per_copy = min(demand.CREATES_PER_COPY, cap or demand.CREATES_PER_COPY)
     hosts = list(inputs.hosts(known, options.domain_key))
     found = planner.plan(
         hosts,
-        inputs.wishes(known, asked, choice, options.min_copies, per_copy))
+        zone_demand.wishes(known, asked, choice, options.min_copies, per_copy))
     ids = {report.image_key(image): image for image in asked.image_ids}
     shown = {image: said for image, said in known.described.items() if said}
     sent = {image: said.size for image, said in shown.items()}

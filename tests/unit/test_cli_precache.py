@@ -14,6 +14,7 @@
 
 import concurrent.futures
 import datetime
+import io
 import json
 import os
 import pathlib
@@ -41,6 +42,13 @@ from tests.unit.test_fleet_hosts import reporting
 GIB = factories.GIB
 IMAGE, OTHER_IMAGE = factories.IMAGE, factories.OTHER_IMAGE
 CLOUD, TENANT = 'c' * 32, 'd' * 32
+
+
+class Terminal(io.StringIO):
+    """What is printed, as if somebody watched."""
+
+    def isatty(self):
+        return True
 
 
 class PrecacheCommandTestCase(test_cli_host.HostCommandTestCase):
@@ -161,6 +169,31 @@ class PlanShowTests(PrecacheCommandTestCase):
                       'a cluster of VMware: silent, vc.', said)
         self.assertNotIn('renew', said)
 
+    def test_bare_metal_is_passed_over(self):
+        """It thins out no copies, and is down without any doubt.
+
+        One nova-compute has many nodes, whose servers use no image cache.
+        """
+        for number in range(97):
+            self.host('metal', node=f'node{number}', hypervisor='ironic',
+                      service=not number, forced_down=True)
+        self.image(OTHER_IMAGE)
+        self.boots(200)
+        self.boots(200, OTHER_IMAGE, 'metal')
+
+        status, out, said = self.execute('plan', '-f', 'json')
+
+        self.assertEqual([(IMAGE, 3, 3)], [
+            (row['Image'], row['Wanted'], row['Planned'])
+            for row in json.loads(out)], status)
+        self.assertNotIn('In doubt', said)
+
+    def test_servers_of_clusters_are_no_demand_of_others(self):
+        self.room('vc', hypervisor=cap.CLUSTER)
+        self.boots(200, host='vc')
+
+        self.assertEqual({}, self.planned())
+
     def test_only_images_that_the_operator_chose(self):
         self.image(OTHER_IMAGE, TENANT)
         self.boots(200, OTHER_IMAGE)
@@ -191,14 +224,44 @@ class PlanShowTests(PrecacheCommandTestCase):
 
         self.assertEqual({(IMAGE, 'az1'): 'b, c'}, self.planned())
 
+    def test_servers_of_hosts_that_are_gone(self):
+        """nova still has their zone."""
+        self.aggregate('east', 'b', 'c', zone='az1')
+        self.boots(200, host='gone', availability_zone='az1')
+        self.boots(200, OTHER_IMAGE, 'gone', availability_zone='nova')
+        self.image(OTHER_IMAGE)
+
+        rows = self.read_json('plan')
+
+        self.assertEqual([
+            (IMAGE, 'az1', 20.0, ['b', 'c']), (OTHER_IMAGE, '', 20.0, ['a']),
+        ], [(row['Image'], row['Zone'], row['Servers a day'], row['Hosts'])
+            for row in rows])
+
     def test_announced_servers(self):
         self.aggregate('east', 'b', 'c', zone='az1')
         for expect, planned in (
                 (f'{IMAGE}=60@az1', {(IMAGE, 'az1'): 'b, c'}),
                 (f'{IMAGE}=60@nova', {(IMAGE, ''): 'a'}),
                 (f'{IMAGE.upper()}=60', {
-                    (IMAGE, 'az1'): 'b, c', (IMAGE, ''): 'a'})):
+                    (IMAGE, 'az1'): 'b, c', (IMAGE, ''): 'a'}),
+                (f'{IMAGE.replace("-", "")}=60@az1', {
+                    (IMAGE, 'az1'): 'b, c'})):
             self.assertEqual(planned, self.planned('--expect', expect))
+
+    def test_zones_that_get_no_servers(self):
+        """Announced servers go to the others; what names one is told."""
+        self.room('d', disabled=True)
+        self.room('e', disabled=True)
+        self.aggregate('west', 'd', 'e', zone='az2')
+
+        [row] = self.read_json('plan', '--expect', f'{IMAGE}=60')
+        _status, _out, said = self.execute(
+            'plan', '--expect', f'{IMAGE}=60@az2')
+
+        self.assertEqual(('', 60), (row['Zone'], row['Servers a day']))
+        self.assertIn(f'Image {IMAGE} is announced in vain in zone az2: no '
+                      'host there is up and enabled.', said)
 
     def test_announcements_that_are_none(self):
         for text in (IMAGE, f'{IMAGE}=0', f'{IMAGE}=x', f'{IMAGE}=5@',
@@ -292,6 +355,24 @@ class PlanShowTests(PrecacheCommandTestCase):
         self.boots(200)
 
         self.assertEqual({(IMAGE, ''): 'c, b'}, self.planned())
+
+    def test_zones_whose_hosts_cannot_fetch(self):
+        """It is said why nothing is planned there."""
+        self.host('rbd', reporting(caches=False))
+        self.host('stock', '{}')
+        self.aggregate('ceph', 'rbd', zone='az1')
+        self.aggregate('new', 'stock', zone='az2')
+        self.boots(200, host='rbd')
+        self.boots(200, host='stock')
+
+        rows = self.read_json('plan')
+        _status, _out, said = self.execute('plan')
+
+        self.assertEqual({
+            'az1': 'no host of the zone gets servers and keeps images',
+            'az2': 'no host of the zone reports all it holds',
+        }, {row['Zone']: row['Short'] for row in rows})
+        self.assertIn('1 image lacks copies that no host can take', said)
 
     def test_glance_is_silent(self):
         self.boots(200)
@@ -418,6 +499,17 @@ class PrecacheApplyTests(PrecacheCommandTestCase):
         self.assertEqual({'a', 'b'}, {row['Host'] for row in rows})
         self.assertIn('b: image aaaaaaaa', err)
         self.assertIn('not there: no reply.', err)
+
+    def test_bar_on_a_terminal(self):
+        self.answers = {'b': 'error'}
+        self.useFixture(fixtures.EnvironmentVariable('TERM', 'xterm'))
+        with mock.patch.object(io, 'StringIO', Terminal):
+            status, _rows, err = self.apply()
+
+        self.assertEqual(1, status)
+        self.assertIn('3/3', err)
+        self.assertIn('b: image aaaaaaaa', err)
+        self.assertIn('2 cached, 0 existing, 1 failed, 0 not tried.', err)
 
     def test_results(self):
         self.answers = {'a': 'error'}

@@ -14,6 +14,7 @@
 
 import concurrent.futures
 import dataclasses
+import os
 import sys
 from unittest import mock
 
@@ -214,6 +215,22 @@ class FetchRunTests(FetchRunTestCase):
         self.assertIn('no answer', results['b', IMAGE].reason)
         self.assertIn('did not answer', results['b', OTHER_IMAGE].reason)
         self.assertEqual(FetchOutcome.CACHED, self.outcome(results, 'c'))
+
+    def test_host_that_gets_no_servers_meanwhile(self):
+        """It is told without a wait, and is no failure that stops others."""
+        def lose():
+            if self.hosts.now > 5:
+                self.hosts.hosts['c'] = CacheHost('c', room=GIB, unfit='down')
+            return ''
+
+        self.closed = lose
+
+        results = self.run_copies(*map(copy, 'abcd'), slots=1, max_failures=0)
+
+        self.assertEqual((FetchOutcome.NOT_TRIED, 'the host gets no images '
+                          'now: down'), (
+            self.outcome(results, 'c'), results['c', IMAGE].reason))
+        self.assertEqual(FetchOutcome.CACHED, self.outcome(results, 'd'))
 
     def test_host_that_answers_no_more_but_has_it(self):
         self.hosts.behaviour['b'] = (60.0, TimeoutError('no answer'))
@@ -462,6 +479,20 @@ class LocksTests(base.TestCase):
 
             self.assertNotIn(None, held)
             self.assertIsNone(one.first_free('slot', 2))
+
+    def test_what_root_makes_others_can_use(self):
+        """A command of root must not keep that of nova's user out."""
+        if os.geteuid():
+            self.skipTest('needs root')
+        os.chown(self.path, 65534, 65534)
+        with coordination.locks(None, self.path) as locks:
+            locks.acquire('host a')
+
+        self.assertEqual({(65534, 65534)}, {
+            (status.st_uid, status.st_gid) for status in (
+                os.lstat(os.path.join(where, name))
+                for where, directories, files in os.walk(self.path)
+                for name in (*directories, *files))})
 
     def test_no_directory(self):
         error = self.assertRaises(

@@ -68,6 +68,22 @@ class PlanTests(base.TestCase):
         self.assertEqual([('a', 'h2')], _planned(
             hosts, wish(copies=1), wish('hot', 1, 500.0)))
 
+    def test_same_plan_in_every_process(self):
+        """Sums depend on no order in which a process keeps a set.
+
+        0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1. Each letter is another
+        set of images.
+        """
+        for letter in 'abcdefghijkl':
+            names = [f'{letter}{number}' for number in (1, 2, 3)]
+            hosts = [host('h1', held=dict.fromkeys(names, 1)),
+                     host('h2', held={'other': 1})]
+            wishes = [wish(name, 1, boots) for name, boots in zip(
+                [*names, 'other'], [0.1, 0.2, 0.3, 0.6], strict=True)]
+
+            self.assertEqual([('new', 'h1')], _planned(
+                hosts, *wishes, wish('new', 1)))
+
     def test_failure_domains(self):
         hosts = [host('h1', domain='rack1', held={'a': GIB}),
                  host('h2', domain='rack1'),
@@ -109,8 +125,19 @@ class PlanTests(base.TestCase):
         found = planner.plan([], [wish()])
 
         self.assertEqual([], found.fetches)
-        self.assertEqual('no host of the zone gets servers',
+        self.assertEqual('no host of the zone gets servers and keeps images',
                          found.images[0].short)
+
+    def test_zone_whose_hosts_do_not_tell(self):
+        """One that tells of the image itself is told of as well."""
+        [image] = planner.plan([host(knows_all=False)], [wish()]).images
+        self.assertEqual((0, 0, 'no host of the zone reports all it holds'),
+                         (image.there, image.wanted, image.short))
+
+        [image] = planner.plan(
+            [host(knows_all=False, held={'a': 1})], [wish()]).images
+        self.assertEqual((1, 1, ''), (
+            image.there, image.wanted, image.short))
 
     def test_unknown_hosts_are_not_taken_for_cold(self):
         hosts = [host('h1'), host('h2'), host('h3', knows_all=False),
