@@ -21,7 +21,6 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import exception
-from nova import objects
 from oslo_log import log as logging
 
 from cache_aware_sched.api import api_requests
@@ -31,7 +30,6 @@ from cache_aware_sched.api import memory as memory_mod
 from cache_aware_sched.api import records
 from cache_aware_sched import glance_outage
 from cache_aware_sched import image_ids
-from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
 
@@ -95,7 +93,7 @@ class ImageAnswers:
         if asked is None:
             return self._from_glance(asker, image_id, lambda: ask(context))
         if asked.from_records:
-            return self._from_memory(asked, context, asker, image_id)
+            return self._from_memory(asked, asker, image_id)
         leave = self.breaker.may_ask()
         now = self._clock()
         if not self.memory.has_lost_an_answer(asker, image_id, now):
@@ -191,18 +189,12 @@ class ImageAnswers:
         return is_refusal
 
     def _from_memory(self, asked: api_requests.ApiRequest,
-                     context: nova_context.RequestContext,
                      asker: records.Asker, image_id: str) -> dict[str, Any]:
         now = self._clock()
         record = (self.memory.find(asker, image_id, now) if asker.project
                   and asked.may_use_records(image_id) else None)
         if record is None:
             raise self._down(asked, image_id, 'is not remembered')
-        if asked.kind is api_requests.RequestKind.REBUILD and not has_image(
-                context, asked.server, asked.image):
-            # nova-compute gives up the disk before it asks for the image.
-            raise self._down(
-                asked, asked.image, 'is not that which the server has')
         if asked.is_bound and _is_same(image_id, asked.image) and (
                 self._holders.is_on_no_host(str(record.image['id']))):
             raise self._down(asked, image_id, 'is on no host')
@@ -275,25 +267,6 @@ def within(seconds: float, context: nova_context.RequestContext,
     if failed:
         raise failed[0]
     raise GlanceHangs(f'no answer within {seconds:g} seconds')
-
-
-def has_image(context: nova_context.RequestContext, server: str,
-              image_id: str) -> bool:
-    """Return whether a server has an image, False if nobody knows."""
-    try:
-        mapping = objects.InstanceMapping.get_by_instance_uuid(
-            context, server)
-        with nova_context.target_cell(
-                context, mapping.cell_mapping) as cell:
-            instance = objects.Instance.get_by_uuid(
-                cell, server, expected_attrs=[])
-        return _is_same(str(instance.image_ref), image_id)
-    except Exception as error:
-        once.warning(
-            LOG, ('server', type(error).__name__),
-            'Which image server %(server)s has cannot be read: %(error)s.',
-            {'server': server[:64], 'error': error})
-        return False
 
 
 def _is_same(image_id: str, other: str) -> bool:

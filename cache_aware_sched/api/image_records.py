@@ -75,13 +75,13 @@ class ImageRecordsFilter:
                  start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
         self._critical.refresh_if_due()
-        found = api_requests.kind_of(
+        kind = api_requests.kind_of(
             environ.get('REQUEST_METHOD', ''), environ.get('PATH_INFO', ''))
-        if found is None:
+        if kind is None:
             return self._application(environ, start_response)
         request = wsgi.Request(environ)
         body = request.body
-        asked = api_requests.read(*found, body)
+        asked = api_requests.read(kind, body)
         if asked is None:
             return self._application(environ, start_response)
         before = dict(environ)
@@ -89,7 +89,7 @@ class ImageRecordsFilter:
         if response.status_int < HTTPStatus.BAD_REQUEST:
             # Whatever nova-api did without Glance: not twice.
             asked.outage = ''
-        if asked.outage and asked.kind is not RequestKind.PRECACHE:
+        if asked.outage and asked.kind is RequestKind.BOOT:
             response = self._answer_from_records(before, asked, body)
         if asked.outage:
             response = wsgi.Fault(webob.exc.HTTPServiceUnavailable(
@@ -112,7 +112,7 @@ class ImageRecordsFilter:
         asked.outage, asked.from_records = '', True
         request = wsgi.Request(dict(environ))
         request.body = body
-        if (asked.kind is RequestKind.BOOT and not asked.from_volume
+        if (not asked.from_volume
                 and not _hosts_fetch_from_each_other()):
             request.body = api_requests.with_hint(body)
             asked.is_bound = request.body != body
