@@ -307,11 +307,11 @@ class TestFilter(SeamTestCase):
         self.send()
         breaker = glance_seam.shared().breaker
         breaker.failed('no', IMAGE, False)
-        self.call.side_effect = ksa_exc.ServiceUnavailable()
+        self.call.side_effect = ksa_exc.Unauthorized()
 
         with mock.patch.object(breaker, 'may_ask',
                                return_value=breaker_mod.Leave.GIVEN):
-            self.assertRaises(ksa_exc.ServiceUnavailable, self.send)
+            self.assertRaises(ksa_exc.Unauthorized, self.send)
 
         self.assertIsNotNone(breaker.outage())
 
