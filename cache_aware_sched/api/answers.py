@@ -195,8 +195,8 @@ class ImageAnswers:
                   and asked.may_use_records(image_id) else None)
         if record is None:
             raise self._down(asked, image_id, 'is not remembered')
-        if asked.is_bound and _is_same(image_id, asked.image) and (
-                self._holders.is_on_no_host(str(record.image['id']))):
+        if _is_same(image_id, asked.image) and self._holders.is_on_no_host(
+                str(record.image['id']), asked.is_copied):
             raise self._down(asked, image_id, 'is on no host')
         LOG.info(
             'Image %(image)s is answered from memory for a %(kind)s by '

@@ -53,8 +53,7 @@ class ApiRequest:
     :param from_volume: whether the server is to have no image on its host
     :param volume_images: images that Cinder is to make volumes from
     :ivar from_records: whether Glance is not asked any more for it
-    :ivar is_bound: whether its servers only go where their image is, because
-        of the outage
+    :ivar is_copied: whether hosts without its image copy it from others
     :ivar outage: why it cannot be answered; set where that is noticed
     """
 
@@ -63,7 +62,7 @@ class ApiRequest:
     from_volume: bool = False
     volume_images: frozenset[str] = frozenset()
     from_records: bool = False
-    is_bound: bool = False
+    is_copied: bool = False
     outage: str = ''
 
     def may_use_records(self, image_id: str) -> bool:

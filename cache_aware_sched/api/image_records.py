@@ -111,11 +111,9 @@ class ImageRecordsFilter:
                              body: bytes) -> Any:
         asked.outage, asked.from_records = '', True
         request = wsgi.Request(dict(environ))
-        request.body = body
-        if (not asked.from_volume
-                and not _hosts_fetch_from_each_other()):
-            request.body = api_requests.with_hint(body)
-            asked.is_bound = request.body != body
+        asked.is_copied = _hosts_fetch_from_each_other()
+        request.body = (body if asked.from_volume or asked.is_copied
+                        else api_requests.with_hint(body))
         return self._answer(request, asked)
 
 

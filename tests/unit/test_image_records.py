@@ -552,7 +552,8 @@ class TestCriticalRecords(SeamTestCase):
 
 class TestImageHolders(base.TestCase):
 
-    def nowhere(self, *reported, state=fleet_hosts.UP, unread=()):
+    def nowhere(self, *reported, state=fleet_hosts.UP, unread=(),
+                copied=False):
         """Return whether an image is nowhere, by what hosts report."""
         hosts = [mock.Mock(state=state, reported=one) for one in reported]
         for host in hosts:
@@ -564,7 +565,7 @@ class TestImageHolders(base.TestCase):
             fleet_hosts, 'read', return_value=fleet))
         self.useFixture(fixtures.MockPatchObject(
             nova_databases.KeptDatabases, '__call__', return_value=(0, [])))
-        return holders.ImageHolders().is_on_no_host(IMAGE)
+        return holders.ImageHolders().is_on_no_host(IMAGE, copied)
 
     def test_it_is(self):
         cold = report.Holding.COLD
@@ -584,5 +585,42 @@ class TestImageHolders(base.TestCase):
             nova_databases.KeptDatabases, '__call__',
             side_effect=nova_databases.Unreadable('no')))
 
-        self.assertFalse(holders.ImageHolders().is_on_no_host(IMAGE))
+        self.assertFalse(
+            holders.ImageHolders().is_on_no_host(IMAGE, copied=False))
         self.assertIn('cannot be read: no', self.warnings()[-1])
+
+    def test_a_disabled_host_that_may_send_it(self):
+        warm = report.Holding.WARM
+
+        self.assertFalse(self.nowhere(
+            warm, state=fleet_hosts.DISABLED, copied=True))
+        self.assertTrue(self.nowhere(
+            report.Holding.COLD, state=fleet_hosts.DISABLED, copied=True))
+
+    def test_databases_that_hang(self):
+        self.assertTrue(self.nowhere(report.Holding.COLD))
+        answered, read = threading.Event(), fleet_hosts.read
+        self.addCleanup(answered.set)
+        read.reset_mock()
+        read.side_effect = lambda *_given: (
+            answered.wait(30), read.return_value)[1]
+        self.useFixture(fixtures.MockPatchObject(holders, 'PATIENCE', 0.05))
+        found = holders.ImageHolders()
+
+        # Then nobody waits long, and they are not asked again meanwhile
+        for _request in range(3):
+            self.assertFalse(found.is_on_no_host(IMAGE, copied=False))
+        self.assertEqual(1, read.call_count)
+
+        # Nor when they have answered
+        answered.set()
+        found._reading.join(10)
+        for _request in range(3):
+            self.assertTrue(found.is_on_no_host(IMAGE, copied=False))
+        self.assertEqual(1, read.call_count)
+
+    def test_no_thread_can_be_started(self):
+        self.useFixture(fixtures.MockPatchObject(
+            threading.Thread, 'start', side_effect=RuntimeError('no more')))
+
+        self.assertFalse(self.nowhere(report.Holding.COLD))
