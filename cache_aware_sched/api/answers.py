@@ -95,15 +95,12 @@ class ImageAnswers:
         if asked.from_records:
             return self._from_memory(asked, asker, image_id)
         leave = self.breaker.may_ask()
-        now = self._clock()
-        if not self.memory.has_lost_an_answer(asker, image_id, now):
-            if leave is breaker_mod.Leave.TO_PROBE and asker.project and (
-                    asked.may_use_records(image_id)
-                    and self.memory.find(asker, image_id, now)):
-                self._probe(asker, context, image_id, ask)
-                leave = breaker_mod.Leave.REFUSED
-            if leave is breaker_mod.Leave.REFUSED:
-                raise self._down(asked, image_id)
+        if leave is breaker_mod.Leave.TO_PROBE and (
+                self._remembered(asked, asker, image_id) is not None):
+            self._probe(asker, context, image_id, ask)
+            leave = breaker_mod.Leave.REFUSED
+        if leave is breaker_mod.Leave.REFUSED:
+            raise self._down(asked, image_id)
         try:
             return self._from_glance(asker, image_id, lambda: self._within(
                 asker, context, image_id, ask))
@@ -143,12 +140,14 @@ class ImageAnswers:
                      ) -> dict[str, Any]:
         """Ask Glance, and learn from what it says."""
         asked_at = self._clock()
-        if asker.project:
+        # Until Glance answers, nobody is to take a lost answer for none.
+        is_lost = self._has_lost_an_answer(asker, image_id, asked_at)
+        if asker.project and not is_lost:
             self.memory.asks(asker, image_id, asked_at)
         try:
             answer = ask()
         except Exception as error:
-            self._learn_error(asker, image_id, error)
+            self._learn_error(asker, image_id, error, is_lost)
             raise
         self.breaker.answered()
         self._learn_image(asker, image_id, answer, asked_at)
@@ -163,14 +162,15 @@ class ImageAnswers:
             self.memory.remember(asker, image_id, record, self._clock())
 
     def _learn_error(self, asker: records.Asker, image_id: str,
-                     error: Exception) -> None:
+                     error: Exception, is_lost: bool) -> None:
         if is_outage(error):
-            self.memory.is_silent(asker, image_id)
+            if not is_lost:
+                self.memory.is_silent(asker, image_id)
             self.breaker.failed(str(error).partition('\n')[0]
                                 or type(error).__name__, image_id,
                                 glance_outage.is_answer(error))
             return
-        if not self._learn_refusal(asker, image_id, error):
+        if not self._learn_refusal(asker, image_id, error) and not is_lost:
             # As HTTP 429: it says nothing about who may have the image.
             self.memory.is_silent(asker, image_id)
         if glance_outage.is_from_glance(error):
@@ -190,9 +190,7 @@ class ImageAnswers:
 
     def _from_memory(self, asked: api_requests.ApiRequest,
                      asker: records.Asker, image_id: str) -> dict[str, Any]:
-        now = self._clock()
-        record = (self.memory.find(asker, image_id, now) if asker.project
-                  and asked.may_use_records(image_id) else None)
+        record = self._remembered(asked, asker, image_id)
         if record is None:
             raise self._down(asked, image_id, 'is not remembered')
         if _is_same(image_id, asked.image) and self._holders.is_on_no_host(
@@ -204,8 +202,25 @@ class ImageAnswers:
             'seconds ago.', {
                 'image': image_ids.canonical(image_id),
                 'kind': asked.kind.value, 'project': asker.project,
-                'age': now - record.asked_at})
+                'age': self._clock() - record.asked_at})
         return record.image
+
+    def _remembered(self, asked: api_requests.ApiRequest,
+                    asker: records.Asker, image_id: str,
+                    ) -> records.RememberedImage | None:
+        """Return what a request may have from memory, None for nothing."""
+        now = self._clock()
+        if (not asker.project or not asked.may_use_records(image_id)
+                or self._has_lost_an_answer(asker, image_id, now)):
+            return None
+        return self.memory.find(asker, image_id, now)
+
+    def _has_lost_an_answer(self, asker: records.Asker, image_id: str,
+                            now: float) -> bool:
+        """Return whether Glance may have refused, and nobody noted it."""
+        outage = self.breaker.outage()
+        return self.memory.has_lost_an_answer(
+            asker, image_id, now, None if outage is None else outage.since)
 
     def _down(self, asked: api_requests.ApiRequest, image_id: str,
               why: str = '') -> GlanceIsDown:

@@ -12,6 +12,7 @@
 
 """The filter of nova-api, and where it stands between nova and Glance."""
 
+import dataclasses
 import json
 import threading
 import time
@@ -401,18 +402,42 @@ class TestFilter(SeamTestCase):
             'not remembered. Try again later.'}}, response.json)
         self.assertTrue(int(response.headers['Retry-After']) > 0)
 
+    def lose_an_answer(self):
+        """Have a process end between its question and the answer."""
+        asker = records.Asker(self.context.project_id)
+        glance_seam.shared().memory.asks(asker, IMAGE, time.time() - 60)
+
     def test_a_process_that_ended_between_question_and_answer(self):
+        """Glance may have refused the image."""
         self.send()
-        answers = glance_seam.shared()
+        self.lose_an_answer()
+        self.call.side_effect = OUTAGE
+
+        for _request in range(2):
+            self.assertEqual(503, self.send().status_int)
+        # The next one does not wait either
+        self.assertEqual(1, self.call.call_count - 1)
+
+        # Then it counts again as soon as Glance gives it
+        self.call.side_effect = lambda *args, **kwargs: self.image
+        with mock.patch.object(glance_seam.shared().breaker, 'may_ask',
+                               return_value=breaker_mod.Leave.GIVEN):
+            self.assertEqual(202, self.send().status_int)
+        self.call.side_effect = OUTAGE
+        self.assertEqual(202, self.send().status_int)
+
+    def test_a_process_that_ended_in_an_outage(self):
+        """Glance has not answered, so no answer is lost."""
+        self.send()
         self.call.side_effect = OUTAGE
         self.send()  # opens the breaker
-        self.call.reset_mock()
-        with mock.patch.object(answers.memory, 'has_lost_an_answer',
-                               return_value=True):
-            self.send()
+        breaker = glance_seam.shared().breaker
+        known = breaker.outage()
+        breaker._set(dataclasses.replace(known, since=known.since - 120),
+                     time.time())
+        self.lose_an_answer()
 
-        # Then Glance is asked though it is down
-        self.assertEqual(1, self.call.call_count)
+        self.assertEqual(202, self.send().status_int)
 
 
 class TestWhereRecordsAre(SeamTestCase):
