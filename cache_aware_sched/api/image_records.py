@@ -164,6 +164,13 @@ def _values(secret: str) -> values_mod.SignedValues:
     why = values_mod.each_process(
         secret, CONF.cache.enabled, CONF.cache.backend)
     if not why:
+        if CONF.cache.backend == values_mod.BOUNDLESS_BACKEND:
+            once.warning(
+                LOG, ('backend',),
+                'A server of memcached that hangs will hold every request for '
+                'a server: [cache] backend = %(backend)s waits without a '
+                'bound. Choose oslo_cache.memcache_pool.',
+                {'backend': CONF.cache.backend})
         region = cache_utils.get_client().region
         return values_mod.SignedValues(
             values_mod.SharedValues(region), secret.encode())

@@ -473,6 +473,16 @@ class TestWhereRecordsAre(SeamTestCase):
         self.assertIs(client.return_value.region, found._region)
         self.assertEqual([], self.warnings())
 
+    def test_servers_that_hang_would_hold_every_boot(self):
+        self.set_nova('cache', enabled=True,
+                      backend='dogpile.cache.pymemcache')
+        with mock.patch('nova.cache_utils.get_client'):
+            self.kept_by(image_record_secret='x' * 32)
+
+        [warning] = self.warnings()
+        self.assertIn('[cache] backend = dogpile.cache.pymemcache', warning)
+        self.assertIn('oslo_cache.memcache_pool', warning)
+
     def test_requests_that_hang_end_some_time(self):
         self.start()
 
@@ -573,6 +583,22 @@ class TestCriticalRecords(SeamTestCase):
         done.clear()
         self.critical.refresh_if_due()
         self.assertEqual(1, self.critical.refresh.call_count)
+
+    def test_records_that_soon_get_old(self):
+        self.set(image_record_max_age=60)
+        critical = critical_records.CriticalRecords(
+            glance_seam.shared(), CONF.cache_aware_sched)
+        looked = threading.Event()
+        self.useFixture(fixtures.MockPatchObject(
+            critical, 'refresh', side_effect=lambda: looked.set() or True))
+        clock = self.useFixture(fixtures.MockPatch(
+            'cache_aware_sched.api.critical_records.time')).mock.monotonic
+
+        # Then they are there at any time
+        for clock.return_value in (1_000.0, 1_031.0, 1_062.0):
+            critical.refresh_if_due()
+            self.assertTrue(looked.wait(5))
+            looked.clear()
 
 
 class TestImageHolders(base.TestCase):
