@@ -584,6 +584,13 @@ class TestBreaker(base.TestCase):
         self.assertEqual([Leave.GIVEN, Leave.REFUSED],
                          [one.may_ask() for one in self.workers[:2]])
 
+    def test_a_clock_that_is_put_back(self):
+        self.fails()
+        self.now -= 50.0
+
+        self.assertEqual([Leave.GIVEN, Leave.REFUSED],
+                         [one.may_ask() for one in self.workers[:2]])
+
     def test_it_closes_for_all(self):
         self.fails()
         self.now += 60.0
