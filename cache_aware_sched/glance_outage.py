@@ -13,22 +13,25 @@
 """Tells an outage of Glance from what Glance answers about an image."""
 
 import traceback
+from typing import Any
 
 import glanceclient.exc
+from keystoneauth1 import exceptions as ksa_exc
 from nova import exception
 import requests
 
-#: What a proxy answers of which glanceclient has no class (4.13.0): the text
-#: is that of the page of HAProxy and others.
-_TIMED_OUT = 'HTTP 504'
-
-#: A fetch breaks off in here (nova 31.3.1 to 34.0.0).
+#: Where an error comes through (nova 31.3.1 to 34.0.0).
 _NOVAS_CLIENT = 'nova.image.glance'
 
-#: Answers of Glance, or of what is before it, that there is an outage.
-_ANSWERS = (glanceclient.exc.HTTPInternalServerError,
-            glanceclient.exc.HTTPBadGateway,
-            glanceclient.exc.ServiceUnavailable)
+#: What all services of nova raise: of a fetch that breaks off, of TLS, of a
+#: Keystone that gives nova no token.
+_OF_ANY_CLIENT = (requests.RequestException, ksa_exc.ConnectionError,
+                  ksa_exc.HttpServerError)
+
+#: Where an answer is taken for an error, and what it is called there
+#: (glanceclient 4.8.0 to 4.13.0). glanceclient has no class for many of
+#: them, as 504, and its errors do not keep the number.
+_RAISES, _RESPONSE = 'glanceclient.common.http', 'resp'
 
 
 def is_outage(error: BaseException) -> bool:
@@ -41,20 +44,25 @@ def is_outage(error: BaseException) -> bool:
             exception.GlanceConnectionFailed,
             glanceclient.exc.CommunicationError)):
         return True
-    # Other clients raise these too.
-    return isinstance(error, requests.RequestException) and any(
+    return isinstance(error, _OF_ANY_CLIENT) and any(
         frame.f_globals.get('__name__') == _NOVAS_CLIENT
-        for frame, _line in traceback.walk_tb(error.__traceback__))
+        for frame in _frames(error))
 
 
 def is_answer(error: BaseException) -> bool:
     """Return whether Glance answered, once, that it cannot.
 
-    nova does not ask again then; one image may be the cause.
+    Glance, or what is before it. nova does not ask again then; one image may
+    be the cause.
     """
-    return isinstance(error, _ANSWERS) or (
-        isinstance(error, glanceclient.exc.HTTPException)
-        and str(error).startswith(_TIMED_OUT))
+    if not isinstance(error, glanceclient.exc.HTTPException):
+        return False
+    status = getattr(error, 'code', None)
+    for frame in _frames(error):
+        if frame.f_globals.get('__name__') == _RAISES:
+            status = getattr(
+                frame.f_locals.get(_RESPONSE), 'status_code', status)
+    return isinstance(status, int) and 500 <= status < 600
 
 
 def is_from_glance(error: BaseException) -> bool:
@@ -64,3 +72,8 @@ def is_from_glance(error: BaseException) -> bool:
     """
     return isinstance(error, (glanceclient.exc.HTTPException,
                               exception.NovaException))
+
+
+def _frames(error: BaseException) -> list[Any]:
+    """Return the frames that an error came through."""
+    return [frame for frame, _line in traceback.walk_tb(error.__traceback__)]

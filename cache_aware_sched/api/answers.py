@@ -21,7 +21,6 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import exception
-from nova import objects
 from oslo_log import log as logging
 
 from cache_aware_sched.api import api_requests
@@ -31,7 +30,6 @@ from cache_aware_sched.api import memory as memory_mod
 from cache_aware_sched.api import records
 from cache_aware_sched import glance_outage
 from cache_aware_sched import image_ids
-from cache_aware_sched import once
 
 LOG = logging.getLogger(__name__)
 
@@ -95,17 +93,14 @@ class ImageAnswers:
         if asked is None:
             return self._from_glance(asker, image_id, lambda: ask(context))
         if asked.from_records:
-            return self._from_memory(asked, context, asker, image_id)
+            return self._from_memory(asked, asker, image_id)
         leave = self.breaker.may_ask()
-        now = self._clock()
-        if not self.memory.has_lost_an_answer(asker, image_id, now):
-            if leave is breaker_mod.Leave.TO_PROBE and asker.project and (
-                    asked.may_use_records(image_id)
-                    and self.memory.find(asker, image_id, now)):
-                self._probe(asker, context, image_id, ask)
-                leave = breaker_mod.Leave.REFUSED
-            if leave is breaker_mod.Leave.REFUSED:
-                raise self._down(asked, image_id)
+        if leave is breaker_mod.Leave.TO_PROBE and (
+                self._remembered(asked, asker, image_id) is not None):
+            self._probe(asker, context, image_id, ask)
+            leave = breaker_mod.Leave.REFUSED
+        if leave is breaker_mod.Leave.REFUSED:
+            raise self._down(asked, image_id)
         try:
             return self._from_glance(asker, image_id, lambda: self._within(
                 asker, context, image_id, ask))
@@ -145,12 +140,14 @@ class ImageAnswers:
                      ) -> dict[str, Any]:
         """Ask Glance, and learn from what it says."""
         asked_at = self._clock()
-        if asker.project:
+        # Until Glance answers, nobody is to take a lost answer for none.
+        is_lost = self._has_lost_an_answer(asker, image_id, asked_at)
+        if asker.project and not is_lost:
             self.memory.asks(asker, image_id, asked_at)
         try:
             answer = ask()
         except Exception as error:
-            self._learn_error(asker, image_id, error)
+            self._learn_error(asker, image_id, error, is_lost)
             raise
         self.breaker.answered()
         self._learn_image(asker, image_id, answer, asked_at)
@@ -165,14 +162,15 @@ class ImageAnswers:
             self.memory.remember(asker, image_id, record, self._clock())
 
     def _learn_error(self, asker: records.Asker, image_id: str,
-                     error: Exception) -> None:
+                     error: Exception, is_lost: bool) -> None:
         if is_outage(error):
-            self.memory.is_silent(asker, image_id)
+            if not is_lost:
+                self.memory.is_silent(asker, image_id)
             self.breaker.failed(str(error).partition('\n')[0]
                                 or type(error).__name__, image_id,
                                 glance_outage.is_answer(error))
             return
-        if not self._learn_refusal(asker, image_id, error):
+        if not self._learn_refusal(asker, image_id, error) and not is_lost:
             # As HTTP 429: it says nothing about who may have the image.
             self.memory.is_silent(asker, image_id)
         if glance_outage.is_from_glance(error):
@@ -191,20 +189,12 @@ class ImageAnswers:
         return is_refusal
 
     def _from_memory(self, asked: api_requests.ApiRequest,
-                     context: nova_context.RequestContext,
                      asker: records.Asker, image_id: str) -> dict[str, Any]:
-        now = self._clock()
-        record = (self.memory.find(asker, image_id, now) if asker.project
-                  and asked.may_use_records(image_id) else None)
+        record = self._remembered(asked, asker, image_id)
         if record is None:
             raise self._down(asked, image_id, 'is not remembered')
-        if asked.kind is api_requests.RequestKind.REBUILD and not has_image(
-                context, asked.server, asked.image):
-            # nova-compute gives up the disk before it asks for the image.
-            raise self._down(
-                asked, asked.image, 'is not that which the server has')
-        if asked.is_bound and _is_same(image_id, asked.image) and (
-                self._holders.is_on_no_host(str(record.image['id']))):
+        if _is_same(image_id, asked.image) and self._holders.is_on_no_host(
+                str(record.image['id']), asked.is_copied):
             raise self._down(asked, image_id, 'is on no host')
         LOG.info(
             'Image %(image)s is answered from memory for a %(kind)s by '
@@ -212,8 +202,25 @@ class ImageAnswers:
             'seconds ago.', {
                 'image': image_ids.canonical(image_id),
                 'kind': asked.kind.value, 'project': asker.project,
-                'age': now - record.asked_at})
+                'age': self._clock() - record.asked_at})
         return record.image
+
+    def _remembered(self, asked: api_requests.ApiRequest,
+                    asker: records.Asker, image_id: str,
+                    ) -> records.RememberedImage | None:
+        """Return what a request may have from memory, None for nothing."""
+        now = self._clock()
+        if (not asker.project or not asked.may_use_records(image_id)
+                or self._has_lost_an_answer(asker, image_id, now)):
+            return None
+        return self.memory.find(asker, image_id, now)
+
+    def _has_lost_an_answer(self, asker: records.Asker, image_id: str,
+                            now: float) -> bool:
+        """Return whether Glance may have refused, and nobody noted it."""
+        outage = self.breaker.outage()
+        return self.memory.has_lost_an_answer(
+            asker, image_id, now, None if outage is None else outage.since)
 
     def _down(self, asked: api_requests.ApiRequest, image_id: str,
               why: str = '') -> GlanceIsDown:
@@ -275,25 +282,6 @@ def within(seconds: float, context: nova_context.RequestContext,
     if failed:
         raise failed[0]
     raise GlanceHangs(f'no answer within {seconds:g} seconds')
-
-
-def has_image(context: nova_context.RequestContext, server: str,
-              image_id: str) -> bool:
-    """Return whether a server has an image, False if nobody knows."""
-    try:
-        mapping = objects.InstanceMapping.get_by_instance_uuid(
-            context, server)
-        with nova_context.target_cell(
-                context, mapping.cell_mapping) as cell:
-            instance = objects.Instance.get_by_uuid(
-                cell, server, expected_attrs=[])
-        return _is_same(str(instance.image_ref), image_id)
-    except Exception as error:
-        once.warning(
-            LOG, ('server', type(error).__name__),
-            'Which image server %(server)s has cannot be read: %(error)s.',
-            {'server': server[:64], 'error': error})
-        return False
 
 
 def _is_same(image_id: str, other: str) -> bool:

@@ -33,7 +33,7 @@ HINTS = ('os:scheduler_hints', 'OS-SCH-HNT:scheduler_hints')
 _PATHS = r'/(?:[^/]+/)?'
 #: A boot by its older name is one too.
 _CREATE = re.compile(rf'{_PATHS}(?:servers|os-volumes_boot)/?(?:\.json)?')
-_ACTION = re.compile(rf'{_PATHS}servers/([^/]+)/action/?(?:\.json)?')
+_ACTION = re.compile(rf'{_PATHS}servers/[^/]+/action/?(?:\.json)?')
 _PRECACHE = re.compile(rf'{_PATHS}os-aggregates/[^/]+/images/?(?:\.json)?')
 
 
@@ -49,51 +49,48 @@ class RequestKind(enum.Enum):
 class ApiRequest:
     """A request for which nova-api asks Glance.
 
-    :param server: that is rebuilt
-    :param image: that it is to have, '' for none
+    :param image: that the server is to have, '' for none
     :param from_volume: whether the server is to have no image on its host
     :param volume_images: images that Cinder is to make volumes from
     :ivar from_records: whether Glance is not asked any more for it
-    :ivar is_bound: whether its servers only go where their image is, because
-        of the outage
+    :ivar is_copied: whether hosts without its image copy it from others
     :ivar outage: why it cannot be answered; set where that is noticed
     """
 
     kind: RequestKind
-    server: str = ''
     image: str = ''
     from_volume: bool = False
     volume_images: frozenset[str] = frozenset()
     from_records: bool = False
-    is_bound: bool = False
+    is_copied: bool = False
     outage: str = ''
 
     def may_use_records(self, image_id: str) -> bool:
         """Return whether an image may be answered from memory for it.
 
-        What somebody else fetches from Glance later, as Cinder for a volume,
-        fails then; it is better refused now.
+        What somebody else asks Glance for later fails then, and is better
+        refused now: as Cinder for a volume, or nova-compute for a rebuild
+        (ComputeManager.rebuild_instance, nova 31.3.1 to 34.0.0).
         """
-        return (self.kind is not RequestKind.PRECACHE and not self.from_volume
+        return (self.kind is RequestKind.BOOT and not self.from_volume
                 and image_ids.canonical(image_id) not in self.volume_images)
 
 
-def kind_of(method: str, path: str) -> tuple[RequestKind, str] | None:
-    """Return what a request may be for, and the server that it names.
+def kind_of(method: str, path: str) -> RequestKind | None:
+    """Return what a request may be for, None if Glance need not be asked.
 
     :param path: below that of the version of the API
     """
     if method != 'POST':
         return None
     if _CREATE.fullmatch(path):
-        return RequestKind.BOOT, ''
-    action = _ACTION.fullmatch(path)
-    if action:
-        return RequestKind.REBUILD, action.group(1)
-    return (RequestKind.PRECACHE, '') if _PRECACHE.fullmatch(path) else None
+        return RequestKind.BOOT
+    if _ACTION.fullmatch(path):
+        return RequestKind.REBUILD
+    return RequestKind.PRECACHE if _PRECACHE.fullmatch(path) else None
 
 
-def read(kind: RequestKind, server: str, body: bytes) -> ApiRequest | None:
+def read(kind: RequestKind, body: bytes) -> ApiRequest | None:
     """Return what is asked for, None if Glance need not be asked.
 
     Never raises: nova-api itself refuses what nobody can read.
@@ -111,7 +108,7 @@ def read(kind: RequestKind, server: str, body: bytes) -> ApiRequest | None:
     disks = [one for one in disks if isinstance(one, dict)] if isinstance(
         disks, list) else []
     return ApiRequest(
-        kind, server=server, image=image if isinstance(image, str) else '',
+        kind, image=image if isinstance(image, str) else '',
         from_volume=kind is RequestKind.BOOT and (
             not image or any(_is_root_volume(one) for one in disks)
             or bool(asked.get('block_device_mapping'))),

@@ -108,6 +108,8 @@ class GlanceBreaker:
         if outage is None:
             return Leave.GIVEN
         late = self._clock() - outage.retry_at
+        if late < -RETRY:  # the clock was put back: nobody knows how late
+            late = KNOWN
         if late < 0 or not self._values.claim(
                 f'{self._key} {outage.since} {outage.retry_at}',
                 self._patience + RETRY):

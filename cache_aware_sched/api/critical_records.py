@@ -64,6 +64,8 @@ class CriticalRecords:
             'critical', options.critical_images, options.critical_images_file)
         self._lock = threading.Lock()
         self._due = 0.0
+        # At least twice while a record counts.
+        self._interval = min(INTERVAL, options.image_record_max_age / 2)
         self._is_there = bool(
             options.critical_images or options.critical_images_file)
 
@@ -74,7 +76,7 @@ class CriticalRecords:
         with self._lock:
             if time.monotonic() < self._due:
                 return
-            self._due = time.monotonic() + INTERVAL
+            self._due = time.monotonic() + self._interval
         try:
             threading.Thread(target=self._refresh_safely, daemon=True,
                              name='critical-images').start()

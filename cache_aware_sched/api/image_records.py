@@ -75,13 +75,13 @@ class ImageRecordsFilter:
                  start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
         self._critical.refresh_if_due()
-        found = api_requests.kind_of(
+        kind = api_requests.kind_of(
             environ.get('REQUEST_METHOD', ''), environ.get('PATH_INFO', ''))
-        if found is None:
+        if kind is None:
             return self._application(environ, start_response)
         request = wsgi.Request(environ)
         body = request.body
-        asked = api_requests.read(*found, body)
+        asked = api_requests.read(kind, body)
         if asked is None:
             return self._application(environ, start_response)
         before = dict(environ)
@@ -89,7 +89,7 @@ class ImageRecordsFilter:
         if response.status_int < HTTPStatus.BAD_REQUEST:
             # Whatever nova-api did without Glance: not twice.
             asked.outage = ''
-        if asked.outage and asked.kind is not RequestKind.PRECACHE:
+        if asked.outage and asked.kind is RequestKind.BOOT:
             response = self._answer_from_records(before, asked, body)
         if asked.outage:
             response = wsgi.Fault(webob.exc.HTTPServiceUnavailable(
@@ -111,11 +111,9 @@ class ImageRecordsFilter:
                              body: bytes) -> Any:
         asked.outage, asked.from_records = '', True
         request = wsgi.Request(dict(environ))
-        request.body = body
-        if (asked.kind is RequestKind.BOOT and not asked.from_volume
-                and not _hosts_fetch_from_each_other()):
-            request.body = api_requests.with_hint(body)
-            asked.is_bound = request.body != body
+        asked.is_copied = _hosts_fetch_from_each_other()
+        request.body = (body if asked.from_volume or asked.is_copied
+                        else api_requests.with_hint(body))
         return self._answer(request, asked)
 
 
@@ -166,6 +164,13 @@ def _values(secret: str) -> values_mod.SignedValues:
     why = values_mod.each_process(
         secret, CONF.cache.enabled, CONF.cache.backend)
     if not why:
+        if CONF.cache.backend == values_mod.BOUNDLESS_BACKEND:
+            once.warning(
+                LOG, ('backend',),
+                'A server of memcached that hangs will hold every request for '
+                'a server: [cache] backend = %(backend)s waits without a '
+                'bound. Choose oslo_cache.memcache_pool.',
+                {'backend': CONF.cache.backend})
         region = cache_utils.get_client().region
         return values_mod.SignedValues(
             values_mod.SharedValues(region), secret.encode())

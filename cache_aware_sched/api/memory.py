@@ -80,10 +80,15 @@ class RememberedImages:
             self._values.set(_key('asked', asker.scopes[0], image_id), 1, now)
 
     def has_lost_an_answer(self, asker: records.Asker, image_id: str,
-                           now: float) -> bool:
-        """Return whether Glance was asked, and nobody noted the answer."""
+                           now: float, down_since: float | None) -> bool:
+        """Return whether Glance was asked, and nobody noted the answer.
+
+        :param down_since: when Glance went down; it has answered nothing
+            since. None if it is not down
+        """
         return any(
             asked is not None and now - asked.at > self._limits.question
+            and (down_since is None or asked.at < down_since)
             for asked in (
                 self._values.get(_key('asked', scope, image_id),
                                  self._limits.record, now)

@@ -42,6 +42,10 @@ PROCESS_BACKENDS = frozenset({
     'dogpile.cache.null', 'dogpile.cache.memory',
     'dogpile.cache.memory_pickle', 'oslo_cache.dict'})
 
+#: Waits without end for a server that hangs: dogpile.cache makes its client
+#: without a timeout, and oslo.cache has no option for one (1.5.0 and 4.3.0).
+BOUNDLESS_BACKEND = 'dogpile.cache.pymemcache'
+
 #: Characters of a secret that nobody guesses.
 MIN_SECRET = 16
 

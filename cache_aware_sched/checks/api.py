@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 
+from cache_aware_sched.api import values
 from cache_aware_sched.checks import check
 from cache_aware_sched.checks.check import fail
 from cache_aware_sched.checks.check import ok
@@ -64,6 +65,9 @@ def _shared(api: ApiConf) -> Outcome:
     if api.each_process:
         return warn('each process of nova-api remembers images on its own: '
                     f'{api.each_process}', mend)
+    if api.backend == values.BOUNDLESS_BACKEND:
+        return warn(f'[cache] backend = {api.backend} waits without a bound '
+                    'for a server that hangs, and each boot with it', mend)
     if api.backend_seconds is not None and (
             api.backend_seconds < api.max_age):
         return warn(

@@ -75,13 +75,14 @@ class ImageRecordsTestCase(base.CloudTestCase):
         """Have Glance refuse connections from now on."""
         self.useFixture(self.failing())
 
-    def refused(self, image, client=None, **more):
+    def refused(self, image, client=None, hints=None, **more):
         """Ask for a server; return the answer, which is no server."""
         before = len(self.admin_api.get_servers(detail=False))
         server = self._build_server(
             image_uuid=image, flavor_id=self.flavor, networks='none')
         response = (client or self.api).api_post(
-            '/servers', {'server': {**server, **more}},
+            '/servers', {'server': {**server, **more},
+                         'os:scheduler_hints': hints or {}},
             check_response_status=False)
         self.assertEqual(
             before, len(self.admin_api.get_servers(detail=False)))
@@ -133,11 +134,27 @@ class BootTests(ImageRecordsTestCase):
         # And nova's log is not full of it
         self.assertNotIn('Traceback', self.stdlog.logger.output)
 
-    def test_a_remembered_image_that_no_host_holds(self):
+    def forgotten_image(self):
+        """Return an image that is remembered, and that no host holds."""
         cold = self.image()
         self.boot(cold, hints={'image_cache': 'ignore'}, host='host1')
         fake.image_cache('host1').remove(cold)
         self.report('host1')
+        return cold
+
+    def test_a_remembered_image_that_no_host_holds(self):
+        cold = self.forgotten_image()
+        self.stop_glance()
+
+        for hints in ({}, {'image_cache': 'ignore'}):
+            self.assert_outage(
+                self.refused(cold, hints=hints), cold, 'is on no host')
+
+    def test_nobody_can_send_what_no_host_holds(self):
+        cold = self.forgotten_image()
+        self.useFixture(fixtures.MockPatch(
+            'cache_aware_sched.api.image_records.'
+            '_hosts_fetch_from_each_other', return_value=True))
         self.stop_glance()
 
         self.assert_outage(self.refused(cold), cold, 'is on no host')
@@ -375,24 +392,18 @@ class OtherRequestTests(ImageRecordsTestCase):
         for path in (f'/images/{self.warm}', '/images'):
             self.assertEqual(500, self.api.api_request(path).status_code)
 
-    def test_a_rebuild_with_its_image(self):
-        self.stop_glance()
-
-        self.api.post_server_action(
-            self.server['id'], {'rebuild': {'imageRef': self.warm}})
-
-        self._wait_for_state_change(self.server, 'ACTIVE')
-
-    def test_a_rebuild_with_another_image(self):
+    def test_a_rebuild(self):
+        """nova-compute asks Glance for the record, also of the same image."""
         other = self.image()
         self.boot(other)
         self.stop_glance()
 
-        response = self.api.api_post(
-            f'/servers/{self.server["id"]}/action',
-            {'rebuild': {'imageRef': other}}, check_response_status=False)
+        for image in (self.warm, other):
+            response = self.api.api_post(
+                f'/servers/{self.server["id"]}/action',
+                {'rebuild': {'imageRef': image}}, check_response_status=False)
 
-        self.assert_outage(response, other, 'not that which the server has')
+            self.assert_outage(response, image, 'cannot be looked up')
 
     def test_another_action(self):
         self.stop_glance()

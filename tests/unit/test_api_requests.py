@@ -35,13 +35,13 @@ class TestKind(base.TestCase):
 
     def test_what_may_need_glance(self):
         for path, kind in (
-                ('/servers', (RequestKind.BOOT, '')),
-                ('/servers/', (RequestKind.BOOT, '')),
-                ('/os-volumes_boot', (RequestKind.BOOT, '')),
-                ('/0f3a/servers', (RequestKind.BOOT, '')),
-                ('/servers/5c2e/action', (RequestKind.REBUILD, '5c2e')),
-                ('/0f3a/servers/5c2e/action', (RequestKind.REBUILD, '5c2e')),
-                ('/os-aggregates/7/images', (RequestKind.PRECACHE, ''))):
+                ('/servers', RequestKind.BOOT),
+                ('/servers/', RequestKind.BOOT),
+                ('/os-volumes_boot', RequestKind.BOOT),
+                ('/0f3a/servers', RequestKind.BOOT),
+                ('/servers/5c2e/action', RequestKind.REBUILD),
+                ('/0f3a/servers/5c2e/action', RequestKind.REBUILD),
+                ('/os-aggregates/7/images', RequestKind.PRECACHE)):
             self.assertEqual(kind, api_requests.kind_of('POST', path))
 
     def test_what_does_not(self):
@@ -55,7 +55,7 @@ class TestKind(base.TestCase):
 class TestRead(base.TestCase):
 
     def read(self, **server):
-        return api_requests.read(RequestKind.BOOT, '', body(**server))
+        return api_requests.read(RequestKind.BOOT, body(**server))
 
     def test_a_boot_from_an_image(self):
         asked = self.read()
@@ -89,16 +89,17 @@ class TestRead(base.TestCase):
         self.assertFalse(asked.may_use_records('data'))
 
     def test_actions(self):
-        rebuild = api_requests.read(
-            RequestKind.REBUILD, 'server', b'{"rebuild": {"imageRef": "i"}}')
-
-        self.assertEqual(('server', 'i'), (rebuild.server, rebuild.image))
+        self.assertEqual('i', api_requests.read(
+            RequestKind.REBUILD, b'{"rebuild": {"imageRef": "i"}}').image)
         self.assertIsNone(api_requests.read(
-            RequestKind.REBUILD, 'server', b'{"reboot": {"type": "SOFT"}}'))
+            RequestKind.REBUILD, b'{"reboot": {"type": "SOFT"}}'))
 
-    def test_a_precache_is_never_answered_from_memory(self):
-        self.assertFalse(api_requests.read(
-            RequestKind.PRECACHE, '', b'').may_use_records(IMAGE))
+    def test_what_others_ask_glance_for_later(self):
+        for kind, sent in (
+                (RequestKind.PRECACHE, b''),
+                (RequestKind.REBUILD, b'{"rebuild": {"imageRef": "i"}}')):
+            self.assertFalse(
+                api_requests.read(kind, sent).may_use_records('i'))
 
     @hypothesis.given(
         st.sampled_from((RequestKind.BOOT, RequestKind.REBUILD)),
@@ -109,7 +110,7 @@ class TestRead(base.TestCase):
                     'block_device_mapping_v2')), inner)).map(
                         lambda value: json.dumps(value).encode())))
     def test_whatever_is_sent(self, kind, sent):
-        api_requests.read(kind, '', sent)
+        api_requests.read(kind, sent)
         api_requests.with_hint(sent)
 
 

@@ -667,6 +667,8 @@ class TestApiChecks(ChecksTestCase):
         self.api(WARN, 'forget records after 599', 'CAS402',
                  backend_seconds=599)
         self.api(WARN, 'on its own: why', 'CAS402', each_process='why')
+        self.api(WARN, 'without a bound', 'CAS402',
+                 backend='dogpile.cache.pymemcache')
         self.api(SKIPPED, 'in no pipeline', 'CAS402', pipelines=('app',))
 
 

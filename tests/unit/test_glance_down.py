@@ -10,8 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 import errno
+from unittest import mock
 
+from glanceclient.common import http as glance_http
 import glanceclient.exc
+from keystoneauth1 import exceptions as ksa_exc
 from nova.compute import vm_states
 from nova import exception
 from nova.image import glance
@@ -28,14 +31,20 @@ CONNECTION = exception.GlanceConnectionFailed(server='http://g', reason='no')
 class Response:
     """What glanceclient looks at of an answer."""
 
-    def __init__(self, status, text=''):
-        self.status_code, self.text = status, text
+    def __init__(self, status, text):
+        self.status_code, self.text, self.ok = status, text, False
+        self.content = text.encode()
         self.headers = {'content-type': 'text/html'}
 
 
 def answer(status, text=''):
-    """Return what glanceclient makes of an answer of Glance or a proxy."""
-    return glanceclient.exc.from_response(Response(status, text), text)
+    """Return what glanceclient raises of an answer of Glance or a proxy."""
+    try:
+        glance_http._BaseHTTPClient._handle_response(
+            None, Response(status, text))
+    except glanceclient.exc.HTTPException as error:
+        return error
+    raise AssertionError(f'{status} is no error')
 
 
 class Broken:
@@ -56,14 +65,41 @@ class TestIsOutage(base.TestCase):
     def test_of_glance(self):
         for error in (
                 CONNECTION, glanceclient.exc.CommunicationError(message='no'),
-                answer(500), answer(502), answer(503),
-                answer(504, '<h1>504 Gateway Time-out</h1>')):
+                answer(500), answer(501), answer(502), answer(503),
+                answer(504, '<h1>504 Gateway Time-out</h1>'),
+                # glanceclient has no class for these, and names no number
+                answer(504, 'upstream request timeout'), answer(520)):
             self.assertTrue(glance_outage.is_outage(error), error)
+
+    def show(self, error):
+        """Have nova ask for an image, with an error of its session."""
+        wrapper = glance.GlanceClientWrapper()
+        wrapper.client, wrapper.api_server = mock.Mock(), 'http://g'
+        wrapper.client.images.get.side_effect = error
+        try:
+            glance.GlanceImageServiceV2(client=wrapper).show(
+                self.context, factories.IMAGE)
+        except Exception as found:
+            return found
+        self.fail('nothing was raised')
+
+    def test_what_the_session_comes_upon(self):
+        for error in (
+                # A certificate that has expired
+                ksa_exc.SSLError('no'),
+                # Keystone gives nova no token for itself
+                ksa_exc.ServiceUnavailable(), ksa_exc.GatewayTimeout()):
+            self.assertTrue(glance_outage.is_outage(self.show(error)), error)
+            # As of Neutron it says nothing about Glance
+            self.assertFalse(glance_outage.is_outage(type(error)('no')))
+        self.assertFalse(glance_outage.is_outage(
+            self.show(ksa_exc.Unauthorized())))
 
     def test_of_the_image_or_the_host(self):
         for error in (
                 answer(401), answer(403), answer(404), answer(413),
-                answer(410, '<h1>410 Gone</h1>'),
+                answer(410, '<h1>410 Gone</h1>'), answer(429),
+                answer(410, '504 of them'),
                 exception.ImageNotFound(image_id=factories.IMAGE),
                 exception.ImageNotAuthorized(image_id=factories.IMAGE),
                 OSError(errno.ENOSPC, 'No space left on device'),

@@ -12,6 +12,7 @@
 
 """The filter of nova-api, and where it stands between nova and Glance."""
 
+import dataclasses
 import json
 import threading
 import time
@@ -307,11 +308,11 @@ class TestFilter(SeamTestCase):
         self.send()
         breaker = glance_seam.shared().breaker
         breaker.failed('no', IMAGE, False)
-        self.call.side_effect = ksa_exc.ServiceUnavailable()
+        self.call.side_effect = ksa_exc.Unauthorized()
 
         with mock.patch.object(breaker, 'may_ask',
                                return_value=breaker_mod.Leave.GIVEN):
-            self.assertRaises(ksa_exc.ServiceUnavailable, self.send)
+            self.assertRaises(ksa_exc.Unauthorized, self.send)
 
         self.assertIsNotNone(breaker.outage())
 
@@ -401,18 +402,42 @@ class TestFilter(SeamTestCase):
             'not remembered. Try again later.'}}, response.json)
         self.assertTrue(int(response.headers['Retry-After']) > 0)
 
+    def lose_an_answer(self):
+        """Have a process end between its question and the answer."""
+        asker = records.Asker(self.context.project_id)
+        glance_seam.shared().memory.asks(asker, IMAGE, time.time() - 60)
+
     def test_a_process_that_ended_between_question_and_answer(self):
+        """Glance may have refused the image."""
         self.send()
-        answers = glance_seam.shared()
+        self.lose_an_answer()
+        self.call.side_effect = OUTAGE
+
+        for _request in range(2):
+            self.assertEqual(503, self.send().status_int)
+        # The next one does not wait either
+        self.assertEqual(1, self.call.call_count - 1)
+
+        # Then it counts again as soon as Glance gives it
+        self.call.side_effect = lambda *args, **kwargs: self.image
+        with mock.patch.object(glance_seam.shared().breaker, 'may_ask',
+                               return_value=breaker_mod.Leave.GIVEN):
+            self.assertEqual(202, self.send().status_int)
+        self.call.side_effect = OUTAGE
+        self.assertEqual(202, self.send().status_int)
+
+    def test_a_process_that_ended_in_an_outage(self):
+        """Glance has not answered, so no answer is lost."""
+        self.send()
         self.call.side_effect = OUTAGE
         self.send()  # opens the breaker
-        self.call.reset_mock()
-        with mock.patch.object(answers.memory, 'has_lost_an_answer',
-                               return_value=True):
-            self.send()
+        breaker = glance_seam.shared().breaker
+        known = breaker.outage()
+        breaker._set(dataclasses.replace(known, since=known.since - 120),
+                     time.time())
+        self.lose_an_answer()
 
-        # Then Glance is asked though it is down
-        self.assertEqual(1, self.call.call_count)
+        self.assertEqual(202, self.send().status_int)
 
 
 class TestWhereRecordsAre(SeamTestCase):
@@ -447,6 +472,16 @@ class TestWhereRecordsAre(SeamTestCase):
         self.assertIsInstance(found, values_mod.SharedValues)
         self.assertIs(client.return_value.region, found._region)
         self.assertEqual([], self.warnings())
+
+    def test_servers_that_hang_would_hold_every_boot(self):
+        self.set_nova('cache', enabled=True,
+                      backend='dogpile.cache.pymemcache')
+        with mock.patch('nova.cache_utils.get_client'):
+            self.kept_by(image_record_secret='x' * 32)
+
+        [warning] = self.warnings()
+        self.assertIn('[cache] backend = dogpile.cache.pymemcache', warning)
+        self.assertIn('oslo_cache.memcache_pool', warning)
 
     def test_requests_that_hang_end_some_time(self):
         self.start()
@@ -549,10 +584,27 @@ class TestCriticalRecords(SeamTestCase):
         self.critical.refresh_if_due()
         self.assertEqual(1, self.critical.refresh.call_count)
 
+    def test_records_that_soon_get_old(self):
+        self.set(image_record_max_age=60)
+        critical = critical_records.CriticalRecords(
+            glance_seam.shared(), CONF.cache_aware_sched)
+        looked = threading.Event()
+        self.useFixture(fixtures.MockPatchObject(
+            critical, 'refresh', side_effect=lambda: looked.set() or True))
+        clock = self.useFixture(fixtures.MockPatch(
+            'cache_aware_sched.api.critical_records.time')).mock.monotonic
+
+        # Then they are there at any time
+        for clock.return_value in (1_000.0, 1_031.0, 1_062.0):
+            critical.refresh_if_due()
+            self.assertTrue(looked.wait(5))
+            looked.clear()
+
 
 class TestImageHolders(base.TestCase):
 
-    def nowhere(self, *reported, state=fleet_hosts.UP, unread=()):
+    def nowhere(self, *reported, state=fleet_hosts.UP, unread=(),
+                copied=False):
         """Return whether an image is nowhere, by what hosts report."""
         hosts = [mock.Mock(state=state, reported=one) for one in reported]
         for host in hosts:
@@ -564,7 +616,7 @@ class TestImageHolders(base.TestCase):
             fleet_hosts, 'read', return_value=fleet))
         self.useFixture(fixtures.MockPatchObject(
             nova_databases.KeptDatabases, '__call__', return_value=(0, [])))
-        return holders.ImageHolders().is_on_no_host(IMAGE)
+        return holders.ImageHolders().is_on_no_host(IMAGE, copied)
 
     def test_it_is(self):
         cold = report.Holding.COLD
@@ -584,5 +636,42 @@ class TestImageHolders(base.TestCase):
             nova_databases.KeptDatabases, '__call__',
             side_effect=nova_databases.Unreadable('no')))
 
-        self.assertFalse(holders.ImageHolders().is_on_no_host(IMAGE))
+        self.assertFalse(
+            holders.ImageHolders().is_on_no_host(IMAGE, copied=False))
         self.assertIn('cannot be read: no', self.warnings()[-1])
+
+    def test_a_disabled_host_that_may_send_it(self):
+        warm = report.Holding.WARM
+
+        self.assertFalse(self.nowhere(
+            warm, state=fleet_hosts.DISABLED, copied=True))
+        self.assertTrue(self.nowhere(
+            report.Holding.COLD, state=fleet_hosts.DISABLED, copied=True))
+
+    def test_databases_that_hang(self):
+        self.assertTrue(self.nowhere(report.Holding.COLD))
+        answered, read = threading.Event(), fleet_hosts.read
+        self.addCleanup(answered.set)
+        read.reset_mock()
+        read.side_effect = lambda *_given: (
+            answered.wait(30), read.return_value)[1]
+        self.useFixture(fixtures.MockPatchObject(holders, 'PATIENCE', 0.05))
+        found = holders.ImageHolders()
+
+        # Then nobody waits long, and they are not asked again meanwhile
+        for _request in range(3):
+            self.assertFalse(found.is_on_no_host(IMAGE, copied=False))
+        self.assertEqual(1, read.call_count)
+
+        # Nor when they have answered
+        answered.set()
+        found._reading.join(10)
+        for _request in range(3):
+            self.assertTrue(found.is_on_no_host(IMAGE, copied=False))
+        self.assertEqual(1, read.call_count)
+
+    def test_no_thread_can_be_started(self):
+        self.useFixture(fixtures.MockPatchObject(
+            threading.Thread, 'start', side_effect=RuntimeError('no more')))
+
+        self.assertFalse(self.nowhere(report.Holding.COLD))

@@ -489,8 +489,8 @@ class TestForgetting(MemoryTestCase):
 
 class TestLostAnswers(MemoryTestCase):
 
-    def lost(self, asker=OWNER, at=200.0):
-        return self.memory.has_lost_an_answer(asker, IMAGE, at)
+    def lost(self, asker=OWNER, at=200.0, down_since=None):
+        return self.memory.has_lost_an_answer(asker, IMAGE, at, down_since)
 
     def test_a_process_ends_before_the_answer(self):
         self.given(OWNER)
@@ -500,6 +500,9 @@ class TestLostAnswers(MemoryTestCase):
         self.assertFalse(self.lost(at=159.0))
         self.assertTrue(self.lost(at=161.0))
         self.assertFalse(self.lost(MEMBER, at=161.0))
+        # Glance has not answered in an outage
+        self.assertFalse(self.lost(at=161.0, down_since=149.0))
+        self.assertTrue(self.lost(at=161.0, down_since=151.0))
 
     def test_an_answer_that_was_noted(self):
         for note in (
@@ -577,6 +580,13 @@ class TestBreaker(base.TestCase):
         """Glance may be back for long: only it can tell."""
         self.fails()
         self.now += breaker_mod.KNOWN
+
+        self.assertEqual([Leave.GIVEN, Leave.REFUSED],
+                         [one.may_ask() for one in self.workers[:2]])
+
+    def test_a_clock_that_is_put_back(self):
+        self.fails()
+        self.now -= 50.0
 
         self.assertEqual([Leave.GIVEN, Leave.REFUSED],
                          [one.may_ask() for one in self.workers[:2]])

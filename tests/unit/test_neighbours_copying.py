@@ -97,6 +97,20 @@ class TestRsync(CopyTestCase):
 
         self.assertEqual([(f'{self.path}.part', [f'{SHA1}.part'])], seen)
 
+    def test_it_is_on_the_disk_before_it_has_its_name(self):
+        """Else a host that loses power has a short file of that name."""
+        self.hosts.add(ADDRESS, SHA1, DATA)
+        synced = []
+
+        def sync(file):
+            synced.append((os.fstat(file.fileno()).st_ino,
+                           os.listdir(self.path.parent)))
+
+        with mock.patch.object(os, 'fsync', sync):
+            self.copy()
+
+        self.assertEqual([(self.path.stat().st_ino, [f'{SHA1}.part'])], synced)
+
     def test_room_is_made_for_it(self):
         other = self.hosts.add(ADDRESS, SHA1, DATA)
         path = other / '_base' / SHA1
