@@ -155,8 +155,11 @@ def _play(cloud: scenario.Cloud, facts: scenario.Facts, what: str,
 
 def _questions(cloud: scenario.Cloud, image_id: str) -> str:
     """Ask all processes at once when it is time to; see one ask Glance."""
-    time.sleep(breaker.RETRY + 1.0)
-    before = cloud.processes.times_said('nova', ATTEMPT)
+    before = -1
+    # A request before may have left one who still asks.
+    while (now := cloud.processes.times_said('nova', ATTEMPT)) != before:
+        before = now
+        time.sleep(breaker.RETRY + 1.5)
     with futures.ThreadPoolExecutor(WORKERS) as pool:
         found = set(pool.map(lambda _number: _status(cloud, image_id),
                              range(WORKERS)))
