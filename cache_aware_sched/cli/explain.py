@@ -110,8 +110,7 @@ class Explain(fleet_access.FleetCommand):
             fleet = hosts.read(
                 api, all_cells, down_time, fleet_access.now_utc())
             fleet_access.warn(self.app, fleet.unread)
-            cells = [cell for cell in all_cells
-                     if cell.cell not in fleet.unread]
+            cells = fleet.answering(all_cells)
             hints: dict[str, list[str]] = {}
             for key, value in parsed_args.hint:
                 hints.setdefault(key, []).append(value)

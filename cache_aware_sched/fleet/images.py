@@ -101,7 +101,7 @@ def read(fleet: Fleet,
 
     One statement a cell, over the servers that are not deleted.
     """
-    servers, unread = _servers(cells)
+    servers, unread = _servers(fleet.answering(cells))
     images: dict[str, KnownImage] = {}
     for image_id, by_project in servers.items():
         digest = report.image_key(image_id)

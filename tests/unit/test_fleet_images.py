@@ -99,3 +99,12 @@ class TestImages(test_fleet_hosts.FleetTestCase):
 
         self.assertEqual(1, len(found.all))
         self.assertEqual(['cell2'], list(found.unread))
+
+    def test_cell_that_does_not_answer_is_not_asked_again(self):
+        self.server(factories.IMAGE, cell='cell2')
+        test_fleet_hosts.NODES.drop(self.cells['cell2'])
+
+        found = self.images()
+
+        self.assertEqual((['cell2'], []), (
+            list(found.unread), list(found.all)))
