@@ -101,6 +101,7 @@ class Explain(fleet_access.FleetCommand):
         with fleet_access.databases(parsed_args) as (
                 api, all_cells, down_time):
             from oslo_db import exception as db_exc
+            from sqlalchemy import exc as sa_exc
 
             from cache_aware_sched.explain import asked
             from cache_aware_sched.explain import now
@@ -125,7 +126,8 @@ class Explain(fleet_access.FleetCommand):
                     images.size(fleet, parsed_args.image))
             except (asked.BadRequest, offers.CannotAsk) as error:
                 raise RuntimeError(str(error)) from None
-            except db_exc.DBError as error:
+            except (db_exc.DBError, sa_exc.SQLAlchemyError) as error:
+                # oslo.db lets through what the server refuses.
                 # The first line: the rest is the statement.
                 raise RuntimeError(
                     "nova's databases cannot be read: "
