@@ -14,6 +14,7 @@
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 
@@ -39,6 +40,35 @@ def regular(path: str, flags: int) -> int:
     return descriptor
 
 
+def output(path: str, content: str) -> None:
+    """Write what a user asked for: a file whole or not at all.
+
+    What is none is written to, as ``/dev/stdout`` or a pipe: it must not be
+    replaced by a file.
+
+    :raises CannotWrite: naming the file
+    """
+    if not _is_special(path):
+        replace(path, content)
+        return
+    try:
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(content)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
+def _is_special(path: str) -> bool:
+    """Return whether a path names a device, a pipe or an open file."""
+    if re.match(r'/(dev/(?!shm/)|proc/)', os.path.abspath(path)):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def replace(path: str, content: str, mode: int = FOR_OTHERS) -> None:
     """Write a file that is seen whole, or not at all.
 
@@ -58,5 +88,9 @@ def replace(path: str, content: str, mode: int = FOR_OTHERS) -> None:
                 os.unlink(temporary)
             raise
     except OSError as error:
-        raise CannotWrite(
-            f'{path} cannot be written: {error.strerror or error}') from None
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: str, error: OSError) -> CannotWrite:
+    return CannotWrite(
+        f'{path} cannot be written: {error.strerror or error}')

@@ -34,6 +34,7 @@ from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 
+from cache_aware_sched import database_patience
 from cache_aware_sched.database_secrets import conf_error
 from cache_aware_sched.database_secrets import masked
 from cache_aware_sched.database_secrets import silent
@@ -182,8 +183,8 @@ def api_database() -> Database:
         files = ', '.join(getattr(CONF, 'config_file', None) or ())
         raise Unreadable("nova's configuration has no connection in "
                          f'[api_database] ({files or "no file was found"})')
-    return Database('the API database', _impatient(api_db.context_manager),
-                    connection)
+    return Database('the API database', _impatient(
+        api_db.context_manager, connection, CONF.api_database), connection)
 
 
 def cells(api: Database, instead: Sequence[tuple[str, str]],
@@ -273,16 +274,22 @@ def _cell(mapping: sa.Row[Any], instead: str | None,
                          '[database] connection, which is not set or cannot '
                          'be parsed')
     with _told(name, url), silent():
-        manager = _impatient(main_db.create_context_manager(url))
+        manager = _impatient(
+            main_db.create_context_manager(url), url, CONF.database)
     return Database(name, manager, url, bool(mapping.disabled),
                     (has_name and mapping.name) or mapping.uuid, mapping.uuid)
 
 
-def _impatient(manager: Any) -> Any:
-    """Let a manager say at once that a database does not answer.
+def _impatient(manager: Any, url: str, options: Any) -> Any:
+    """Let a manager say soon that a database does not answer.
 
-    By default oslo.db tries for 100 seconds, as befits a service.
+    By default oslo.db tries for 100 seconds, as befits a service, and its
+    drivers wait for an answer for ever.
+
+    :param options: the group of nova's configuration
     """
     with contextlib.suppress(enginefacade.AlreadyStartedError):
-        manager.configure(max_retries=0)
+        manager.configure(
+            max_retries=0, connection_parameters=database_patience.parameters(
+                url, options.connection_parameters))
     return manager

@@ -84,7 +84,7 @@ def from_cloud(config_files: Sequence[str],
     fleet = fleet_hosts.read(
         api, cells, nova_databases.CONF.service_down_time, now)
     images = fleet_images.read(fleet, cells)
-    services = list(_services(api, cells))
+    services = list(_services(api, fleet.answering(cells)))
     down = datetime.timedelta(seconds=nova_databases.CONF.service_down_time)
     seen = {service: service.last_seen_up or service.created_at
             for service in services}

@@ -101,6 +101,7 @@ class Explain(fleet_access.FleetCommand):
         with fleet_access.databases(parsed_args) as (
                 api, all_cells, down_time):
             from oslo_db import exception as db_exc
+            from sqlalchemy import exc as sa_exc
 
             from cache_aware_sched.explain import asked
             from cache_aware_sched.explain import now
@@ -110,8 +111,7 @@ class Explain(fleet_access.FleetCommand):
             fleet = hosts.read(
                 api, all_cells, down_time, fleet_access.now_utc())
             fleet_access.warn(self.app, fleet.unread)
-            cells = [cell for cell in all_cells
-                     if cell.cell not in fleet.unread]
+            cells = fleet.answering(all_cells)
             hints: dict[str, list[str]] = {}
             for key, value in parsed_args.hint:
                 hints.setdefault(key, []).append(value)
@@ -126,7 +126,8 @@ class Explain(fleet_access.FleetCommand):
                     images.size(fleet, parsed_args.image))
             except (asked.BadRequest, offers.CannotAsk) as error:
                 raise RuntimeError(str(error)) from None
-            except db_exc.DBError as error:
+            except (db_exc.DBError, sa_exc.SQLAlchemyError) as error:
+                # oslo.db lets through what the server refuses.
                 # The first line: the rest is the statement.
                 raise RuntimeError(
                     "nova's databases cannot be read: "

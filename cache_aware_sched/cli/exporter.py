@@ -64,7 +64,7 @@ class RunExporter(fleet_access.FleetCommand):
         if settings.once:
             text = serving.text(exporter, counters=not settings.output)
             if settings.output:
-                files.replace(settings.output, text)
+                files.output(settings.output, text)
             else:
                 self.app.stdout.write(text)
             return 0

@@ -97,17 +97,18 @@ def images(app: Any, parsed_args: argparse.Namespace) -> Any:
 
     :returns: a :class:`cache_aware_sched.fleet.images.FleetImages`
     """
-    return capped(app, parsed_args).images
+    return capped(app, parsed_args, with_ids=True).images
 
 
 def capped(app: Any, parsed_args: argparse.Namespace,
            with_flavors: bool = False, instead: int | None = None,
-           days: float | None = None) -> Any:
+           days: float | None = None, with_ids: bool = False) -> Any:
     """Return what is known of all images, and of their caps.
 
     :param with_flavors: whether the caps of flavors are wanted
     :param instead: a number for the cap, instead of that of the option
     :param days: for which the servers that were there are wanted
+    :param with_ids: whether the ids of images without servers are wanted
     :returns: a :class:`cache_aware_sched.fleet.capped.CappedFleet`
     """
     with databases(parsed_args) as (api, cells, service_down_time):
@@ -120,6 +121,8 @@ def capped(app: Any, parsed_args: argparse.Namespace,
             api, cells, fleet_images.read(fleet, cells), fleet, with_flavors,
             instead, None if days is None
             else now - datetime.timedelta(days=days))
+        if with_ids:
+            fleet_images.identify(found.images, fleet, cells)
     warn(app, found.unread)
     return found
 
@@ -138,6 +141,7 @@ def cloud(app: Any, parsed_args: argparse.Namespace,
         now = now_utc()
         fleet = fleet_hosts.read(api, cells, service_down_time, now)
         found = fleet_images.read(fleet, cells)
+        fleet_images.identify(found, fleet, cells)
     warn(app, found.unread)
     return (found, caps.FleetCaps(fleet)), now
 

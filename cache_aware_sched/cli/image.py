@@ -31,9 +31,9 @@ class ImageList(fleet_access.NamingCommand, lister.Lister):
     """List the images that hosts hold or servers have.
 
     Holding and arriving are hosts; nodes are the compute nodes that run
-    servers of the image. Those with most servers come first. An image that no
-    server has is named as the reports name it, by a part of the SHA-1 of its
-    id.
+    servers of the image. Those with most servers come first. An image of which
+    nova has no server, not even a deleted one, is named as the reports name
+    it, by a part of the SHA-1 of its id.
     """
 
     def take_action(self, parsed_args: argparse.Namespace,
@@ -74,7 +74,7 @@ class ImageShow(fleet_access.NamingCommand, lister.Lister):
 
         :raises RuntimeError: if no host and no server has the image
         """
-        known = fleet_access.capped(self.app, parsed_args)
+        known = fleet_access.capped(self.app, parsed_args, with_ids=True)
         image = known.images.find(parsed_args.image)
         if image is None:
             raise RuntimeError(

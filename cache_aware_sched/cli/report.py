@@ -70,7 +70,7 @@ class CloudPage(fleet_access.FleetCommand):
         images, caps = cloud
         text = page.render(page.ShownCloud(
             now, images, caps, self._hours(settings, now)))
-        files.replace(parsed_args.output, text)
+        files.output(parsed_args.output, text)
         if self.app.options.verbose_level:
             self.app.stderr.write(f'Report: {parsed_args.output}\n')
 
@@ -83,6 +83,10 @@ class CloudPage(fleet_access.FleetCommand):
         if not logs:
             return None
         log = reader.DecisionLog(logs)
+        if not log.files():
+            self.app.LOG.warning(
+                'There is no decision log %s', ' or '.join(log.paths))
+            return None
         until = now.replace(tzinfo=datetime.UTC)
         since = until - datetime.timedelta(days=settings.days)
         try:

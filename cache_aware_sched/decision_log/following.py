@@ -59,7 +59,8 @@ class FollowedLog:
 
     def __init__(self, paths: Iterable[str],
                  from_start: bool = False) -> None:
-        self._offsets = {path: _Offsets() for path in paths}
+        self._offsets = {path: _Offsets()
+                         for path in reader.distinct(paths)}
         self.bad = self.lost = 0
         self.errors: dict[str, str] = {}
         if not from_start:

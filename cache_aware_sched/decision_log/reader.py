@@ -26,6 +26,22 @@ from cache_aware_sched.decision_log import record as record_mod
 from cache_aware_sched.decision_log.record import DecisionRecord
 from cache_aware_sched.decision_log.record import LostDecisions
 
+#: What rotation puts behind the name of a file.
+_NUMBER = r'([1-9]\d{0,5})'
+
+
+def distinct(paths: Iterable[str]) -> list[str]:
+    """Return each log once: nothing is to be counted twice.
+
+    A file that was rotated belongs to its log, if that is named too.
+    """
+    logs: dict[str, str] = {}
+    for path in paths:
+        logs.setdefault(os.path.realpath(path), path)
+    return [path for real, path in logs.items() if not (
+        match := re.fullmatch(rf'(.+)\.{_NUMBER}', real))
+        or match[1] not in logs]
+
 
 class DecisionLog:
     """The files of some schedulers.
@@ -37,7 +53,7 @@ class DecisionLog:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self.paths = list(paths)
+        self.paths = distinct(paths)
         self.bad = self.lost = 0
 
     def files(self) -> list[str]:
@@ -118,7 +134,7 @@ def _found(path: str) -> list[_LogFile]:
     path = real if os.path.exists(real) else path  # or a pipe of a shell
     numbers = sorted(
         int(match[1]) for name in glob.glob(f'{glob.escape(path)}.*')
-        if (match := re.fullmatch(r'\.([1-9]\d{0,5})', name[len(path):])))
+        if (match := re.fullmatch(rf'\.{_NUMBER}', name[len(path):])))
     # The newest first: then rotation makes a file be found twice, not missed.
     found: dict[tuple[int, int], _LogFile] = {}
     for number in (0, *numbers, numbers[-1] + 1 if numbers else 1):

@@ -37,9 +37,9 @@ from cache_aware_sched import nova_databases
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which a scrape waits for another one that reads. Then it tells
-#: what was read before. Judgement: Prometheus waits for 10 by default.
-PATIENCE = 5.0
+#: Seconds for which a scrape waits for what is read. Then it tells what was
+#: read before. Judgement: Prometheus waits for 10 by default.
+PATIENCE = 8.0
 
 
 def utc_now() -> datetime.datetime:
@@ -70,6 +70,7 @@ class Exporter(registry_mod.Collector):
         self._log = log
         self._clock = clock
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
         self._changes = ReportChanges()
         self._reading: Reading | None = None
         self._gauges: Sequence[metrics_core.Metric] = ()
@@ -89,12 +90,7 @@ class Exporter(registry_mod.Collector):
         Nothing that goes wrong is raised: what cannot be read is missing, and
         a metric says so.
         """
-        hangs = not self._lock.acquire(timeout=PATIENCE)
-        if not hangs:
-            try:
-                self._renew()
-            finally:
-                self._lock.release()
+        hangs = not self._renewed()
         reading, seconds = self._reading, self._seconds
         of_reading = self._gauges
         bad, lost = self._log.bad, self._log.lost
@@ -117,6 +113,24 @@ class Exporter(registry_mod.Collector):
             f'{PREFIX}_decision_log_lost', 'Decisions that nova-scheduler '
             'could not write.', value=lost)
         yield from of_reading
+
+    def _renewed(self) -> bool:
+        """Have all read anew; return whether that is over.
+
+        A database can hang for longer than Prometheus waits, so a thread of
+        its own reads, one at a time.
+        """
+        if self._settings.once:
+            self._renew()
+            return True
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._renew, name='reading', daemon=True)
+                self._thread.start()
+            thread = self._thread
+        thread.join(PATIENCE)
+        return not thread.is_alive()
 
     def _renew(self) -> None:
         now = self._clock()

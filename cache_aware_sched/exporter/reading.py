@@ -82,7 +82,7 @@ class CloudReader:
         """
         api, cells = self._databases()
         fleet = hosts_mod.read(api, cells, self._service_down_time(), now)
-        answering = [cell for cell in cells if cell.cell not in fleet.unread]
+        answering = fleet.answering(cells)
         images = images_mod.read(fleet, answering)
         changed, unread = self._recent.update(answering, now)
         return Reading(

@@ -98,7 +98,7 @@ def read(api: nova_databases.Database,
             unread['flavors'] = f'The caps of flavors are not known: {error}'
     servers: list[cap_trial.PastServer] = []
     if since is not None:
-        servers, missing = cap_trial.past(cells, since)
+        servers, missing = cap_trial.past(fleet.answering(cells), since)
         unread.update(missing)
     return CappedFleet(fleet, images, flavors, instead, servers,
                        since or datetime.datetime.min, unread)

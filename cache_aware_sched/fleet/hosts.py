@@ -143,6 +143,11 @@ class Fleet:
     unread: Mapping[str, str]
     aggregates: Sequence[FleetAggregate] = ()
 
+    def answering(self, cells: Iterable[nova_databases.Database],
+                  ) -> list[nova_databases.Database]:
+        """Return the cells that could be read: the others take their time."""
+        return [cell for cell in cells if cell.cell not in self.unread]
+
 
 def read(api: nova_databases.Database, cells: Iterable[
         nova_databases.Database], service_down_time: float,

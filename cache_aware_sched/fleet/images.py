@@ -13,14 +13,15 @@
 """Puts together what is known of each image: who holds it, who runs it.
 
 A report has the first characters of the SHA-1 of an image id. The ids are
-those of the servers that there are; an image that no server has keeps its
-digest.
+those of the servers that there are, and of those that were, see
+:func:`identify`; an image of which nova has no server keeps its digest.
 """
 
 import collections
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 
 import sqlalchemy as sa
@@ -43,7 +44,7 @@ class KnownImage:
     """An image that some host holds, or some server has.
 
     :param digest: what the reports call it
-    :param id: spelt as Glance does; '' if no server has it
+    :param id: spelt as Glance does; '' if it is not known
     :param size: bytes, as the reports have it; 0 if no host holds it
     :param holding: the hosts with all of it
     :param arriving: the hosts that fetch it
@@ -101,7 +102,7 @@ def read(fleet: Fleet,
 
     One statement a cell, over the servers that are not deleted.
     """
-    servers, unread = _servers(cells)
+    servers, unread = _servers(fleet.answering(cells))
     images: dict[str, KnownImage] = {}
     for image_id, by_project in servers.items():
         digest = report.image_key(image_id)
@@ -121,6 +122,25 @@ def read(fleet: Fleet,
             -image.running, -len(image.holding), image.name)),
         {(host.name, host.node): host for host in fleet.hosts},
         {**unread, **fleet.unread})
+
+
+def identify(images: FleetImages, fleet: Fleet,
+             cells: Iterable[nova_databases.Database]) -> None:
+    """Give ids to images that only servers had that are deleted.
+
+    One statement a cell, if there is such an image. A cell that does not
+    answer has been told of already.
+    """
+    unknown = {image.digest: image for image in images.all if not image.id}
+    columns = _INSTANCES.c
+    statement = sa.select(columns.image_ref).distinct().where(
+        columns.deleted != 0, columns.image_ref.is_not(None))
+    for cell in fleet.answering(cells) if unknown else ():
+        with contextlib.suppress(nova_databases.Unreadable):
+            for row in cell.select(statement):
+                image = unknown.get(report.image_key(row.image_ref))
+                if image is not None:
+                    image.id = image_ids.canonical(row.image_ref)
 
 
 def size(fleet: Fleet, image_id: str) -> int:

@@ -68,7 +68,7 @@ class PlanReader:
         fleet = fleet_hosts.read(
             api, cells, float(CONF.service_down_time), now)
         _changed, unread = self._recent.update(
-            [cell for cell in cells if cell.cell not in fleet.unread], now)
+            fleet.answering(cells), now)
         fleet = dataclasses.replace(
             fleet, unread={**fleet.unread, **unread})
         servers = list(self._recent)

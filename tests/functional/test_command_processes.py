@@ -107,6 +107,15 @@ class CommandProcessTests(test_fleet_hosts.FleetTestCase):
             'explain', '--image', factories.IMAGE, '--flavor', 'tiny',
             status=1, said='placement does not answer: MissingAuthPlugin'))
 
+    def test_table_that_cannot_be_read(self):
+        # Of this, as of a SELECT that is denied, oslo.db makes no DBError.
+        self.run_in(self.api, sa.text(
+            'ALTER TABLE flavors RENAME COLUMN memory_mb TO other'))
+
+        self.run_command(
+            'explain', '--image', factories.IMAGE, '--flavor', 'tiny',
+            status=1, said='"explain" needs SELECT on all tables of the API')
+
     def test_name_of_an_image(self):
         self.run_command('explain', '--image', 'large', '--flavor', 'tiny',
                          status=1)

@@ -45,6 +45,19 @@ class TestImageList(ImageCommandTestCase):
             'Arriving': 1, 'Servers': 3, 'Nodes': 2, 'Most on one': 2,
         }], self.read_json('list'))
 
+    def test_image_of_deleted_servers(self):
+        self.host('d', reporting(report.BaseFile(
+            report.image_sha1(factories.OTHER_IMAGE), 3 * GIB)))
+        self.server(factories.OTHER_IMAGE, 'd', deleted=1)
+
+        listed = self.read_json('list')
+        [row] = self.read_json('show', factories.OTHER_IMAGE)
+
+        self.assertEqual(
+            [(factories.IMAGE, 3), (factories.OTHER_IMAGE, 0)],
+            [(one['Image'], one['Servers']) for one in listed])
+        self.assertEqual(('d', 'complete'), (row['Host'], row['Image']))
+
 
 class TestImageShow(ImageCommandTestCase):
 

@@ -233,3 +233,20 @@ class ReaderTests(base.TestCase):
 
     def test_a_missing_file_is_an_empty_log(self):
         self.assertEqual([], list(reader.DecisionLog([self.path]).records()))
+
+    def test_what_is_named_twice_counts_once(self):
+        self.write('.1', record_mod.dump(decision('a')))
+        self.write('', record_mod.dump(decision('b')))
+        link = f'{self.path}.link'
+        os.symlink(self.path, link)
+
+        for paths, expected in (
+                ((self.path, self.path), ['a', 'b']),
+                ((self.path, f'{self.path}.1'), ['a', 'b']),
+                ((f'{self.path}.1', link), ['a', 'b']),
+                ((f'{self.path}.1',), ['a'])):
+            with self.subTest(paths=paths):
+                found = reader.DecisionLog(paths).records()
+
+                self.assertEqual(expected,
+                                 [record.server for record in found])

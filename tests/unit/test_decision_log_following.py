@@ -74,6 +74,14 @@ class FollowedLogTests(base.TestCase):
         self.assertEqual(['a'], names(following.FollowedLog(
             [self.path], from_start=True)))
 
+    def test_what_is_named_twice(self):
+        self.log.write('a')
+        self.log.rotate()
+        self.log.write('b')
+
+        self.assertEqual(['a', 'b'], names(following.FollowedLog(
+            [self.path, f'{self.path}.1'], from_start=True)))
+
     def test_what_is_written_later(self):
         followed = following.FollowedLog([self.path])
         self.log.write('a', 'b')

@@ -99,3 +99,41 @@ class TestImages(test_fleet_hosts.FleetTestCase):
 
         self.assertEqual(1, len(found.all))
         self.assertEqual(['cell2'], list(found.unread))
+
+    def test_cell_that_does_not_answer_is_not_asked_again(self):
+        self.server(factories.IMAGE, cell='cell2')
+        test_fleet_hosts.NODES.drop(self.cells['cell2'])
+
+        found = self.images()
+
+        self.assertEqual((['cell2'], []), (
+            list(found.unread), list(found.all)))
+
+    def test_ids_of_deleted_servers(self):
+        self.host('a', reporting(
+            report.BaseFile(SHA1, GIB), report.BaseFile('2' * 40, GIB)))
+        self.server(factories.IMAGE.upper(), cell='cell2', deleted=1)
+        self.server(None, deleted=2)
+        fleet = self.read()
+        cells = nova_databases.cells(self.database(), ())
+        found = images.read(fleet, cells)
+
+        images.identify(found, fleet, cells)
+
+        self.assertEqual(
+            [factories.IMAGE, report.records.sha1_key('2' * 40)],
+            [image.name for image in found.all])
+        self.assertEqual(0, found.all[0].running)
+
+    def test_cell_that_gives_no_ids(self):
+        self.host('a', reporting(report.BaseFile(SHA1, GIB)))
+        self.server(factories.IMAGE, deleted=1)
+        fleet = self.read()
+        cells = nova_databases.cells(self.database(), ())
+        found = images.read(fleet, cells)
+        test_fleet_hosts.INSTANCES.drop(self.cells['cell1'])
+
+        images.identify(found, fleet, cells)
+
+        self.assertEqual([report.image_key(factories.IMAGE)],
+                         [image.name for image in found.all])

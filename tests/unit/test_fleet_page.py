@@ -177,6 +177,12 @@ class CommandTests(test_cli_host.HostCommandTestCase):
 
         self.assertIn('no boot of the time that was asked for', text)
 
+    def test_decision_log_that_is_not_there(self):
+        text, err = self.execute('--decision-log', '/nowhere/log')
+
+        self.assertIn('There is no decision log /nowhere/log', err)
+        self.assertIn('set <code>decision_log_file</code>', text)
+
     def test_cell_that_does_not_answer(self):
         os.unlink(os.path.join(self.path, 'cell2'))
 
