@@ -25,6 +25,7 @@ import prometheus_client
 from prometheus_client import metrics_core
 from prometheus_client import registry as registry_mod
 
+from cache_aware_sched import database_patience
 from cache_aware_sched.decision_log.following import FollowedLog
 from cache_aware_sched.exporter.counters import EventCounters
 from cache_aware_sched.exporter.counters import PREFIX
@@ -40,6 +41,10 @@ LOG = logging.getLogger(__name__)
 #: Seconds for which a scrape waits for what is read. Then it tells what was
 #: read before. Judgement: Prometheus waits for 10 by default.
 PATIENCE = 8.0
+
+#: Seconds of reading after which a database is said to hang, and is not just
+#: slow: what a database of nova is waited for.
+HANGS = float(database_patience.SECONDS['read_timeout'])
 
 
 def utc_now() -> datetime.datetime:
@@ -71,6 +76,7 @@ class Exporter(registry_mod.Collector):
         self._clock = clock
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._begun = 0.0
         self._changes = ReportChanges()
         self._reading: Reading | None = None
         self._gauges: Sequence[metrics_core.Metric] = ()
@@ -90,7 +96,7 @@ class Exporter(registry_mod.Collector):
         Nothing that goes wrong is raised: what cannot be read is missing, and
         a metric says so.
         """
-        hangs = not self._renewed()
+        hangs = self._renew_beside()
         reading, seconds = self._reading, self._seconds
         of_reading = self._gauges
         bad, lost = self._log.bad, self._log.lost
@@ -114,23 +120,24 @@ class Exporter(registry_mod.Collector):
             'could not write.', value=lost)
         yield from of_reading
 
-    def _renewed(self) -> bool:
-        """Have all read anew; return whether that is over.
+    def _renew_beside(self) -> bool:
+        """Have all read anew; return whether a database hangs.
 
-        A database can hang for longer than Prometheus waits, so a thread of
-        its own reads, one at a time.
+        Reading can take longer than Prometheus waits, so a thread of its own
+        reads, one at a time.
         """
         if self._settings.once:
             self._renew()
-            return True
+            return False
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
+                self._begun = time.monotonic()
                 self._thread = threading.Thread(
                     target=self._renew, name='reading', daemon=True)
                 self._thread.start()
-            thread = self._thread
+            thread, begun = self._thread, self._begun
         thread.join(PATIENCE)
-        return not thread.is_alive()
+        return thread.is_alive() and time.monotonic() - begun > HANGS
 
     def _renew(self) -> None:
         now = self._clock()
