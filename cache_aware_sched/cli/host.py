@@ -14,6 +14,7 @@
 
 import argparse
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
 from typing import Any
@@ -55,12 +56,13 @@ class HostList(fleet_access.FleetCommand, lister.Lister):
         return COLUMNS, [_row(host, now) for host in fleet.hosts]
 
 
-class HostShow(fleet_access.FleetCommand, show.ShowOne):
+class HostShow(fleet_access.NamingCommand, show.ShowOne):
     """Show what a compute node reports of its image cache.
 
     The room is what can be fetched without anything being evicted, coarsely.
-    Files are listed by the first characters of the SHA-1 of the image id, as
-    the report has them, the largest first.
+    Files are listed with the image that they are of, the largest first. An
+    image of which nova has no server, not even a deleted one, is named as the
+    report names it, by a part of the SHA-1 of its id.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -75,8 +77,8 @@ class HostShow(fleet_access.FleetCommand, show.ShowOne):
 
         :raises RuntimeError: if there is no such host, or no one such
         """
-        fleet, now = fleet_access.hosts(self.app, parsed_args)
-        wanted = parsed_args.host
+        known = fleet_access.capped(self.app, parsed_args, with_ids=True)
+        fleet, wanted = known.fleet, parsed_args.host
         found = ([host for host in fleet.hosts if host.node == wanted]
                  or [host for host in fleet.hosts if host.name == wanted])
         if not found:
@@ -88,7 +90,14 @@ class HostShow(fleet_access.FleetCommand, show.ShowOne):
             raise RuntimeError(
                 f'host {wanted!r} has several compute nodes: name one of '
                 + ', '.join(host.node for host in found))
-        return _NAMES, _all(found[0], now)
+        ids = {image.digest: image.id for image in known.images.all
+               if image.id}
+        ids = {file.sha1: ids[file.sha1] for file in found[0].files
+               if file.sha1 in ids}
+        names = fleet_access.names(self.app, parsed_args, ids.values())
+        return _NAMES, _all(found[0], fleet_access.now_utc(), {
+            digest: f'{one} ({names[one]})' if names.get(one) else one
+            for digest, one in ids.items()})
 
 
 def _row(host: Any, now: datetime.datetime) -> list[Any]:
@@ -123,7 +132,12 @@ def _known(value: Any) -> Any:
         value, bool | None) else value
 
 
-def _all(host: Any, now: datetime.datetime) -> list[Any]:
+def _all(host: Any, now: datetime.datetime,
+         called: Mapping[str, str]) -> list[Any]:
+    """Return the values of :data:`_NAMES`.
+
+    :param called: images by what the report calls them
+    """
     row = _row(host, now)
     facts = host.facts
     return [host.name, host.node, host.cell, host.zone,
@@ -132,7 +146,8 @@ def _all(host: Any, now: datetime.datetime) -> list[Any]:
             _known(facts.evicts), facts.manager, cap_text(facts),
             _known(facts.reflinks), _known(facts.own_device), facts.package,
             facts.nova, host.stats_bytes, '\n'.join(
-                f'{file.sha1} {file.kind.name.lower()} '
+                f'{called.get(file.sha1, file.sha1)} '
+                f'{file.kind.name.lower()} '
                 f'{fleet_access.gib(file.size):g} GiB, '
                 f'servers: {file.users}'
                 for file in sorted(host.files, key=lambda file: -file.size))]

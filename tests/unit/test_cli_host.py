@@ -12,9 +12,11 @@
 
 import json
 import os
+from unittest import mock
 
 import fixtures
 
+from cache_aware_sched.fleet import glance
 from cache_aware_sched import nova_databases
 from cache_aware_sched import report
 from tests.unit import command
@@ -136,6 +138,22 @@ class TestHostShow(HostCommandTestCase):
              'servers: 1'], shown['files'].splitlines())
         self.assertEqual(('down', 2),
                          (shown['state'], shown['images']))
+
+    def test_images_of_servers_have_their_ids_and_names(self):
+        self.host('a', reporting(
+            report.BaseFile(report.image_sha1(factories.IMAGE), 2 * GIB),
+            report.BaseFile(report.image_sha1(factories.OTHER_IMAGE), GIB)))
+        self.server(factories.IMAGE, 'b')
+        self.server(factories.OTHER_IMAGE, 'a', deleted=1)
+
+        with mock.patch.object(glance, 'names', autospec=True,
+                               return_value={factories.IMAGE: 'debian'}):
+            shown = self.read_json('show', 'a')
+
+        self.assertEqual(
+            [f'{factories.IMAGE} (debian) complete 2 GiB, servers: 0',
+             f'{factories.OTHER_IMAGE} complete 1 GiB, servers: 0'],
+            shown['files'].splitlines())
 
     def test_facts(self):
         self.host('a', reporting(facts=report.HostFacts(
