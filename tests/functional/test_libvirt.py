@@ -45,6 +45,8 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
     ADMIN_API = True
     api_major_version = 'v2.1'
     microversion = 'latest'
+    #: So short that nothing waits when a test is over.
+    SETTLE_SECONDS = 0.1
 
     def setUp(self):
         self.flags(group='wsgi', api_paste_config=base.api_paste())
@@ -64,7 +66,7 @@ class LibvirtTestCase(libvirt_base.ServersTestBase):
             fixtures.Fixture)
         with stand_in:
             super().setUp()
-        self.useFixture(base.settling_in(0.1))
+        self.useFixture(base.settling_in(self.SETTLE_SECONDS))
         self.useFixture(fixtures.MonkeyPatch(
             'nova.virt.libvirt.LibvirtDriver._create_image', create_image))
         self.useFixture(nova_fixtures.PrivsepFixture())
@@ -323,6 +325,9 @@ class FetchTests(LibvirtTestCase):
 
 class ServerChangesTests(LibvirtTestCase):
     """What changes the servers is reported at once, too."""
+
+    # On a busy machine nova writes what it did a second later.
+    SETTLE_SECONDS = 2.0
 
     def users(self, image_id):
         return self.report().look_up(report.image_key(image_id)).users
