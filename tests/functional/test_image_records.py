@@ -58,7 +58,6 @@ class ImageRecordsTestCase(base.CloudTestCase):
         with open(path, 'w') as file:
             file.write(paste)
         self.flags(group='wsgi', api_paste_config=path)
-        self.set(image_record_timeout=0.5)
 
     def setUp(self):
         super().setUp()
@@ -320,6 +319,10 @@ class ProjectTests(ImageRecordsTestCase):
 
 
 class HangTests(ImageRecordsTestCase):
+
+    def configure(self):
+        super().configure()
+        self.set(image_record_timeout=0.5)
 
     def setUp(self):
         super().setUp()
