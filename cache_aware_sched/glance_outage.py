@@ -44,9 +44,17 @@ def is_outage(error: BaseException) -> bool:
             exception.GlanceConnectionFailed,
             glanceclient.exc.CommunicationError)):
         return True
-    return isinstance(error, _OF_ANY_CLIENT) and any(
+    return _is_of_any_client(error) and any(
         frame.f_globals.get('__name__') == _NOVAS_CLIENT
         for frame in _frames(error))
+
+
+def _is_of_any_client(error: BaseException) -> bool:
+    # Of an auth_url without a version keystoneauth says only that it found
+    # none, whatever was the cause (keystoneauth1.identity.generic.base).
+    return isinstance(error, _OF_ANY_CLIENT) or (
+        isinstance(error, ksa_exc.DiscoveryFailure)
+        and isinstance(error.__context__, _OF_ANY_CLIENT))
 
 
 def is_answer(error: BaseException) -> bool:

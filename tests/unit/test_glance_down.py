@@ -37,6 +37,13 @@ class Response:
         self.headers = {'content-type': 'text/html'}
 
 
+def undiscovered(cause):
+    """Return what keystoneauth raises for an address without a version."""
+    error = ksa_exc.DiscoveryFailure('no versioned endpoints')
+    error.__context__ = cause
+    return error
+
+
 def answer(status, text=''):
     """Return what glanceclient raises of an answer of Glance or a proxy."""
     try:
@@ -88,12 +95,18 @@ class TestIsOutage(base.TestCase):
                 # A certificate that has expired
                 ksa_exc.SSLError('no'),
                 # Keystone gives nova no token for itself
-                ksa_exc.ServiceUnavailable(), ksa_exc.GatewayTimeout()):
+                ksa_exc.ServiceUnavailable(), ksa_exc.GatewayTimeout(),
+                # The same, for an auth_url without a version
+                undiscovered(ksa_exc.ServiceUnavailable()),
+                undiscovered(ksa_exc.ConnectFailure())):
             self.assertTrue(glance_outage.is_outage(self.show(error)), error)
             # As of Neutron it says nothing about Glance
             self.assertFalse(glance_outage.is_outage(type(error)('no')))
-        self.assertFalse(glance_outage.is_outage(
-            self.show(ksa_exc.Unauthorized())))
+        for error in (ksa_exc.Unauthorized(),
+                      # The address is wrong
+                      undiscovered(ksa_exc.NotFound()),
+                      ksa_exc.DiscoveryFailure()):
+            self.assertFalse(glance_outage.is_outage(self.show(error)), error)
 
     def test_of_the_image_or_the_host(self):
         for error in (
