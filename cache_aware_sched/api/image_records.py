@@ -149,7 +149,7 @@ def _started() -> critical_records.CriticalRecords | None:
     values = _values(options.image_record_secret or '')
     answers = answers_mod.ImageAnswers(
         memory_mod.RememberedImages(values, memory_mod.MemoryLimits(
-            options.image_record_max_age, question=2 * timeout)),
+            options.image_record_max_age, question=2 * timeout), CONF.host),
         breaker_mod.GlanceBreaker(
             values, CONF.host, timeout, time.time,
             outage_notification.send),

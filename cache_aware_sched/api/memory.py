@@ -43,13 +43,16 @@ class MemoryLimits:
 class RememberedImages:
     """Remembers images for those who were given them.
 
-    :param values: where
+    :param values: where; hosts may share them
+    :param host: of this nova-api; another one may reach Glance when this one
+        does not
     """
 
     def __init__(self, values: values_mod.SignedValues,
-                 limits: MemoryLimits) -> None:
+                 limits: MemoryLimits, host: str) -> None:
         self._values = values
         self._limits = limits
+        self._host = host
 
     def find(self, asker: records.Asker, image_id: str,
              now: float) -> records.RememberedImage | None:
@@ -77,18 +80,20 @@ class RememberedImages:
         asked once more.
         """
         if self.find(asker, image_id, now) is not None:
-            self._values.set(_key('asked', asker.scopes[0], image_id), 1, now)
+            self._values.set(_key('asked', asker.scopes[0], image_id),
+                             self._host, now)
 
     def has_lost_an_answer(self, asker: records.Asker, image_id: str,
                            now: float, down_since: float | None) -> bool:
         """Return whether Glance was asked, and nobody noted the answer.
 
-        :param down_since: when Glance went down; it has answered nothing
-            since. None if it is not down
+        :param down_since: when Glance went down for this host; it has answered
+            nothing here since. None if it is not down
         """
         return any(
             asked is not None and now - asked.at > self._limits.question
-            and (down_since is None or asked.at < down_since)
+            and (down_since is None or asked.value != self._host
+                 or asked.at < down_since)
             for asked in (
                 self._values.get(_key('asked', scope, image_id),
                                  self._limits.record, now)

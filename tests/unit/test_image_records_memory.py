@@ -257,10 +257,11 @@ class MemoryTestCase(base.TestCase):
         self.kept = {}
         self.memory = self.another()
 
-    def another(self, secret=SECRET):
+    def another(self, secret=SECRET, host='api1'):
         """Return the memory of another process of nova-api."""
-        return memory_mod.RememberedImages(values_mod.SignedValues(
-            values_mod.SharedValues(DogpileRegion(self.kept)), secret), LIMITS)
+        return memory_mod.RememberedImages(
+            values_mod.SignedValues(values_mod.SharedValues(
+                DogpileRegion(self.kept)), secret), LIMITS, host)
 
     def given(self, asker, visibility='private', at=100.0, **more):
         self.memory.remember(
@@ -504,6 +505,12 @@ class TestLostAnswers(MemoryTestCase):
         self.assertFalse(self.lost(at=161.0, down_since=149.0))
         self.assertTrue(self.lost(at=161.0, down_since=151.0))
 
+    def test_another_host_reaches_glance_in_an_outage_of_this_one(self):
+        self.given(OWNER)
+        self.another(host='api2').asks(OWNER, IMAGE, 150.0)
+
+        self.assertTrue(self.lost(at=161.0, down_since=149.0))
+
     def test_an_answer_that_was_noted(self):
         for note in (
                 lambda: self.memory.is_silent(OWNER, IMAGE),
@@ -522,9 +529,9 @@ class TestLostAnswers(MemoryTestCase):
 
         region = DogpileRegion(self.kept)
         region.set = lambda key, value: FailingRegion().set()
-        memory_mod.RememberedImages(values_mod.SignedValues(
-            values_mod.SharedValues(region), SECRET), LIMITS).is_refused(
-                OWNER, IMAGE, True, 151.0)
+        memory_mod.RememberedImages(
+            values_mod.SignedValues(values_mod.SharedValues(region), SECRET),
+            LIMITS, 'api1').is_refused(OWNER, IMAGE, True, 151.0)
 
         self.assertTrue(self.lost(at=161.0))
 
