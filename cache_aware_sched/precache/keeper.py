@@ -229,6 +229,9 @@ class LockKeeper:
     def _beat(self) -> None:
         """Give a sign of life, and see which locks are still held."""
         now = self._clock()
+        if self._coordinator is None:  # it starts, or did not
+            self._beats_at = now + _AGAIN
+            return
         while self._owed:
             lock = self._owed.pop(0)
             try:

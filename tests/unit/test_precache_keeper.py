@@ -329,6 +329,20 @@ class KeeperTests(KeeperTestCase):
 
         self.assertEqual([], self.warnings())
 
+    def test_start_that_fails_after_a_beat_was_due(self):
+        late = [0.0]
+
+        def connect():
+            late[0] = 2 * keeper._LEASE
+            raise OSError('refused')
+
+        self.assertRaises(keeper.Unanswered, keeper.LockKeeper, connect,
+                          lambda: time.monotonic() + late[0])
+
+        self.wait(lambda: 'locks' not in {
+            one.name for one in threading.enumerate()})
+        self.assertEqual([], self.warnings())
+
     def test_start_that_comes_too_late_is_ended(self):
         self.server.answers.clear()
         late = Coordinator(self.server)
