@@ -52,7 +52,8 @@ def output(path: str, content: str) -> None:
         replace(path, content)
         return
     try:
-        with open(path, 'w', encoding='utf-8') as file:
+        # Not 'w': that would empty the file which stdout is, as with >>.
+        with open(path, 'a', encoding='utf-8') as file:
             file.write(content)
     except OSError as error:
         raise _cannot_write(path, error) from None

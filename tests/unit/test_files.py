@@ -71,6 +71,18 @@ class TestOutput(base.TestCase):
 
         self.assertEqual((0, 'new'), (done.returncode, out.read_text()))
 
+    def test_what_an_open_file_has_stays(self):
+        """As with ``>>`` of a shell."""
+        out = self.directory / 'out'
+        out.write_text('old\n')
+        with out.open('a') as stdout:
+            subprocess.run(
+                [sys.executable, '-c', 'from cache_aware_sched import files; '
+                 'files.output("/proc/self/fd/1", "new")'],
+                stdout=stdout, timeout=60, check=True)
+
+        self.assertEqual('old\nnew', out.read_text())
+
     def test_device_is_not_replaced(self):
         # Of the root user this would take the devices away.
         replace = self.useFixture(fixtures.MockPatchObject(
