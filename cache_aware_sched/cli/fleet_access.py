@@ -122,7 +122,7 @@ def capped(app: Any, parsed_args: argparse.Namespace,
             instead, None if days is None
             else now - datetime.timedelta(days=days))
         if with_ids:
-            fleet_images.identify(found.images, fleet, cells)
+            fleet_images.identify(found.images, cells)
     warn(app, found.unread)
     return found
 
@@ -141,7 +141,7 @@ def cloud(app: Any, parsed_args: argparse.Namespace,
         now = now_utc()
         fleet = fleet_hosts.read(api, cells, service_down_time, now)
         found = fleet_images.read(fleet, cells)
-        fleet_images.identify(found, fleet, cells)
+        fleet_images.identify(found, cells)
     warn(app, found.unread)
     return (found, caps.FleetCaps(fleet)), now
 

@@ -133,11 +133,19 @@ class Exporter(registry_mod.Collector):
             if self._thread is None or not self._thread.is_alive():
                 self._begun = time.monotonic()
                 self._thread = threading.Thread(
-                    target=self._renew, name='reading', daemon=True)
+                    target=self._renew_safely, name='reading', daemon=True)
                 self._thread.start()
             thread, begun = self._thread, self._begun
         thread.join(PATIENCE)
         return thread.is_alive() and time.monotonic() - begun > HANGS
+
+    def _renew_safely(self) -> None:
+        try:
+            self._renew()
+        except Exception:
+            # Else old figures would be told for ever.
+            LOG.exception('The figures cannot be made')
+            self._reading, self._gauges = None, ()
 
     def _renew(self) -> None:
         now = self._clock()

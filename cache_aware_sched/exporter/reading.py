@@ -84,7 +84,9 @@ class CloudReader:
         fleet = hosts_mod.read(api, cells, self._service_down_time(), now)
         answering = fleet.answering(cells)
         images = images_mod.read(fleet, answering)
-        changed, unread = self._recent.update(answering, now)
+        changed, unread = self._recent.update(
+            [cell for cell in answering if cell.cell not in images.unread],
+            now)
         return Reading(
             now, [cell.cell for cell in cells], fleet, images,
             FleetCaps(fleet), self._period, self._recent.created(), changed,

@@ -124,18 +124,20 @@ def read(fleet: Fleet,
         {**unread, **fleet.unread})
 
 
-def identify(images: FleetImages, fleet: Fleet,
+def identify(images: FleetImages,
              cells: Iterable[nova_databases.Database]) -> None:
     """Give ids to images that only servers had that are deleted.
 
-    One statement a cell, if there is such an image. A cell that does not
-    answer has been told of already.
+    One statement a cell, if there is such an image. Without an answer an image
+    keeps its digest.
     """
     unknown = {image.digest: image for image in images.all if not image.id}
     columns = _INSTANCES.c
     statement = sa.select(columns.image_ref).distinct().where(
         columns.deleted != 0, columns.image_ref.is_not(None))
-    for cell in fleet.answering(cells) if unknown else ():
+    for cell in cells if unknown else ():
+        if cell.cell in images.unread:
+            continue
         with contextlib.suppress(nova_databases.Unreadable):
             for row in cell.select(statement):
                 image = unknown.get(report.image_key(row.image_ref))

@@ -232,6 +232,17 @@ class FailureTests(exported.ExporterTestCase):
         self.assertEqual({(): 0}, self.values('databases_up'))
         self.assertIn('division by zero', self.warnings()[0])
 
+    def test_figures_that_cannot_be_made(self):
+        self.host('a', reporting())
+        self.make_exporter()
+        self.scrape()
+        self.useFixture(fixtures.MockPatchObject(
+            gauges, 'of_reading', side_effect=ZeroDivisionError))
+        self.wait(hours=1)
+
+        self.assertEqual({(): 0}, self.values('databases_up'))
+        self.assertEqual({}, self.values('host_up', 'hostname'))
+
     def test_databases_are_not_read_at_each_scrape(self):
         self.make_exporter(cache_seconds=30.0)
         self.scrape()

@@ -11,6 +11,7 @@
 #    under the License.
 
 import os
+from unittest import mock
 
 from cache_aware_sched.fleet import images
 from cache_aware_sched import nova_databases
@@ -118,12 +119,24 @@ class TestImages(test_fleet_hosts.FleetTestCase):
         cells = nova_databases.cells(self.database(), ())
         found = images.read(fleet, cells)
 
-        images.identify(found, fleet, cells)
+        images.identify(found, cells)
 
         self.assertEqual(
             [factories.IMAGE, report.records.sha1_key('2' * 40)],
             [image.name for image in found.all])
         self.assertEqual(0, found.all[0].running)
+
+    def test_cell_that_could_not_be_read_is_not_asked_for_ids(self):
+        self.host('a', reporting(report.BaseFile(SHA1, GIB)))
+        cells = nova_databases.cells(self.database(), ())
+        test_fleet_hosts.INSTANCES.drop(self.cells['cell1'])
+        found = images.read(self.read(), cells)
+        asked = [mock.Mock(wraps=cell, cell=cell.cell) for cell in cells]
+
+        images.identify(found, asked)
+
+        self.assertEqual([('cell1', False), ('cell2', True)], sorted(
+            (cell.cell, cell.select.called) for cell in asked))
 
     def test_cell_that_gives_no_ids(self):
         self.host('a', reporting(report.BaseFile(SHA1, GIB)))
@@ -133,7 +146,7 @@ class TestImages(test_fleet_hosts.FleetTestCase):
         found = images.read(fleet, cells)
         test_fleet_hosts.INSTANCES.drop(self.cells['cell1'])
 
-        images.identify(found, fleet, cells)
+        images.identify(found, cells)
 
         self.assertEqual([report.image_key(factories.IMAGE)],
                          [image.name for image in found.all])
