@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a plan is made of: the hosts, the images, and how they are asked for.
+"""What a plan is made of: hosts, servers and images, and what is wrong.
 
 Everything comes from nova's own records and the reports of the hosts, but for
 owners and sizes, which Glance tells.

@@ -80,7 +80,7 @@ class _Zones:
 
         What runs on a cluster or on bare metal would not run elsewhere. Of a
         server whose host is gone nova still has the zone. Of one that is
-        shelved it has neither (nova.compute.manager,
+        shelved and offloaded it has neither (nova.compute.manager,
         _nil_out_instance_obj_host_and_node, nova 34.0.0): the default zone.
         """
         if server.host in self._others:
