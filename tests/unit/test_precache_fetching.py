@@ -483,7 +483,7 @@ class LocksTests(base.TestCase):
     def test_what_root_makes_others_can_use(self):
         """A command of root must not keep that of nova's user out."""
         if os.geteuid():
-            self.skipTest('needs root')
+            self.skipTest('only root can give files to others')
         os.chown(self.path, 65534, 65534)
         with coordination.locks(None, self.path) as locks:
             locks.acquire('host a')
